@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one error table. Functions return 0 (or a count) or one of these, negative.
+ *
+ *   X(NAME, number, "message")
+ */
+#ifndef CULVERT_BASE_ERROR_H
+#define CULVERT_BASE_ERROR_H
+
+#define CULVERT_ERRORS(X)                                                                          \
+    X(ENOMEM, 1, "out of memory")                                                                  \
+    X(EINVAL, 2, "invalid argument")                                                               \
+    X(EFULL, 3, "a bound was reached")                                                             \
+    X(EPROTO, 4, "the peer broke the protocol")                                                    \
+    X(ELAYOUT, 5, "tables of another version")                                                     \
+    X(EIO, 6, "input/output error")                                                                \
+    X(ENOTFOUND, 7, "not found")                                                                   \
+    X(EEXIST, 8, "exists already")                                                                 \
+    X(EACCES, 9, "permission denied")                                                              \
+    X(ENOSPC, 10, "no space left on the disk")                                                     \
+    X(EBUSY, 11, "in use")                                                                         \
+    X(EREJECTED, 12, "the input has errors")                                                       \
+    X(ECORRUPT, 13, "stored data is damaged")                                                      \
+    X(ECONFLICT, 14, "changed meanwhile")                                                          \
+    X(ESYSTEM, 15, "a system call failed")                                                         \
+    X(EUNSUPPORTED, 16, "not supported here")                                                      \
+    X(ETIMEOUT, 17, "timed out")
+
+enum culvert_error {
+    CULVERT_OK = 0,
+#define X(name, number, text) CULVERT_##name = -number,
+    CULVERT_ERRORS(X)
+#undef X
+};
+
+/* The message of an error ("unknown error" for a number not in the table). */
+const char *culvert_strerror(int error);
+
+#endif

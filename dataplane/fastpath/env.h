@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What surrounds a packet: the tables' region, the clock, the frame, and the few operations that
+ * a driver supplies. On the host a frame is a buffer with room before and behind it.
+ */
+#ifndef CULVERT_FASTPATH_ENV_H
+#define CULVERT_FASTPATH_ENV_H
+
+#include "dataplane/fastpath/base.h"
+#include "dataplane/fastpath/reasons.h"
+#include "dataplane/fastpath/region.h"
+
+/* Scratch for a DNS question, as long as the longest name with its type and class, rounded up so
+ * that whole words may be read (RFC 1035 section 2.3.4: 255 bytes). */
+#define FP_SCRATCH_BYTES 320u
+
+#ifdef FP_BPF
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+/* The arena is mapped at this address by every process, and named so by the program. */
+#define FP_ARENA_BASE 0x100000000000ull
+
+struct fp_env {
+    fp_u32 generation; /* loaded once per packet */
+    fp_u32 cpu;
+    fp_u64 now; /* 1/256 ns; 0 until fp_now() is asked */
+};
+
+#define FP_AT(env, type, offset)                                                                   \
+    ((type FP_REGION *)((void FP_REGION *)(FP_ARENA_BASE + (fp_u32)(offset))))
+
+#else /* host */
+
+/* One step of `culvert explain`: called only when set. `what` is a static string, `a`/`b` numbers
+ * that the step's text names. */
+typedef void (*fp_trace_fn)(void *arg, const char *stage, const char *what, fp_u64 a, fp_u64 b);
+
+struct fp_packet;
+struct fp_nexthop;
+
+struct fp_env {
+    void *base; /* the region */
+    fp_u32 generation;
+    fp_u32 cpu;
+    fp_u64 now; /* 1/256 ns, set by the caller */
+    int dry;    /* true: count nothing, meter nothing, note no flow (explain) */
+    fp_trace_fn trace;
+    void *trace_arg;
+    /* The kernel's way to an address (16 bytes, IPv4 mapped); false: unknown. May be NULL. */
+    int (*route)(void *arg, const fp_u8 address[16], struct fp_nexthop *out);
+    void *route_arg;
+};
+
+#define FP_AT(env, type, offset) ((type FP_REGION *)((char *)(env)->base + (fp_u32)(offset)))
+
+#endif
+
+#ifdef FP_BPF
+#define fp_trace(env, stage, what, a, b) ((void)0)
+#define fp_dry(env) 0
+#else
+#define fp_trace(env, stage, what, a, b)                                                           \
+    do {                                                                                           \
+        if ((env)->trace)                                                                          \
+            (env)->trace((env)->trace_arg, stage, what, (fp_u64)(a), (fp_u64)(b));                 \
+    } while (0)
+#define fp_dry(env) ((env)->dry)
+#endif
+
+/* A frame on its way through. Pointers change with every adjust: never keep one across it. */
+struct fp_packet {
+    fp_u8 *data;
+    fp_u8 *end;
+    fp_u32 ifindex; /* where it came in */
+#ifdef FP_BPF
+    struct xdp_md *ctx;
+    fp_u8 *scratch; /* FP_SCRATCH_BYTES of this CPU, outside the region */
+#else
+    fp_u8 *head;  /* first byte that data may move down to */
+    fp_u8 *limit; /* first byte that end must not pass */
+    fp_u8 scratch[FP_SCRATCH_BYTES];
+#endif
+};
+
+/* Where a packet goes and why. `ifindex` counts for FP_VERDICT_FORWARD. */
+struct fp_result {
+    fp_u8 verdict; /* enum fp_verdict */
+    fp_u8 reason;  /* enum fp_reason */
+    fp_u16 pad;
+    fp_u32 ifindex;
+};
+
+/* Moves the frame's start by `delta` bytes (negative: grows). Returns 0, or -1: no room. */
+static fp_inline int fp_adjust_head(struct fp_packet *packet, int delta)
+{
+#ifdef FP_BPF
+    if (bpf_xdp_adjust_head(packet->ctx, delta))
+        return -1;
+    packet->data = (fp_u8 *)(long)packet->ctx->data;
+    packet->end = (fp_u8 *)(long)packet->ctx->data_end;
+    return 0;
+#else
+    fp_u8 *data = packet->data + delta;
+
+    if (data < packet->head || data > packet->end)
+        return -1;
+    packet->data = data;
+    return 0;
+#endif
+}
+
+/* Moves the frame's end by `delta` bytes (positive: grows, the new bytes are undefined). Returns
+ * 0, or -1: no room. */
+static fp_inline int fp_adjust_tail(struct fp_packet *packet, int delta)
+{
+#ifdef FP_BPF
+    if (bpf_xdp_adjust_tail(packet->ctx, delta))
+        return -1;
+    packet->data = (fp_u8 *)(long)packet->ctx->data;
+    packet->end = (fp_u8 *)(long)packet->ctx->data_end;
+    return 0;
+#else
+    fp_u8 *end = packet->end + delta;
+
+    if (end > packet->limit || end < packet->data)
+        return -1;
+    packet->end = end;
+    return 0;
+#endif
+}
+
+/* Copies `length` (1..FP_SCRATCH_BYTES) bytes at `offset` of the frame to `to`. Returns 0, or -1
+ * when the frame is shorter. */
+static fp_inline int fp_load_bytes(struct fp_packet *packet, fp_u32 offset, void *to, fp_u32 length)
+{
+#ifdef FP_BPF
+    return bpf_xdp_load_bytes(packet->ctx, offset, to, length) ? -1 : 0;
+#else
+    if ((fp_u64)offset + length > (fp_u64)(packet->end - packet->data))
+        return -1;
+    __builtin_memcpy(to, packet->data + offset, length);
+    return 0;
+#endif
+}
+
+#endif

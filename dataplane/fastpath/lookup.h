@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Finding a record: by key through the index, by number through a slot array; always the version
+ * that the packet's generation sees.
+ */
+#ifndef CULVERT_FASTPATH_LOOKUP_H
+#define CULVERT_FASTPATH_LOOKUP_H
+
+#include "dataplane/fastpath/env.h"
+
+/* Mixes a key to 64 bits. Keys of service tables come from the operator and DNS keys are keyed
+ * hashes already, so this need not resist an adversary beyond the secret seed. */
+static fp_inline fp_u64 fp_key_hash(fp_u64 a, fp_u64 b, fp_u32 c, fp_u32 kind, fp_u64 seed)
+{
+    fp_u64 h = seed ^ (((fp_u64)kind << 56) | c);
+
+    h = (h ^ a) * 0x9e3779b97f4a7c15ull;
+    h ^= h >> 32;
+    h = (h ^ b) * 0xd6e8feb86659fd93ull;
+    h ^= h >> 32;
+    h *= 0xd6e8feb86659fd93ull;
+    return h ^ (h >> 32);
+}
+
+/* The bucket is chosen by the hash's low bits; the tag is its high half. */
+static fp_inline fp_u32 fp_hash_tag(fp_u64 hash)
+{
+    fp_u32 tag = (fp_u32)(hash >> 32);
+
+    return tag ? tag : 1;
+}
+
+#define FP_ROOT(env) FP_AT(env, struct fp_root, 0)
+#define FP_BODY(type, record) ((type FP_REGION *)((record) + 1))
+
+/* The version of a record that this packet's generation sees, or NULL. */
+static fp_inline struct fp_rec FP_REGION *fp_visible(struct fp_env *env, fp_u32 ref)
+{
+    struct fp_rec FP_REGION *record;
+
+    if (!ref)
+        return 0;
+    record = FP_AT(env, struct fp_rec, ref);
+    if (fp_unlikely((fp_s32)(record->gen - env->generation) > 0)) {
+        ref = record->prev;
+        if (!ref)
+            return 0;
+        record = FP_AT(env, struct fp_rec, ref);
+    }
+    return record->kind & FP_REC_DEAD ? 0 : record;
+}
+
+/* The entry of an index kind, or NULL. */
+static fp_inline struct fp_rec FP_REGION *fp_find(struct fp_env *env, fp_u32 kind, fp_u64 a,
+                                                  fp_u64 b, fp_u32 c)
+{
+    struct fp_root FP_REGION *root = FP_ROOT(env);
+    fp_u64 index = root->index;
+    fp_u32 mask = (1u << ((index >> 32) & 31)) - 1;
+    fp_u64 hash = fp_key_hash(a, b, c, kind, root->index_seed);
+    fp_u32 tag = fp_hash_tag(hash);
+    fp_u32 at = (fp_u32)hash;
+
+    for (int probe = 0; probe < FP_PROBE_MAX; probe++, at++) {
+        struct fp_bucket FP_REGION *bucket =
+            FP_AT(env, struct fp_bucket, (fp_u32)index + (at & mask) * sizeof(struct fp_bucket));
+
+        for (int way = 0; way < FP_BUCKET_WAYS; way++) {
+            struct fp_rec FP_REGION *record;
+
+            if (fp_likely(bucket->tag[way] != tag))
+                continue;
+            record = fp_visible(env, bucket->ref[way]);
+            if (record && record->a == a && record->b == b && record->c == c &&
+                record->kind == kind)
+                return record;
+        }
+        if (fp_likely(!bucket->spilled))
+            return 0;
+    }
+    return 0;
+}
+
+/* The entry of a slot kind, or NULL. */
+static fp_inline struct fp_rec FP_REGION *fp_slot(struct fp_env *env, fp_u32 kind, fp_u32 number,
+                                                  fp_u32 capacity)
+{
+    fp_u32 FP_REGION *slots;
+
+    if (number >= capacity)
+        return 0;
+    slots = FP_AT(env, fp_u32, FP_ROOT(env)->slots[kind]);
+    return fp_visible(env, slots[number]);
+}
+
+/* Adds a packet of `bytes` to a counter of this CPU. `field` names an array of struct fp_counters. */
+#define fp_count(env, field, number, length)                                                       \
+    do {                                                                                           \
+        struct fp_root FP_REGION *fp_root_ = FP_ROOT(env);                                         \
+        if (!fp_dry(env) && (env)->cpu < fp_root_->cpus) {                                         \
+            struct fp_counter FP_REGION *fp_counter_ =                                             \
+                &(FP_AT(env, struct fp_counters,                                                   \
+                        fp_root_->counters + (env)->cpu * sizeof(struct fp_counters))              \
+                      ->field[number]);                                                            \
+            fp_counter_->packets++;                                                                \
+            fp_counter_->bytes += (length);                                                        \
+        }                                                                                          \
+    } while (0)
+
+#endif
