@@ -14,14 +14,15 @@
  * that whole words may be read (RFC 1035 section 2.3.4: 255 bytes). */
 #define FP_SCRATCH_BYTES 320u
 
+/* The arena is mapped at this address by every process, and named so by the program. Free of
+ * AddressSanitizer's shadow (which ends at 0x10007fff8000), far from the heap and libraries. */
+#define FP_ARENA_BASE 0x200000000000ull
+
 #ifdef FP_BPF
 
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
-
-/* The arena is mapped at this address by every process, and named so by the program. */
-#define FP_ARENA_BASE 0x100000000000ull
 
 struct fp_env {
     fp_u32 generation; /* loaded once per packet */
