@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Access lists: the entry with the longest prefix that covers a packet's source decides.
+ *
+ * One index look-up would be needed for each prefix length; the region's filter says which
+ * lengths can match at all under the first bits of an address, so most packets need none.
+ */
+#ifndef CULVERT_FASTPATH_ACCESS_H
+#define CULVERT_FASTPATH_ACCESS_H
+
+#include "dataplane/fastpath/lookup.h"
+#include "dataplane/fastpath/parse.h"
+
+#define FP_MAPPED_LENGTH 96u /* of ::ffff:0:0/96: a key's length is this plus the IPv4 length */
+
+/* Line of the filter for an IPv6 address whose first 8 bytes, as they lie, are `a`. The first 32
+ * bits are folded, for most addresses in use share the first 16. */
+static fp_inline fp_u32 fp_access_line6(fp_u64 a)
+{
+    return (fp_u32)(a ^ (a >> 16)) & 0xffff;
+}
+#define FP_ACCESS_LINE6_BITS 32u /* a shorter prefix lies under every line of v6 */
+
+/* Line of the filter for an IPv4 address, `b` in key form. */
+static fp_inline fp_u32 fp_access_line4(fp_u64 b)
+{
+    return fp_ntohs((fp_u16)(b >> 32));
+}
+#define FP_ACCESS_LINE4_BITS 16u /* a shorter prefix covers a range of lines of v4 */
+
+/* The first `length` (0..64) bits of 8 address bytes as they lie. */
+static fp_inline fp_u64 fp_prefix_mask(fp_u32 length)
+{
+    return length ? fp_bswap64(~0ull << ((64 - length) & 63)) : 0;
+}
+
+/* The address a, b cut to its first `length` (0..128) bits. */
+static fp_inline void fp_prefix_cut(fp_u64 *a, fp_u64 *b, fp_u32 length)
+{
+    *a &= fp_prefix_mask(length < 64 ? length : 64);
+    *b &= fp_prefix_mask(length < 64 ? 0 : length - 64);
+}
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Bytes of a frame: unaligned loads and stores, and pointers that were checked against its end.
+ */
+#ifndef CULVERT_FASTPATH_BYTES_H
+#define CULVERT_FASTPATH_BYTES_H
+
+#include "dataplane/fastpath/env.h"
+
+/* Unaligned loads and stores, in the order the bytes lie. eBPF's clang would take memcpy() from a
+ * byte pointer apart into single bytes; the machines that we run on load words anywhere. */
+#ifdef FP_BPF
+#define FP_BYTES_ACCESS(bits)                                                                      \
+    static fp_inline fp_u##bits fp_load##bits(const fp_u8 *from)                                   \
+    {                                                                                              \
+        return *(const fp_u##bits *)(const void *)from;                                            \
+    }                                                                                              \
+    static fp_inline void fp_store##bits(fp_u8 *to, fp_u##bits value)                              \
+    {                                                                                              \
+        *(fp_u##bits *)(void *)to = value;                                                         \
+    }
+#else
+#define FP_BYTES_ACCESS(bits)                                                                      \
+    static fp_inline fp_u##bits fp_load##bits(const fp_u8 *from)                                   \
+    {                                                                                              \
+        fp_u##bits value;                                                                          \
+        __builtin_memcpy(&value, from, sizeof(value));                                             \
+        return value;                                                                              \
+    }                                                                                              \
+    static fp_inline void fp_store##bits(fp_u8 *to, fp_u##bits value)                              \
+    {                                                                                              \
+        __builtin_memcpy(to, &value, sizeof(value));                                               \
+    }
+#endif
+FP_BYTES_ACCESS(16)
+FP_BYTES_ACCESS(32)
+FP_BYTES_ACCESS(64)
+
+/* fp_barrier(): the compiler keeps this very pointer, so that the bound which the verifier learnt
+ * for it holds for every access through it.
+ *
+ * fp_opaque(): makes the verifier forget the constant in `value` (a u64), so that the paths that
+ * lead here are verified once and not once per constant. `unknown` is any number that it doesn't
+ * know, of few bits. The caller bounds `value` again with a mask. */
+#ifdef FP_BPF
+#define fp_barrier(pointer) __asm__ volatile("" : "+r"(pointer))
+#define fp_opaque(value, unknown)                                                                  \
+    __asm__ volatile("%0 ^= %1\n\t%0 ^= %1" : "+r"(value) : "r"((fp_u64)(unknown)))
+#else
+#define fp_barrier(pointer) ((void)(pointer))
+#define fp_opaque(value, unknown) ((void)(value), (void)(unknown))
+#endif
+
+/* Bytes of the whole frame. */
+static fp_inline fp_u32 fp_frame_bytes(const struct fp_packet *packet)
+{
+    return (fp_u32)(packet->end - packet->data);
+}
+
+/* `length` bytes at `offset` of the frame, or NULL when it is shorter. For eBPF `length` is a
+ * constant and `offset` has a bound that the verifier can see. */
+static fp_inline fp_u8 *fp_bytes(const struct fp_packet *packet, fp_u32 offset, fp_u32 length)
+{
+#ifdef FP_BPF
+    fp_u8 *at = packet->data + offset;
+
+    fp_barrier(at);
+    return at + length > packet->end ? 0 : at;
+#else
+    if ((fp_u64)offset + length > (fp_u64)(packet->end - packet->data))
+        return 0;
+    return packet->data + offset;
+#endif
+}
+
+#endif
