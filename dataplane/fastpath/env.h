@@ -10,9 +10,8 @@
 #include "dataplane/fastpath/reasons.h"
 #include "dataplane/fastpath/region.h"
 
-/* Scratch for a DNS question, as long as the longest name with its type and class, rounded up so
- * that whole words may be read (RFC 1035 section 2.3.4: 255 bytes). */
-#define FP_SCRATCH_BYTES 320u
+/* Scratch for the first part of a DNS message and notes about it (layout: dns_query.h). */
+#define FP_SCRATCH_BYTES 448u
 
 /* The arena is mapped at this address by every process, and named so by the program. Free of
  * AddressSanitizer's shadow (which ends at 0x10007fff8000), far from the heap and libraries. */
