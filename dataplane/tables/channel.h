@@ -41,7 +41,7 @@ enum channel_type {
     CHANNEL_COMMIT,        /* u64 generation */
     CHANNEL_ACK,           /* struct channel_ack, then text of the error, if any */
     CHANNEL_STATS,         /* u32 cookie */
-    CHANNEL_STATS_REPLY,   /* u32 cookie, u32 0, struct channel_stat[] (non-zero ones) */
+    CHANNEL_STATS_REPLY,   /* u32 cookie, u32 1: more follow, struct channel_stat[] (non-zero) */
     CHANNEL_EXPLAIN,       /* u32 cookie, u32 ifindex (0: the first), then the Ethernet frame */
     CHANNEL_EXPLAIN_REPLY, /* u32 cookie, u32 0, then JSON */
     CHANNEL_STATE,         /* JSON: interfaces, modes, next hops, errors; sent on each change */

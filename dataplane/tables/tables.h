@@ -19,6 +19,8 @@
 
 struct tables;
 
+#define TABLES_BODY_MAX ((1u << 20) - sizeof(struct fp_key)) /* bytes of an entry's body */
+
 struct tables_options {
     void *base;      /* page-aligned, zeroed when new */
     size_t size;     /* bytes, at most 4 GiB */
@@ -65,6 +67,22 @@ const void *tables_get(struct tables *tables, const struct fp_key *key, size_t *
 typedef int (*tables_each_fn)(void *arg, const struct fp_key *key, const void *body, size_t length);
 int tables_each(struct tables *tables, enum fp_kind kind, tables_each_fn each, void *arg);
 
+/* Walks the committed entries of all kinds in pieces: a zeroed cursor starts; false at the end.
+ * Changes between two calls may make it skip or repeat entries, index growth too. */
+struct tables_cursor {
+    uint32_t kind, at, way;
+};
+bool tables_next(struct tables *tables, struct tables_cursor *cursor, struct fp_key *key,
+                 const void **body, size_t *length);
+
+/* The committed entry's body, or NULL; also inside a transaction. */
+const void *tables_get_committed(struct tables *tables, const struct fp_key *key, size_t *length);
+
+/* Calls `each` with the keys that the last committed transaction put or deleted; only until the
+ * next tables_begin() or tables_reclaim(). Stops at the first non-zero return and returns it. */
+int tables_changes(struct tables *tables, int (*each)(void *arg, const struct fp_key *key),
+                   void *arg);
+
 /* Digest of one entry, and of all committed entries by part (the part of a key is
  * tables_part(key)); a part's digest is the sum of its entries', kept up as entries change. Local
  * kinds are left out. */
@@ -87,5 +105,11 @@ void tables_usage(const struct tables *tables, struct tables_usage *usage);
 
 /* Sum over CPUs of one counter: `array` is the offset of a member array in struct fp_counters. */
 struct fp_counter tables_counter(const struct tables *tables, size_t array, unsigned number);
+
+/* Calls `each` for every counter that is not zero, summed over CPUs, of the numbers that are in
+ * use (or were since the region was opened). `array` as above. */
+typedef void (*tables_stats_fn)(void *arg, size_t array, unsigned number,
+                                const struct fp_counter *counter);
+void tables_stats(const struct tables *tables, tables_stats_fn each, void *arg);
 
 #endif
