@@ -54,7 +54,10 @@ FP_BYTES_ACCESS(64)
 /* Bytes of the whole frame. */
 static fp_inline fp_u32 fp_frame_bytes(const struct fp_packet *packet)
 {
-    return (fp_u32)(packet->end - packet->data);
+    fp_u64 bytes = (fp_u64)(packet->end - packet->data);
+
+    fp_barrier(bytes); /* else clang computes with pointers' lower halves: refused */
+    return (fp_u32)bytes;
 }
 
 /* `length` bytes at `offset` of the frame, or NULL when it is shorter. For eBPF `length` is a
