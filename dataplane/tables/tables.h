@@ -47,6 +47,7 @@ int tables_put(struct tables *tables, const struct fp_key *key, const void *body
 int tables_delete(struct tables *tables, const struct fp_key *key); /* absent: no error */
 int tables_commit(struct tables *tables, uint64_t site_generation);
 void tables_abort(struct tables *tables);
+bool tables_is_open(const struct tables *tables); /* a transaction is under way */
 
 /* Frees what committed transactions replaced, after waiting for the grace period. Called by begin
  * when needed; a driver calls it when idle, so that the next begin doesn't wait. */
