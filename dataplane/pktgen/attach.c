@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/pktgen/attach.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <linux/capability.h>
+#include <linux/if_link.h>
+#include <sys/syscall.h>
+
+#include "controlplane/base/error.h"
+
+static char last_log[256];
+
+static int keep_log(enum libbpf_print_level level, const char *format, va_list args)
+{
+    size_t length;
+
+    if (level != LIBBPF_WARN)
+        return 0;
+    vsnprintf(last_log, sizeof(last_log), format, args);
+    length = strcspn(last_log, "\n");
+    last_log[length] = '\0';
+    return 0;
+}
+
+void attach_log_quiet(void)
+{
+    libbpf_set_print(keep_log);
+}
+
+const char *attach_log_last(void)
+{
+    return last_log;
+}
+
+int attach_check_privilege(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+    uint32_t low = 1u << CAP_NET_ADMIN, high = 1u << (CAP_BPF - 32);
+
+    if (syscall(SYS_capget, &header, data))
+        return CULVERT_EACCES;
+    if (data[0].effective & (1u << CAP_SYS_ADMIN))
+        return 0;
+    return (data[0].effective & low) && (data[1].effective & high) ? 0 : CULVERT_EACCES;
+}
+
+uint32_t attach_find(uint32_t ifindex)
+{
+    LIBBPF_OPTS(bpf_xdp_query_opts, query);
+
+    if (bpf_xdp_query((int)ifindex, 0, &query))
+        return 0;
+    if (query.prog_id)
+        return query.prog_id;
+    return query.drv_prog_id ? query.drv_prog_id : query.skb_prog_id;
+}
+
+static void tell_busy(uint32_t program_id, char why[ATTACH_WHY_BYTES])
+{
+    struct bpf_prog_info info = {0};
+    uint32_t length = sizeof(info);
+    int program = bpf_prog_get_fd_by_id(program_id);
+
+    if (program >= 0) {
+        bpf_prog_get_info_by_fd(program, &info, &length);
+        close(program);
+    }
+    snprintf(why, ATTACH_WHY_BYTES, "an XDP program is on it already (\"%s\", id %u)", info.name,
+             program_id);
+}
+
+static int link_create(int program, uint32_t ifindex, uint32_t flags)
+{
+    LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
+
+    return bpf_link_create(program, (int)ifindex, BPF_XDP, &options);
+}
+
+int attach_program(int program, uint32_t ifindex, struct attachment *attachment,
+                   char why[ATTACH_WHY_BYTES])
+{
+    uint32_t present = attach_find(ifindex);
+
+    attachment->link = -1;
+    attachment->generic = false;
+    if (present) {
+        tell_busy(present, why);
+        return CULVERT_EBUSY;
+    }
+    attachment->link = link_create(program, ifindex, XDP_FLAGS_DRV_MODE);
+    if (attachment->link >= 0)
+        return 0;
+    if (errno != EPERM && errno != EBUSY && errno != ENODEV) {
+        attachment->generic = true;
+        attachment->link = link_create(program, ifindex, XDP_FLAGS_SKB_MODE);
+        if (attachment->link >= 0)
+            return 0;
+    }
+    snprintf(why, ATTACH_WHY_BYTES, "the XDP program can't be attached: %s", strerror(errno));
+    return errno == EBUSY ? CULVERT_EBUSY : CULVERT_ESYSTEM;
+}
+
+void attach_end(struct attachment *attachment)
+{
+    if (attachment->link < 0)
+        return;
+    bpf_link_detach(attachment->link);
+    close(attachment->link);
+    attachment->link = -1;
+}
