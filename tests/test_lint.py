@@ -1,47 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Style is a failing test: clang-format, clang-tidy, shellcheck and the checks of our own."""
+"""The house style as tests; `./dev lint` runs just these."""
 
-import concurrent.futures
-import json
-import os
 import subprocess
 
-from tests.conftest import REPO
+import pytest
+
 from tests.lint import style
+from tests.lint.sources import REPO, sources
+from tests.lint.tidy import tidy
 
 
-def run(*command):
-    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
-
-
-def sources(*endings):
-    return [path for path in style.tracked() if path.endswith(endings)]
+def _run(*command):
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_clang_format():
-    done = run("clang-format", "--dry-run", "--Werror", *sources(".c", ".h"))
-    assert done.returncode == 0, done.stderr[-4000:] + "\n`./dev fmt` mends it"
-
-
-def test_house_rules():
-    assert list(style.findings()) == []
-
-
-def test_shellcheck():
-    scripts = ["dev", ".ci/run", *sources(".sh")]
-    done = run("shellcheck", "--severity=info", "--exclude=SC1091,SC2015", *scripts)
-    assert done.returncode == 0, done.stdout
+    files = sources(".c", ".h")
+    if files:
+        _run("clang-format", "--dry-run", "--Werror", *files)
 
 
 def test_clang_tidy():
-    with open(os.path.join(REPO, "build", "release", "compile_commands.json")) as file:
-        units = {os.path.normpath(os.path.join(unit["directory"], unit["file"])) for unit in json.load(file)}
-    units = sorted(unit for unit in units if unit.startswith(REPO) and "/build/" not in unit)
-    assert units
+    complaints = tidy()
+    assert not complaints, "\n".join(complaints)
 
-    def tidy(unit):
-        return run("clang-tidy", "--quiet", "-p", "build/release", unit)
 
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        faults = [done.stdout for done in pool.map(tidy, units) if done.returncode]
-    assert not faults, "\n".join(faults)[-8000:]
+def test_shellcheck():
+    _run("shellcheck", *style.SCRIPTS, *sources(".sh"))
+
+
+@pytest.mark.parametrize("check", style.CHECKS, ids=lambda check: check.__name__)
+def test_style(check):
+    breaches = list(check())
+    assert not breaches, f"{check.__doc__}\n" + "\n".join(breaches)

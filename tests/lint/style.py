@@ -1,104 +1,174 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the house rules say and a program can check. Prints one line a finding, exits 1 on any.
+"""What the house rules say and a program can check.
 
-    python3 -m tests.lint.style
+    python3 -m tests.lint.style     # prints every breach, exits 1 if there is one
+
+A long file says why in its first comment, a long function in the comment above it, after `length:`.
 """
 
-import os
 import re
 import subprocess
 import sys
 
-FILE_LINES, FUNCTION_LINES, SUBJECT = 500, 70, 60
-APACHE, DUAL = "SPDX-License-Identifier: Apache-2.0", "SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause"
-CODE = (".c", ".h", ".py", ".sh")
-# A file or function past its bound says why in a comment that begins so.
-EXCUSE = "length:"
+from tests.lint.sources import REPO, sources
+
+LINE_COLUMNS = 100
+FILE_LINES = 500
+HEAD_LINES = 25  # where a file's first comment is looked for
+FUNCTION_LINES = 70
+SUBJECT_LENGTH = 60
+KERNEL_FOLDERS = ("dataplane/fastpath/", "bpf/")
+KERNEL_LICENCE = "GPL-2.0-only OR BSD-2-Clause"
+LICENCE = "Apache-2.0"
+SCRIPTS = ("dev", ".ci/run")
+
+SUBJECT = re.compile(r"[a-z0-9][a-z0-9_./, -]*: \S")
+SLEEP = re.compile(r"\b(?:u|nano|clock_nano)?sleep\s*\(")
 
 
-def tracked():
-    listing = subprocess.run(
-        ["git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True, check=True
-    )
-    return [path for path in listing.stdout.splitlines() if os.path.exists(path)]
+def _lines(path):
+    return (REPO / path).read_text(errors="replace").splitlines()
 
 
-def licence_of(path):
-    ebpf = path.endswith(".bpf.c") or path.startswith(("dataplane/fastpath/", "bpf/"))
-    return DUAL if ebpf and path.endswith((".c", ".h")) else APACHE
+def _code():
+    """Everything that people write in a programming language."""
+    return [*sources(".c", ".h", ".py", ".sh", "meson.build"), *sources(*SCRIPTS)]
 
 
-def check_file(path, lines):
-    head = "\n".join(lines[:15])
-    if licence_of(path) not in head and not (licence_of(path) == APACHE and DUAL in head):
-        yield f"{path}:1: the first lines lack '{licence_of(path)}'"
-    if len(lines) > FILE_LINES and EXCUSE not in head:
-        yield f"{path}:1: {len(lines)} lines, more than {FILE_LINES}, and no '{EXCUSE}' says why"
-    for number, line in enumerate(lines, 1):
-        if path.endswith((".c", ".h")) and len(line.expandtabs(8)) > 100:
-            yield f"{path}:{number}: longer than 100 columns"
-        if re.search(r"\b(TODO|FIXME|XXX)\b", line) and not path.startswith("tests/lint/"):
-            yield f"{path}:{number}: unfinished: {line.strip()}"
-        if path.startswith("tests/") and re.search(r"\b(u|nano)?sleep\(", line) and path != "tests/lab/wait.py":
-            if not path.startswith("tests/lint/"):
-                yield f"{path}:{number}: a test sleeps; wait for the condition (tests/lab/wait.py)"
+def _comment_above(lines, index):
+    """The text of the comment that ends right above a line; "" if there is none."""
+    if index == 0 or not lines[index - 1].rstrip().endswith("*/"):
+        return ""
+    start = index - 1
+    while start > 0 and not lines[start].lstrip().startswith("/*"):
+        start -= 1
+    return "\n".join(lines[start:index])
 
 
-def check_functions(path, lines):
-    """Functions start with a brace in the first column, by clang-format."""
-    start = None
-    for number, line in enumerate(lines, 1):
-        if line == "{":
-            start = number
-        elif line == "}" and start:
-            length = number - start - 1
-            before = "\n".join(lines[max(0, start - 16) : start])
-            if length > FUNCTION_LINES and EXCUSE not in before:
-                yield f"{path}:{start}: a function of {length} lines, more than {FUNCTION_LINES}, and no '{EXCUSE}' says why"
-            start = None
+def file_length():
+    """A file has at most 500 lines."""
+    for path in _code():
+        lines = _lines(path)
+        if len(lines) > FILE_LINES and "length:" not in "\n".join(lines[:HEAD_LINES]):
+            yield f"{path}:1: {len(lines)} lines, at most {FILE_LINES}"
 
 
-def check_header(path, lines):
-    """Each group of public declarations stands below a comment."""
-    commented = False
-    for number, line in enumerate(lines, 1):
-        declaration = re.match(r"^(?!static|typedef|#|struct \w+;|extern)[a-z][\w *]+\(", line)
-        if re.match(r"^(/\*| \*|\s+\*)", line) or "*/" in line:
-            commented = True
-        elif line == "":
-            commented = False
-        elif declaration and not commented:
-            yield f"{path}:{number}: a public function without a comment: {line.strip()}"
+def _functions(lines):
+    """First line, body's first and last line (all from 0) of each function at the margin."""
+    for opening, line in enumerate(lines):
+        if line != "{":
+            continue
+        first = opening
+        while first > 0 and not re.match(r"#|.*(;|}|\*/)$|\s*$", lines[first - 1]):
+            first -= 1
+        last = next((i for i in range(opening, len(lines)) if lines[i].startswith("}")), None)
+        if last is not None and "(" in "".join(lines[first:opening]):
+            yield first, last
 
 
-def check_history():
+def function_length():
+    """A function has at most 70 lines."""
+    for path in sources(".c", ".h"):
+        lines = _lines(path)
+        for first, last in _functions(lines):
+            length = last - first + 1
+            if length > FUNCTION_LINES and "length:" not in _comment_above(lines, first):
+                yield f"{path}:{first + 1}: a function of {length} lines, at most {FUNCTION_LINES}"
+
+
+def header_comments():
+    """A public function's declaration has a comment, or stands below one in its paragraph."""
+    declaration = re.compile(r"(?!static\b|typedef\b|extern\b)[a-z_][\w *]*[ *]\w+\(")
+    for path in sources(".h"):
+        commented = False
+        for number, line in enumerate(_lines(path), 1):
+            commented = bool(line.strip()) and (commented or "/*" in line or "*/" in line)
+            if declaration.match(line) and not commented:
+                yield f"{path}:{number}: no comment says what this function is for"
+                commented = True  # one complaint a paragraph
+
+
+def line_length():
+    """A line of C has at most 100 columns (clang-format leaves comments as they are)."""
+    for path in sources(".c", ".h"):
+        for number, line in enumerate(_lines(path), 1):
+            if len(line) > LINE_COLUMNS:
+                yield f"{path}:{number}: {len(line)} columns, at most {LINE_COLUMNS}"
+
+
+def unfinished():
+    """Nothing is left for later in the code."""
+    for path in _code():
+        if path.parts[:2] == ("tests", "lint"):
+            continue
+        for number, line in enumerate(_lines(path), 1):
+            if re.search(r"\b(TODO|FIXME|XXX)\b", line):
+                yield f"{path}:{number}: unfinished: {line.strip()}"
+
+
+def no_sleep_in_tests():
+    """Tests wait for conditions. The one loop that polls is tests/lab/wait.py."""
+    for path in sources(".c", ".h", ".py", ".sh"):
+        if path.parts[0] != "tests" or str(path) in ("tests/lab/wait.py", "tests/lint/style.py"):
+            continue
+        for number, line in enumerate(_lines(path), 1):
+            if SLEEP.search(line):
+                yield f"{path}:{number}: a test must not sleep; wait for the condition"
+
+
+def _licences(path):
+    """The licences that a file may have; a kernel program's twin header may be of either kind."""
+    name = str(path)
+    if name.startswith(KERNEL_FOLDERS) or name.endswith((".bpf.c", ".bpf.h")):
+        return [KERNEL_LICENCE]
+    if name.endswith(".h") and (REPO / path).with_suffix(".bpf.c").exists():
+        return [LICENCE, KERNEL_LICENCE]
+    return [LICENCE]
+
+
+def licence_lines():
+    """Every source file names its licence in its first three lines."""
+    for path in _code():
+        if path.name == "meson.build":
+            continue
+        head = "\n".join(_lines(path)[:3])
+        found = re.search(r"SPDX-License-Identifier: ([^*\n]+)", head)
+        allowed = _licences(path)
+        if not found:
+            yield f"{path}:1: no SPDX-License-Identifier: {allowed[0]}"
+        elif found.group(1).strip() not in allowed:
+            yield f"{path}:1: licence {found.group(1).strip()}, here it is {allowed[0]}"
+
+
+def commit_subjects():
+    """A commit's subject is `subsystem: what`, of at most 60 characters."""
     log = subprocess.run(
-        ["git", "-c", "safe.directory=*", "log", "--format=%h %s", "--no-merges"], capture_output=True, text=True, check=True
+        ["git", "log", "--no-merges", "--format=%h %s"], cwd=REPO, check=True, capture_output=True, text=True
     )
     for line in log.stdout.splitlines():
-        short, _, subject = line.partition(" ")
-        if len(subject) > SUBJECT or not re.match(r"^[\w/.,+ -]+: \S", subject):
-            yield f"commit {short}: subject is not 'subsystem: text' of at most {SUBJECT} characters: {subject}"
+        commit, _, subject = line.partition(" ")
+        if len(subject) > SUBJECT_LENGTH:
+            yield f"{commit}: subject of {len(subject)} characters, at most {SUBJECT_LENGTH}: {subject}"
+        if not SUBJECT.match(subject):
+            yield f"{commit}: the subject doesn't begin with `subsystem: `: {subject}"
 
 
-def findings():
-    for path in tracked():
-        if not path.endswith(CODE) and path != "dev":
-            continue
-        with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-        yield from check_file(path, lines)
-        if path.endswith((".c", ".h")):
-            yield from check_functions(path, lines)
-        if path.endswith(".h"):
-            yield from check_header(path, lines)
-    yield from check_history()
+CHECKS = [
+    file_length,
+    function_length,
+    line_length,
+    header_comments,
+    licence_lines,
+    no_sleep_in_tests,
+    unfinished,
+    commit_subjects,
+]
 
 
 def main():
-    found = list(findings())
-    print("\n".join(found))
-    return 1 if found else 0
+    breaches = [breach for check in CHECKS for breach in check()]
+    print("\n".join(breaches))
+    return 1 if breaches else 0
 
 
 if __name__ == "__main__":
