@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* culvert-xdp: the user space of the XDP data plane. */
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "controlplane/base/error.h"
+#include "controlplane/base/log.h"
+#include "dataplane/tables/tables.h"
+#include "dataplane/xdp/addresses.h"
+#include "dataplane/xdp/driver.h"
+#include "dataplane/xdp/host.h"
+#include "dataplane/xdp/instance.h"
+#include "dataplane/xdp/interfaces.h"
+#include "dataplane/xdp/options.h"
+#include "dataplane/xdp/pins.h"
+#include "dataplane/xdp/program.h"
+#include "dataplane/xdp/routes.h"
+
+static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+{
+    char line[1024];
+
+    /* The verifier's log comes as warnings of any length: whoever wants it asks for debug. */
+    vsnprintf(line, sizeof(line), format, args);
+    if (level != LIBBPF_DEBUG)
+        log_debug("%s", line);
+    return 0;
+}
+
+static int make_run_dir(const char *run_dir)
+{
+    if (mkdir(run_dir, 0755) == 0 || errno == EEXIST)
+        return 0;
+    log_error("can't make %s: %s", run_dir, strerror(errno));
+    return CULVERT_ESYSTEM;
+}
+
+/* Takes the pin directory over, with a program that has been loaded beside the running one. */
+static int take_over(const struct options *options, struct program *program, int *lock)
+{
+    int error = program_load(program, options->pin_dir, options->memory, false);
+
+    if (error)
+        return error;
+    *lock = instance_take(options->run_dir, options->pin_dir);
+    if (*lock < 0) {
+        program_unload(program);
+        return *lock;
+    }
+    if (program_is_current(program, options->pin_dir))
+        return 0;
+    program_unload(program);
+    error = program_load(program, options->pin_dir, options->memory, false);
+    if (error)
+        close(*lock);
+    return error;
+}
+
+static int open_tables(struct program *program, struct tables **tables)
+{
+    int cpus = libbpf_num_possible_cpus();
+    struct tables_options options = {
+        .base = program->base,
+        .size = program->size,
+        .cpus = cpus > 0 ? (unsigned)cpus : 1,
+        .grace = grace_wait,
+    };
+    int error = tables_open(tables, &options);
+
+    if (!error)
+        log_info("%zu MiB of tables, %s", program->size >> 20,
+                 options.recovered ? "taken over" : "new");
+    return error;
+}
+
+/* The pinned region can't be used (damaged, or other numbers of CPUs or meters): beside it a new
+ * one is filled, while the interfaces run on. */
+static int open_tables_anew(const struct options *options, struct program *program,
+                            struct tables **tables, int why)
+{
+    int error;
+
+    log_warn("the pinned tables can't be taken over (%s): filling new ones", culvert_strerror(why));
+    program_unload(program);
+    error = program_load(program, options->pin_dir, options->memory, true);
+    return error ? error : open_tables(program, tables);
+}
+
+static int run(const struct options *options)
+{
+    struct tables *tables = NULL;
+    struct program program;
+    int lock = -1;
+    int error = grace_open();
+
+    if (error)
+        return error;
+    error = take_over(options, &program, &lock);
+    if (error)
+        goto out_grace;
+    error = open_tables(&program, &tables);
+    if (error && program.arena == PROGRAM_ARENA_REUSED)
+        error = open_tables_anew(options, &program, &tables, error);
+    if (error) {
+        log_error("the tables can't be opened: %s", culvert_strerror(error));
+        goto out_program;
+    }
+    error = program_pin(&program, options->pin_dir);
+    if (!error)
+        error = driver_run(options, &program, tables);
+    tables_close(tables);
+out_program:
+    program_unload(&program);
+    close(lock);
+out_grace:
+    grace_close();
+    return error;
+}
+
+/* Undoes all that a driver leaves in the kernel. */
+static int detach(const struct options *options)
+{
+    struct rtnl rtnl = {.fd = -1};
+    struct devices devices = {0};
+    struct interfaces interfaces;
+    int lock = instance_take(options->run_dir, options->pin_dir);
+    int links, addresses, neighbours;
+    int error = lock < 0 ? lock : rtnl_open(&rtnl);
+
+    if (error)
+        goto out;
+    error = interfaces_open(&interfaces, options->pin_dir, -1, &rtnl, &devices);
+    if (error)
+        goto out;
+    links = interfaces_detach_all(&interfaces);
+    pins_remove(options->pin_dir);
+    addresses = addresses_remove_ours(&rtnl);
+    neighbours = neighbour_drop_ours(&rtnl);
+    log_info("detached %d interfaces, removed %d addresses and %d neighbours", links,
+             addresses > 0 ? addresses : 0, neighbours > 0 ? neighbours : 0);
+    error = addresses < 0 ? addresses : neighbours < 0 ? neighbours : 0;
+out:
+    rtnl_close(&rtnl);
+    if (lock >= 0)
+        close(lock);
+    return error;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    int error;
+
+    log_start("culvert-xdp", LOG_LEVEL_INFO);
+    if (options_parse(&options, argc, argv))
+        return 2;
+    if (options.action == OPTIONS_EXIT)
+        return 0;
+    log_set_level(options.log_level);
+    if (options.action == OPTIONS_STATUS)
+        return instance_print_status(options.run_dir) ? 1 : 0;
+    signal(SIGPIPE, SIG_IGN);
+    libbpf_set_print(print_libbpf);
+    error = host_check();
+    if (!error)
+        error = pins_make(options.pin_dir);
+    if (!error)
+        error = make_run_dir(options.run_dir);
+    if (!error)
+        error = options.action == OPTIONS_DETACH ? detach(&options) : run(&options);
+    return error ? 1 : 0;
+}
