@@ -117,11 +117,11 @@ def no_sleep_in_tests():
 
 
 def _licences(path):
-    """The licences that a file may have; a kernel program's twin header may be of either kind."""
+    """The licences that a file may have: what kernel programs include may have theirs."""
     name = str(path)
     if name.startswith(KERNEL_FOLDERS) or name.endswith((".bpf.c", ".bpf.h")):
         return [KERNEL_LICENCE]
-    if name.endswith(".h") and (REPO / path).with_suffix(".bpf.c").exists():
+    if name.endswith(".h") and path.parts[0] != "controlplane":
         return [LICENCE, KERNEL_LICENCE]
     return [LICENCE]
 
