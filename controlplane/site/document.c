@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "controlplane/site/errors.h"
+#include "controlplane/site/schema.h"
+
+/* Access rules have no order of meaning, nor have ports: the canonical one is by value. */
+static int access_compare(const void *x, const void *y)
+{
+    const struct site_node *a = access_prefix(*(struct site_node *const *)x);
+    const struct site_node *b = access_prefix(*(struct site_node *const *)y);
+    int order = memcmp(&a->address, &b->address, sizeof(a->address));
+
+    return order ? order : (int)a->length - (int)b->length;
+}
+
+static int port_compare(const void *x, const void *y)
+{
+    const struct site_node *a = *(struct site_node *const *)x, *b = *(struct site_node *const *)y;
+
+    return a->number < b->number ? -1 : a->number > b->number;
+}
+
+static void list_sort(struct site_node *list, int (*compare)(const void *x, const void *y))
+{
+    if (list && list->kind == NODE_LIST && list->count > 1)
+        qsort(list->child, list->count, sizeof(*list->child), compare);
+}
+
+const struct site_node *access_prefix(const struct site_node *rule)
+{
+    return rule->child[ACCESS_ALLOW] ? rule->child[ACCESS_ALLOW] : rule->child[ACCESS_DENY];
+}
+
+const struct site_node *access_find(const struct site_node *access, const struct site_node *rule)
+{
+    struct site_node **found = NULL;
+
+    if (access && access->count)
+        found = bsearch(&rule, access->child, access->count, sizeof(*access->child),
+                        access_compare);
+    return found ? *found : NULL;
+}
+
+static void site_settle(struct site *site)
+{
+    struct site_node *vips = site->root->child[ROOT_VIPS];
+
+    list_sort(site->root->child[ROOT_ACCESS], access_compare);
+    for (uint32_t i = 0; vips && i < vips->count; i++)
+        list_sort(vips->child[i]->child[VIP_PORTS], port_compare);
+}
+
+static int site_read(struct site *site, const struct site_source *source,
+                     struct site_errors *errors)
+{
+    int error, rules;
+
+    site->file = source->name ? arena_copy(&site->arena, source->name, strlen(source->name)) : NULL;
+    if (source->name && !site->file)
+        return CULVERT_ENOMEM;
+    error = node_read(&site->arena, site->file, source->text, source->length, &site->root, errors);
+    if (error)
+        return error;
+    error = schema_check(site, source, errors);
+    if (error == CULVERT_ENOMEM)
+        return error;
+    rules = rules_check(site, errors);
+    if (!error && !rules)
+        site_settle(site);
+    return rules ? rules : error;
+}
+
+int site_parse(struct site **out, const struct site_source *source, struct site_errors *errors)
+{
+    struct site *site = calloc(1, sizeof(*site));
+    int error = site ? site_read(site, source, errors) : CULVERT_ENOMEM;
+
+    errors_sort(errors);
+    if (error)
+        site_free(site);
+    else
+        *out = site;
+    return error;
+}
+
+void site_free(struct site *site)
+{
+    if (!site)
+        return;
+    arena_free(&site->arena);
+    free(site);
+}
+
+const char *site_name(const struct site *site)
+{
+    return site->root->child[ROOT_SITE]->text;
+}
+
+static int names_collect(const struct site_node *zones, char ***names, size_t *count)
+{
+    char **list = calloc((zones ? zones->count : 0) + 1u, sizeof(*list));
+    size_t found = 0;
+
+    if (!list)
+        return CULVERT_ENOMEM;
+    for (uint32_t i = 0; zones && i < zones->count; i++) {
+        const struct site_node *file = node_find(zones->child[i], "file");
+        bool known = !file || file->kind != NODE_SCALAR || !*file->text;
+
+        for (size_t j = 0; !known && j < found; j++)
+            known = !strcmp(list[j], file->text);
+        if (known)
+            continue;
+        list[found] = strdup(file->text);
+        if (!list[found++]) {
+            while (found--)
+                free(list[found]);
+            free(list);
+            return CULVERT_ENOMEM;
+        }
+    }
+    *names = list;
+    *count = found;
+    return 0;
+}
+
+int site_files(const char *text, size_t length, char ***names, size_t *count)
+{
+    struct site_errors errors = {0};
+    struct arena arena = {0};
+    struct site_node *root, *zones = NULL;
+    int error = node_read(&arena, NULL, text, length, &root, &errors);
+
+    site_errors_free(&errors);
+    if (!error) {
+        if (root->kind == NODE_MAP)
+            zones = node_find(root, "zones");
+        error = names_collect(zones, names, count);
+    }
+    arena_free(&arena);
+    return error;
+}

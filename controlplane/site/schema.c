@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of everything that a site file may hold (docs/SITE.md). */
+#include "controlplane/site/schema.h"
+
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define FIELDS(table) .fields = (table), .field_count = sizeof(table) / sizeof((table)[0])
+
+static const struct schema interface_fields[] = {
+    [INTERFACE_DRIVER] = {"driver", SCHEMA_WORD, .initial = "xdp", .words = WORDS("xdp"),
+                          .later = WORDS("dpdk")},
+    [INTERFACE_MODE] = {"mode", SCHEMA_WORD, .initial = "auto",
+                        .words = WORDS("auto", "native", "generic")},
+};
+static const struct schema interface_schema = {NULL, SCHEMA_OBJECT, FIELDS(interface_fields)};
+
+static const struct schema backend_fields[] = {
+    [BACKEND_ADDRESS] = {"address", SCHEMA_ADDRESS, .required = true},
+    [BACKEND_WEIGHT] = {"weight", SCHEMA_NUMBER, .initial = "100", .least = 0, .most = 1000},
+    [BACKEND_DRAIN] = {"drain", SCHEMA_BOOL, .initial = "false"},
+};
+static const struct schema backend_schema = {NULL, SCHEMA_OBJECT, FIELDS(backend_fields),
+                                             .later = WORDS("region", "health")};
+
+static const struct schema pool_fields[] = {
+    [POOL_POLICY] = {"policy", SCHEMA_WORD, .initial = "hash", .words = WORDS("hash"),
+                     .later = WORDS("weighted", "round-robin", "latency", "geo", "failover")},
+    [POOL_BUCKETS] = {"buckets", SCHEMA_NUMBER, .least = 64, .most = 65536},
+    [POOL_DRAIN] = {"drain", SCHEMA_TIME, .initial = "60s", .least = 0, .most = 3600000},
+    [POOL_BACKENDS] = {"backends", SCHEMA_NAMED, .element = &backend_schema},
+};
+static const struct schema pool_schema = {NULL, SCHEMA_OBJECT, FIELDS(pool_fields),
+                                          .later = WORDS("health", "when-all-down")};
+
+static const struct schema port_schema = {NULL, SCHEMA_NUMBER, .least = 1, .most = 65535};
+static const struct schema limit_reference = {NULL, SCHEMA_REFERENCE, .target = ROOT_LIMITS};
+
+static const struct schema vip_fields[] = {
+    [VIP_ADDRESS] = {"address", SCHEMA_ADDRESS, .required = true},
+    [VIP_PROTOCOL] = {"protocol", SCHEMA_WORD, .initial = "tcp", .words = WORDS("tcp", "udp")},
+    [VIP_PORTS] = {"ports", SCHEMA_LIST, .required = true, .least = 1, .most = 64,
+                   .element = &port_schema, .words = WORDS("all")},
+    [VIP_MODE] = {"mode", SCHEMA_WORD, .initial = "dsr-ipip",
+                  .words = WORDS("dsr-ipip", "dsr-l2", "nat"),
+                  .later = WORDS("dsr-gue", "fullnat")},
+    [VIP_POOL] = {"pool", SCHEMA_REFERENCE, .required = true, .target = ROOT_POOLS},
+    [VIP_PORT] = {"port", SCHEMA_NUMBER, .least = 1, .most = 65535},
+    [VIP_LIMITS] = {"limits", SCHEMA_LIST, .most = FP_LIMITS_MAX, .element = &limit_reference},
+};
+static const struct schema vip_schema = {NULL, SCHEMA_OBJECT, FIELDS(vip_fields)};
+
+#define RATE_MOST 100000000000ull
+static const struct schema limit_fields[] = {
+    [LIMIT_PER] = {"per", SCHEMA_SOURCE, .required = true, .most = 32, .words = WORDS("vip")},
+    [LIMIT_PER6] = {"per6", SCHEMA_SOURCE, .most = 128},
+    [LIMIT_PACKETS] = {"packets", SCHEMA_RATE, .least = 1, .most = RATE_MOST},
+    [LIMIT_BURST] = {"burst", SCHEMA_SIZE, .least = 1, .most = RATE_MOST},
+    [LIMIT_BYTES] = {"bytes", SCHEMA_RATE, .least = 1, .most = RATE_MOST},
+    [LIMIT_BURST_BYTES] = {"burst-bytes", SCHEMA_SIZE, .least = 1, .most = RATE_MOST},
+};
+static const struct schema limit_schema = {NULL, SCHEMA_OBJECT, FIELDS(limit_fields),
+                                           .later = WORDS("responses", "slip")};
+
+static const struct schema access_fields[] = {
+    [ACCESS_ALLOW] = {"allow", SCHEMA_PREFIX},
+    [ACCESS_DENY] = {"deny", SCHEMA_PREFIX},
+};
+static const struct schema access_schema = {NULL, SCHEMA_OBJECT, FIELDS(access_fields)};
+
+static const struct schema listen_schema = {.type = SCHEMA_ADDRESS};
+static const struct schema dns_fields[] = {
+    [DNS_LISTEN] = {"listen", SCHEMA_LIST, .most = 64, .element = &listen_schema},
+    [DNS_LIMITS] = {"limits", SCHEMA_LIST, .most = FP_LIMITS_MAX, .element = &limit_reference},
+    [DNS_UDP_SIZE] = {"udp-size", SCHEMA_NUMBER, .initial = "1232", .least = 512, .most = 4096},
+    [DNS_KEY] = {"key", SCHEMA_SECRET},
+};
+
+#define TTL_MOST 2147483647u /* RFC 2181 section 8 */
+static const struct schema soa_fields[] = {
+    [SOA_MNAME] = {"mname", SCHEMA_DOMAIN, .required = true},
+    [SOA_RNAME] = {"rname", SCHEMA_DOMAIN, .required = true},
+    [SOA_SERIAL] = {"serial", SCHEMA_NUMBER, .initial = "1", .most = UINT32_MAX},
+    [SOA_REFRESH] = {"refresh", SCHEMA_SECONDS, .initial = "10800", .most = TTL_MOST},
+    [SOA_RETRY] = {"retry", SCHEMA_SECONDS, .initial = "3600", .most = TTL_MOST},
+    [SOA_EXPIRE] = {"expire", SCHEMA_SECONDS, .initial = "604800", .most = TTL_MOST},
+    [SOA_MINIMUM] = {"minimum", SCHEMA_SECONDS, .initial = "300", .most = TTL_MOST},
+};
+
+static const struct schema text_schema = {.type = SCHEMA_TEXT};
+static const struct schema texts_schema = {NULL, SCHEMA_TEXTS, .least = 1, .most = 4096,
+                                           .element = &text_schema};
+static const struct schema record_fields[] = {
+    [RECORD_POOL] = {"pool", SCHEMA_REFERENCE, .target = ROOT_POOLS},
+    [RECORD_TTL] = {"ttl", SCHEMA_SECONDS, .most = TTL_MOST},
+};
+static const struct schema records_schema = {NULL, SCHEMA_RECORDS, FIELDS(record_fields),
+                                             .element = &texts_schema};
+
+static const struct schema zone_fields[] = {
+    [ZONE_FILE] = {"file", SCHEMA_FILE},
+    [ZONE_TTL] = {"ttl", SCHEMA_SECONDS, .initial = "3600", .most = TTL_MOST},
+    [ZONE_SOA] = {"soa", SCHEMA_OBJECT, FIELDS(soa_fields)},
+    [ZONE_RECORDS] = {"records", SCHEMA_NAMED, .element = &records_schema, .names = NAMES_OWNER},
+};
+static const struct schema zone_schema = {NULL, SCHEMA_OBJECT, FIELDS(zone_fields),
+                                          .later = WORDS("regional-names")};
+
+static const struct schema root_fields[] = {
+    [ROOT_SITE] = {"site", SCHEMA_NAME, .required = true},
+    [ROOT_INTERFACES] = {"interfaces", SCHEMA_NAMED, .element = &interface_schema,
+                         .names = NAMES_INTERFACE},
+    [ROOT_POOLS] = {"pools", SCHEMA_NAMED, .element = &pool_schema},
+    [ROOT_VIPS] = {"vips", SCHEMA_NAMED, .element = &vip_schema},
+    [ROOT_LIMITS] = {"limits", SCHEMA_NAMED, .element = &limit_schema},
+    [ROOT_ACCESS] = {"access", SCHEMA_LIST, .most = 1000000, .element = &access_schema},
+    [ROOT_DNS] = {"dns", SCHEMA_OBJECT, FIELDS(dns_fields)},
+    [ROOT_ZONES] = {"zones", SCHEMA_NAMED, .element = &zone_schema, .names = NAMES_ZONE},
+};
+
+const struct schema schema_root = {NULL, SCHEMA_OBJECT, FIELDS(root_fields),
+                                   .later = WORDS("regions")};
+
+const char *schema_expects(const struct schema *schema)
+{
+    static const char *const expects[] = {
+        [SCHEMA_NAME] = "1 to 63 letters, digits, \"-\", \"_\" or \".\"",
+        [SCHEMA_BOOL] = "true or false",
+        [SCHEMA_NUMBER] = "a number",
+        [SCHEMA_SIZE] = "a number such as 2000, 10k, 5M or 1G",
+        [SCHEMA_RATE] = "a rate such as 500/s, 10k/s or 1M/s",
+        [SCHEMA_TIME] = "a time such as 500ms, 60s, 5m or 1h",
+        [SCHEMA_SECONDS] = "seconds such as 300, or a time such as 5m",
+        [SCHEMA_ADDRESS] = "an address such as 192.0.2.10 or \"2001:db8::10\"",
+        [SCHEMA_PREFIX] = "a prefix such as 203.0.113.0/24 or \"2001:db8::/32\"",
+        [SCHEMA_SOURCE] = "a source prefix length such as source/24",
+        [SCHEMA_SECRET] = "32 hexadecimal digits",
+        [SCHEMA_DOMAIN] = "a domain name such as ns1.example.com.",
+        [SCHEMA_WORD] = "a word",
+        [SCHEMA_REFERENCE] = "the name of a resource",
+        [SCHEMA_FILE] = "the name of a file, relative to the site file",
+        [SCHEMA_TEXT] = "a record's data, as in a zone file",
+        [SCHEMA_TEXTS] = "a record's data or a list of them",
+        [SCHEMA_OBJECT] = "keys and values: { KEY: VALUE, ... }",
+        [SCHEMA_NAMED] = "names and what they stand for: { NAME: ..., ... }",
+        [SCHEMA_LIST] = "a list: [VALUE, ...]",
+        [SCHEMA_RECORDS] = "record types and their data: { A: 192.0.2.1, ... }",
+    };
+
+    if (schema->type == SCHEMA_REFERENCE)
+        return schema->target == ROOT_POOLS ? "the name of a pool" : "the name of a limit";
+    if (schema->type == SCHEMA_SOURCE && schema->words)
+        return "source/LENGTH (0 to 32) or vip";
+    if (schema->type == SCHEMA_SOURCE)
+        return "source/LENGTH (0 to 128)";
+    return expects[schema->type];
+}
