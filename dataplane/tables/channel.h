@@ -33,8 +33,8 @@
 enum channel_type {
     CHANNEL_HELLO = 1,     /* struct channel_hello */
     CHANNEL_LIST,          /* u8 part[]; none: nothing differs */
-    CHANNEL_ENTRIES,       /* struct channel_entry[] */
-    CHANNEL_ENTRIES_END,   /* - */
+    CHANNEL_ENTRIES,       /* struct channel_entry[] of those parts */
+    CHANNEL_ENTRIES_END,   /* -; answers every LIST */
     CHANNEL_BEGIN,         /* - */
     CHANNEL_PUT,           /* struct fp_key, then the body */
     CHANNEL_DELETE,        /* struct fp_key */
@@ -100,7 +100,7 @@ void channel_reader_free(struct channel_reader *reader);
 void channel_reader_room(struct channel_reader *reader, void **to, size_t *room);
 void channel_reader_add(struct channel_reader *reader, size_t bytes);
 
-/* The next whole message: 1 and its type and payload (aligned to 8, valid until the next call on
+/* Call it until it returns 0 before asking for room again. The next whole message: 1 and its type and payload (aligned to 8, valid until the next call on
  * this reader), 0: more bytes needed, CULVERT_EPROTO: the peer broke the rules. The payload's
  * length has been checked against its type. */
 int channel_reader_next(struct channel_reader *reader, enum channel_type *type,
@@ -117,6 +117,8 @@ struct channel_writer {
 /* Appends a message whose payload is `first` then `second` (either may be empty). */
 int channel_write(struct channel_writer *writer, enum channel_type type, const void *first,
                   size_t first_length, const void *second, size_t second_length);
+/* The first `bytes` were sent. */
+void channel_writer_sent(struct channel_writer *writer, size_t bytes);
 void channel_writer_free(struct channel_writer *writer);
 
 #endif
