@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The CLI's one grammar: `culvert [OPTION...] COMMAND [ARGUMENT...]`, options anywhere. One table
+ * gives parsing, help and completion.
+ */
+#ifndef CULVERT_CLI_COMMAND_H
+#define CULVERT_CLI_COMMAND_H
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <yyjson.h>
+
+#include "controlplane/base/buffer.h"
+#include "controlplane/cli/client.h"
+
+#define CLI_OPTIONS_MAX 6   /* of one command */
+#define CLI_ARGUMENTS_MAX 2 /* positional, of one command */
+
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 }; /* exit codes */
+
+/* What a shell may complete a word to. */
+enum cli_words { WORDS_NONE, WORDS_FILE, WORDS_PATH, WORDS_REVISION, WORDS_SHELL, WORDS_INTERFACE,
+                 WORDS_OUTPUT, WORDS_COLOR, WORDS_COMMAND };
+
+struct cli_option {
+    const char *name;     /* without the dashes */
+    char letter;          /* 0: none */
+    const char *argument; /* its placeholder; NULL: a flag */
+    unsigned values;      /* words that it takes; 0: one if it has an argument */
+    enum cli_words words;
+    const char *help;
+};
+
+struct cli;
+
+struct cli_command {
+    const char *name;
+    const char *arguments; /* placeholders, for the help */
+    unsigned least, most;  /* positional arguments */
+    enum cli_words words;  /* of the first one */
+    const char *help;
+    struct cli_option options[CLI_OPTIONS_MAX];
+    int (*run)(struct cli *cli); /* exit code */
+};
+
+/* A parsed command line. Strings are argv's. */
+struct cli {
+    const struct cli_command *command;
+    const char *arguments[CLI_ARGUMENTS_MAX];
+    unsigned argument_count;
+    const char *values[CLI_OPTIONS_MAX][2]; /* by the command's options; a flag's is "" */
+    const char *socket;
+    bool json, color;
+    bool help;
+    struct client client;
+};
+
+extern const struct cli_command cli_commands[];
+extern const size_t cli_command_count;
+extern const struct cli_option cli_globals[];
+extern const size_t cli_global_count;
+
+/* Parses the words after the program's name. Returns 0 or CLI_USAGE with a one-line problem. */
+int cli_parse(struct cli *cli, int argc, char **argv, char *problem, size_t size);
+
+/* The value of the command's option, NULL when it isn't given. */
+const char *cli_option(const struct cli *cli, const char *name);
+/* The second word of an option that takes two. */
+const char *cli_option_second(const struct cli *cli, const char *name);
+
+void cli_help(const struct cli_command *command, FILE *to); /* NULL: of all */
+
+/* Prints what may follow the words of a command line, the last of which is being typed. */
+int cli_complete(int argc, char **argv);
+
+/* ---- for commands ---- */
+
+/* One line to standard error: "culvert: ...". */
+void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Calls the API. Returns 0 and the answer's JSON (to yyjson_doc_free) for a 2xx; else the exit
+ * code, the errors printed. `doc` NULL: not wanted. */
+int cli_call(struct cli *cli, const char *method, const char *target, const char *body,
+             size_t length, yyjson_doc **doc);
+
+/* Prints the errors of an answer, one a line: "FILE:LINE:COLUMN: field: message (hint)". */
+void cli_print_errors(const struct answer *answer, FILE *to);
+
+/* With -o json: prints the document and returns true. */
+bool cli_print_json(const struct cli *cli, yyjson_doc *doc);
+
+/* Writes a text to standard output; the exit code. Frees the buffer. */
+int cli_print(struct buffer *text);
+
+/* The member of an object as text ("" when it isn't there) or number (0). */
+const char *cli_text(yyjson_val *object, const char *name);
+uint64_t cli_number(yyjson_val *object, const char *name);
+
+int command_apply(struct cli *cli);
+int command_diff(struct cli *cli);
+int command_get(struct cli *cli);
+int command_status(struct cli *cli);
+int command_history(struct cli *cli);
+int command_rollback(struct cli *cli);
+int command_top(struct cli *cli);
+int command_counters(struct cli *cli);
+int command_explain(struct cli *cli);
+int command_version(struct cli *cli);
+int command_completion(struct cli *cli);
+int command_help(struct cli *cli);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <locale.h>
+#include <string.h>
+
+#include "controlplane/cli/command.h"
+
+int main(int argc, char **argv)
+{
+    char problem[256];
+    struct cli cli;
+    int code;
+
+    setlocale(LC_TIME, "");
+    if (argc > 1 && !strcmp(argv[1], "__complete")) /* what `completion bash` calls */
+        return cli_complete(argc - 2, argv + 2);
+    code = cli_parse(&cli, argc - 1, argv + 1, problem, sizeof(problem));
+    if (code) {
+        cli_error("%s", problem);
+        return code;
+    }
+    if (cli.help) {
+        cli_help(cli.command, stdout);
+        return CLI_OK;
+    }
+    client_init(&cli.client, cli.socket);
+    code = cli.command->run(&cli);
+    client_close(&cli.client);
+    return code;
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* get, history, version, help: what only reads. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "controlplane/base/error.h"
+#include "controlplane/base/units.h"
+#include "controlplane/cli/command.h"
+#include "controlplane/cli/show.h"
+#include "controlplane/cli/table.h"
+
+/* Appends a query value, percent-encoded (RFC 3986 section 2.3). */
+static void add_encoded(struct buffer *out, const char *text)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                "0123456789-._~";
+
+    for (; *text; text++) {
+        if (strchr(plain, *text))
+            buffer_char(out, *text);
+        else
+            buffer_format(out, "%%%02X", (unsigned char)*text);
+    }
+}
+
+int command_get(struct cli *cli)
+{
+    struct buffer target = {0}, out = {0};
+    yyjson_doc *doc;
+    int code;
+
+    buffer_text(&target, "/v1/site");
+    if (cli->argument_count) {
+        buffer_text(&target, "?path=");
+        add_encoded(&target, cli->arguments[0]);
+    }
+    code = target.error ? CLI_FAILED : cli_call(cli, "GET", target.data, NULL, 0, &doc);
+    buffer_free(&target);
+    if (code)
+        return code;
+    if (!cli_print_json(cli, doc))
+        show_yaml(yyjson_obj_get(yyjson_doc_get_root(doc), "value"), &out);
+    yyjson_doc_free(doc);
+    return cli_print(&out);
+}
+
+static void add_revision(struct table *table, yyjson_val *revision)
+{
+    char when[TEXT_NUMBER];
+
+    text_time((int64_t)cli_number(revision, "time"), when);
+    table_cell(table, "%llu", (unsigned long long)cli_number(revision, "revision"));
+    table_cell(table, "%s", when);
+    table_cell(table, "%s", cli_text(revision, "author"));
+    table_cell(table, "%llu", (unsigned long long)cli_number(revision, "changes"));
+    table_cell(table, "%s", cli_text(revision, "comment"));
+}
+
+static int history_all(struct cli *cli)
+{
+    static const struct table_column columns[] = {{"REVISION", TABLE_RIGHT},
+                                                  {"TIME", TABLE_LEFT},
+                                                  {"AUTHOR", TABLE_LEFT},
+                                                  {"CHANGES", TABLE_RIGHT},
+                                                  {"COMMENT", TABLE_LEFT}};
+    yyjson_val *list, *revision;
+    struct buffer out = {0};
+    struct table table;
+    yyjson_doc *doc;
+    size_t i, count;
+    int code = cli_call(cli, "GET", "/v1/history", NULL, 0, &doc);
+
+    if (code)
+        return code;
+    if (cli_print_json(cli, doc)) {
+        yyjson_doc_free(doc);
+        return CLI_OK;
+    }
+    list = yyjson_obj_get(yyjson_doc_get_root(doc), "revisions");
+    table_init(&table, columns, sizeof(columns) / sizeof(columns[0]));
+    yyjson_arr_foreach (list, i, count, revision)
+        add_revision(&table, revision);
+    if (!yyjson_arr_size(list))
+        buffer_text(&out, "no revision yet: `culvert apply FILE` makes the first\n");
+    table_print(&table, cli->color, &out);
+    table_free(&table);
+    yyjson_doc_free(doc);
+    return cli_print(&out);
+}
+
+int command_history(struct cli *cli)
+{
+    char target[64];
+    struct buffer out = {0};
+    uint64_t number;
+    yyjson_doc *doc;
+    int code;
+
+    if (!cli->argument_count)
+        return history_all(cli);
+    if (units_parse_number(cli->arguments[0], &number)) {
+        cli_error("a revision is a number, not `%s`: see `culvert history`", cli->arguments[0]);
+        return CLI_USAGE;
+    }
+    snprintf(target, sizeof(target), "/v1/revisions/%llu/diff", (unsigned long long)number);
+    code = cli_call(cli, "GET", target, NULL, 0, &doc);
+    if (code)
+        return code;
+    if (!cli_print_json(cli, doc))
+        show_diff(yyjson_obj_get(yyjson_doc_get_root(doc), "diff"), cli->color, &out);
+    yyjson_doc_free(doc);
+    return cli_print(&out);
+}
+
+int command_version(struct cli *cli)
+{
+    yyjson_doc *doc;
+    int code;
+
+    if (!cli->json)
+        printf("culvert %s\n", CULVERT_VERSION);
+    code = cli_call(cli, "GET", "/v1/version", NULL, 0, &doc);
+    if (code)
+        return code;
+    if (!cli_print_json(cli, doc))
+        printf("culvertd %s\n", cli_text(yyjson_doc_get_root(doc), "version"));
+    yyjson_doc_free(doc);
+    return CLI_OK;
+}
+
+int command_help(struct cli *cli)
+{
+    const char *name = cli->argument_count ? cli->arguments[0] : NULL;
+
+    for (size_t i = 0; name && i < cli_command_count; i++) {
+        if (!strcmp(cli_commands[i].name, name)) {
+            cli_help(&cli_commands[i], stdout);
+            return CLI_OK;
+        }
+    }
+    if (name) {
+        cli_error("no such command: `%s`: see `culvert help`", name);
+        return CLI_USAGE;
+    }
+    cli_help(NULL, stdout);
+    return CLI_OK;
+}

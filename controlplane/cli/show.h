@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON values as people read them. */
+#ifndef CULVERT_CLI_SHOW_H
+#define CULVERT_CLI_SHOW_H
+
+#include <stdbool.h>
+#include <yyjson.h>
+
+#include "controlplane/base/buffer.h"
+
+/* Appends a diff (API.md), one line a path: "+ path: new", "- path: old", "~ path: old -> new". */
+void show_diff(yyjson_val *diff, bool color, struct buffer *out);
+
+/* Appends a value as YAML that parses to the same. */
+void show_yaml(yyjson_val *value, struct buffer *out);
+
+/* Appends a text with control characters replaced by `?`. */
+void show_clean(const char *text, struct buffer *out);
+
+#endif

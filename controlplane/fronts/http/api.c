@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controlplane/fronts/http/api.h"
+
+#include "controlplane/base/error.h"
+
+static void api_version(struct http_exchange *exchange)
+{
+    struct buffer json = {0};
+
+    buffer_text(&json, "{\"version\":\"" CULVERT_VERSION "\",\"api\":1}");
+    api_respond(exchange, 200, &json);
+}
+
+static const struct http_route routes[] = {
+    {HTTP_METHOD_GET, "/v1/version", api_version, NULL},
+    {HTTP_METHOD_HEAD, "/v1/blobs/:digest", api_head_blob, NULL},
+    {HTTP_METHOD_PUT, "/v1/blobs/:digest", api_put_blob, api_begin_blob},
+    {HTTP_METHOD_POST, "/v1/apply", api_apply, NULL},
+    {HTTP_METHOD_POST, "/v1/diff", api_diff, NULL},
+    {HTTP_METHOD_POST, "/v1/rollback", api_rollback, NULL},
+    {HTTP_METHOD_GET, "/v1/site", api_site, NULL},
+    {HTTP_METHOD_GET, "/v1/history", api_history, NULL},
+    {HTTP_METHOD_GET, "/v1/revisions/:number", api_revision, NULL},
+    {HTTP_METHOD_GET, "/v1/revisions/:number/diff", api_revision_diff, NULL},
+    {HTTP_METHOD_GET, "/v1/status", api_status, NULL},
+    {HTTP_METHOD_GET, "/v1/counters", api_counters, NULL},
+    {HTTP_METHOD_POST, "/v1/explain", api_explain, NULL},
+};
+
+const struct http_route *api_routes(size_t *count)
+{
+    *count = sizeof(routes) / sizeof(routes[0]);
+    return routes;
+}
+
+void api_respond(struct http_exchange *exchange, int status, struct buffer *json)
+{
+    size_t length = json->length;
+    char *body = buffer_take(json);
+
+    buffer_free(json);
+    if (body)
+        http_respond(exchange, status, body, length);
+    else
+        http_respond_error(exchange, 503, "out of memory", NULL);
+}
+
+static int error_status(int error)
+{
+    switch (error) {
+    case CULVERT_EINVAL:
+        return 400;
+    case CULVERT_ENOTFOUND:
+        return 404;
+    case CULVERT_ECONFLICT:
+        return 409;
+    case CULVERT_EREJECTED:
+        return 422;
+    case CULVERT_EFULL:
+    case CULVERT_EBUSY:
+    case CULVERT_ENOMEM:
+        return 503;
+    case CULVERT_ETIMEOUT:
+        return 504;
+    case CULVERT_ENOSPC:
+        return 507;
+    default:
+        return 500;
+    }
+}
+
+void api_respond_error(struct http_exchange *exchange, int error, const char *detail)
+{
+    http_respond_error(exchange, error_status(error),
+                       detail && *detail ? detail : culvert_strerror(error), NULL);
+}

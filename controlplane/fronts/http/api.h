@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The API (docs/API.md): handlers that parse, call the daemon's parts, and format. */
+#ifndef CULVERT_FRONTS_HTTP_API_H
+#define CULVERT_FRONTS_HTTP_API_H
+
+#include <yyjson.h>
+
+#include "controlplane/base/buffer.h"
+#include "controlplane/fronts/http/server.h"
+
+struct daemon;
+
+/* The routes; `app` of the server is the struct daemon. */
+const struct http_route *api_routes(size_t *count);
+
+/* ---- shared by the api_*.c files ---- */
+
+/* Answers with what was written, or 503 when memory ran out. Frees the buffer. */
+void api_respond(struct http_exchange *exchange, int status, struct buffer *json);
+/* Answers an error of base/error.h. `detail` NULL or "": the error's own text. */
+void api_respond_error(struct http_exchange *exchange, int error, const char *detail);
+
+void api_head_blob(struct http_exchange *exchange);
+void api_begin_blob(struct http_exchange *exchange);
+void api_put_blob(struct http_exchange *exchange);
+void api_apply(struct http_exchange *exchange);
+void api_diff(struct http_exchange *exchange);
+void api_rollback(struct http_exchange *exchange);
+void api_site(struct http_exchange *exchange);
+void api_history(struct http_exchange *exchange);
+void api_revision(struct http_exchange *exchange);
+void api_revision_diff(struct http_exchange *exchange);
+void api_status(struct http_exchange *exchange);
+void api_counters(struct http_exchange *exchange);
+void api_explain(struct http_exchange *exchange);
+
+#endif

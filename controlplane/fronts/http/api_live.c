@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is going on: status, counters, explain. */
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controlplane/base/error.h"
+#include "controlplane/fronts/http/api.h"
+#include "controlplane/daemon/daemon.h"
+#include "dataplane/fastpath/reasons.h"
+
+#define FRAME_MAX 9216u
+#define FRAME_MIN 14u
+
+/* ---- status ---- */
+
+struct list {
+    struct buffer *json;
+    struct buffer *alarms;
+    bool some;
+};
+
+static void separate(struct list *list)
+{
+    if (list->some)
+        buffer_char(list->json, ',');
+    list->some = true;
+}
+
+static void add_alarm(struct buffer *alarms, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void add_alarm(struct buffer *alarms, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (alarms->length)
+        buffer_char(alarms, ',');
+    buffer_json_text(alarms, text);
+}
+
+static const char *text_of(yyjson_val *object, const char *name)
+{
+    return yyjson_get_str(yyjson_obj_get(object, name));
+}
+
+/* Alarms of a data plane's own state: interfaces and addresses that have errors. */
+static void state_alarms(const char *plane, yyjson_val *state, struct buffer *alarms)
+{
+    yyjson_val *item;
+    size_t i, count;
+
+    yyjson_arr_foreach (yyjson_obj_get(state, "interfaces"), i, count, item)
+        if (text_of(item, "error"))
+            add_alarm(alarms, "%s: %s: %s", plane, text_of(item, "name"), text_of(item, "error"));
+    yyjson_arr_foreach (yyjson_obj_get(state, "addresses"), i, count, item)
+        if (text_of(item, "error"))
+            add_alarm(alarms, "%s: %s: %s", plane, text_of(item, "address"),
+                      text_of(item, "error"));
+    yyjson_arr_foreach (yyjson_obj_get(yyjson_obj_get(state, "nexthops"), "unresolved"), i, count,
+                        item)
+        add_alarm(alarms, "%s: no way to %s: no neighbour answers", plane,
+                  yyjson_is_str(item) ? yyjson_get_str(item) : "?");
+}
+
+static void write_plane(void *arg, const struct plane_info *info)
+{
+    struct list *list = arg;
+    yyjson_doc *state = info->state ? yyjson_read(info->state, strlen(info->state), 0) : NULL;
+
+    separate(list);
+    buffer_text(list->json, "{\"name\":");
+    buffer_json_text(list->json, info->name);
+    buffer_format(list->json, ",\"pid\":%u,\"connected\":%s,\"in_sync\":%s,\"generation\":%llu,",
+                  info->pid, info->connected ? "true" : "false", info->in_sync ? "true" : "false",
+                  (unsigned long long)info->generation);
+    buffer_text(list->json, "\"error\":");
+    buffer_json_text(list->json, info->error);
+    buffer_text(list->json, ",\"state\":");
+    buffer_text(list->json, state ? info->state : "null");
+    buffer_char(list->json, '}');
+    if (!info->connected)
+        add_alarm(list->alarms, "%s: the data plane is not connected; packets flow by its last "
+                                "tables as long as its program is attached", info->name);
+    if (info->error)
+        add_alarm(list->alarms, "%s: refused the last change: %s", info->name, info->error);
+    if (info->connected)
+        state_alarms(info->name, yyjson_doc_get_root(state), list->alarms);
+    yyjson_doc_free(state);
+}
+
+static void write_listener(void *arg, const struct dns_listener_state *state)
+{
+    struct list *list = arg;
+
+    separate(list);
+    buffer_text(list->json, "{\"address\":");
+    buffer_json_text(list->json, state->address);
+    buffer_format(list->json, ",\"port\":%u,\"protocol\":\"%s\",\"listening\":%s,\"error\":",
+                  state->port, state->protocol, state->listening ? "true" : "false");
+    buffer_json_text(list->json, state->error);
+    buffer_char(list->json, '}');
+    if (state->error)
+        add_alarm(list->alarms, "DNS: %s port %u/%s: %s", state->address, state->port,
+                  state->protocol, state->error);
+}
+
+static void write_counts(const struct site_counts *counts, struct buffer *json)
+{
+    buffer_format(json,
+                  "\"resources\":{\"interfaces\":%zu,\"pools\":%zu,\"backends\":%zu,\"vips\":%zu,"
+                  "\"limits\":%zu,\"access\":%zu,\"zones\":%zu,\"names\":%zu}",
+                  counts->interfaces, counts->pools, counts->backends, counts->vips,
+                  counts->limits, counts->access, counts->zones, counts->names);
+}
+
+static void write_head(const struct daemon *daemon, struct buffer *json)
+{
+    const struct site *site = site_engine_site(daemon->engine);
+
+    buffer_text(json, "{\"node\":");
+    buffer_json_text(json, daemon->host);
+    buffer_text(json, ",\"version\":\"" CULVERT_VERSION "\",\"site\":");
+    buffer_json_text(json, site ? site_name(site) : NULL);
+    buffer_format(json, ",\"revision\":%llu,\"generation\":%llu,\"planes\":[",
+                  (unsigned long long)daemon->revision, (unsigned long long)daemon->generation);
+}
+
+void api_status(struct http_exchange *exchange)
+{
+    struct daemon *daemon = exchange->app;
+    struct buffer json = {0}, alarms = {0};
+    struct list list = {.json = &json, .alarms = &alarms};
+
+    write_head(daemon, &json);
+    planes_each(daemon->planes, write_plane, &list);
+    if (!list.some && daemon->revision)
+        add_alarm(&alarms, "no data plane is connected: start culvert-xdp");
+    list.some = false;
+    buffer_text(&json, "],\"listeners\":[");
+    dns_server_listeners(daemon->dns, write_listener, &list);
+    buffer_text(&json, "],");
+    write_counts(&daemon->counts, &json);
+    if (daemon->problem[0])
+        add_alarm(&alarms, "%s", daemon->problem);
+    buffer_text(&json, ",\"alarms\":[");
+    buffer_text(&json, alarms.data ? alarms.data : "");
+    buffer_text(&json, "]}");
+    if (alarms.error)
+        json.error = alarms.error;
+    buffer_free(&alarms);
+    api_respond(exchange, 200, &json);
+}
+
+/* ---- counters ---- */
+
+static void write_counter(struct buffer *json, const struct fp_counter *counter)
+{
+    buffer_format(json, "\"packets\":%llu,\"bytes\":%llu}", (unsigned long long)counter->packets,
+                  (unsigned long long)counter->bytes);
+}
+
+static void write_reasons(struct daemon *daemon, struct buffer *json)
+{
+    static const struct {
+        unsigned number;
+        const char *verdict, *name, *text;
+    } reasons[] = {
+#define X(name, number, verdict, label, text) {number, #verdict, label, text},
+        FP_REASONS(X)
+#undef X
+    };
+
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        struct fp_counter counter =
+            planes_counter(daemon->planes, CHANNEL_STAT_REASON, reasons[i].number);
+
+        buffer_text(json, i ? ",{\"name\":" : "{\"name\":");
+        buffer_json_text(json, reasons[i].name);
+        buffer_text(json, ",\"verdict\":\"");
+        for (const char *c = reasons[i].verdict; *c; c++)
+            buffer_char(json, (char)(*c | 0x20));
+        buffer_text(json, "\",\"text\":");
+        buffer_json_text(json, reasons[i].text);
+        buffer_char(json, ',');
+        write_counter(json, &counter);
+    }
+}
+
+static void write_named(struct daemon *daemon, enum channel_stat_kind stat, enum fp_kind kind,
+                        const char *title, struct buffer *json)
+{
+    unsigned end = site_number_end(daemon->engine, kind);
+    bool some = false;
+
+    buffer_format(json, "],\"%s\":[", title);
+    for (unsigned number = 0; number < end; number++) {
+        const char *pool = NULL;
+        const char *name = site_number_name(daemon->engine, kind, number, &pool);
+        struct fp_counter counter = planes_counter(daemon->planes, stat, number);
+
+        if (!name)
+            continue;
+        buffer_text(json, some ? ",{" : "{");
+        some = true;
+        if (kind == FP_KIND_BACKEND) {
+            buffer_text(json, "\"pool\":");
+            buffer_json_text(json, pool ? pool : "");
+            buffer_char(json, ',');
+        }
+        buffer_text(json, "\"name\":");
+        buffer_json_text(json, name);
+        buffer_char(json, ',');
+        write_counter(json, &counter);
+    }
+}
+
+static void counters_ready(void *arg, uint64_t time_ns)
+{
+    struct http_exchange *exchange = arg;
+    struct daemon *daemon = exchange->app;
+    struct buffer json = {0};
+
+    buffer_format(&json, "{\"time_ns\":%llu,\"reasons\":[", (unsigned long long)time_ns);
+    write_reasons(daemon, &json);
+    write_named(daemon, CHANNEL_STAT_VIP, FP_KIND_VIP, "vips", &json);
+    write_named(daemon, CHANNEL_STAT_BACKEND, FP_KIND_BACKEND, "backends", &json);
+    write_named(daemon, CHANNEL_STAT_ZONE, FP_KIND_ZONE, "zones", &json);
+    write_named(daemon, CHANNEL_STAT_LIMIT, FP_KIND_LIMIT, "limits", &json);
+    buffer_text(&json, "]}");
+    api_respond(exchange, 200, &json);
+}
+
+void api_counters(struct http_exchange *exchange)
+{
+    struct daemon *daemon = exchange->app;
+    int error = planes_ask_stats(daemon->planes, counters_ready, exchange);
+
+    if (error)
+        api_respond_error(exchange, error, "too many ask for counters at once");
+}
+
+/* ---- explain ---- */
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Hexadecimal to bytes; the number of them, 0: not a frame. */
+static size_t decode_frame(yyjson_val *value, uint8_t frame[FRAME_MAX])
+{
+    const char *text = yyjson_get_str(value);
+    size_t length = yyjson_get_len(value);
+
+    if (!text || length % 2 || length > 2 * FRAME_MAX || length < 2 * FRAME_MIN)
+        return 0;
+    for (size_t i = 0; i < length; i += 2) {
+        int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
+
+        if (high < 0 || low < 0)
+            return 0;
+        frame[i / 2] = (uint8_t)(high << 4 | low);
+    }
+    return length / 2;
+}
+
+struct find_interface {
+    const char *name;
+    uint32_t ifindex; /* found; 0: no */
+};
+
+static void find_interface(void *arg, const struct plane_info *info)
+{
+    struct find_interface *find = arg;
+    yyjson_doc *state;
+    yyjson_val *item;
+    size_t i, count;
+
+    if (!info->connected || !info->state || find->ifindex)
+        return;
+    state = yyjson_read(info->state, strlen(info->state), 0);
+    yyjson_arr_foreach (yyjson_obj_get(yyjson_doc_get_root(state), "interfaces"), i, count, item) {
+        const char *name = text_of(item, "name");
+
+        if (name && !strcmp(name, find->name))
+            find->ifindex = (uint32_t)yyjson_get_uint(yyjson_obj_get(item, "ifindex"));
+    }
+    yyjson_doc_free(state);
+}
+
+static void explained(void *arg, int error, const char *json, size_t length)
+{
+    struct http_exchange *exchange = arg;
+    struct buffer copy = {0};
+
+    if (error) {
+        api_respond_error(exchange, error == CULVERT_ETIMEOUT ? error : CULVERT_EBUSY,
+                          "the data plane did not answer");
+        return;
+    }
+    buffer_add(&copy, json, length);
+    api_respond(exchange, 200, &copy);
+}
+
+static void ask_explain(struct http_exchange *exchange, yyjson_val *root)
+{
+    struct daemon *daemon = exchange->app;
+    static uint8_t frame[FRAME_MAX];
+    struct find_interface find = {.name = text_of(root, "interface")};
+    size_t length = decode_frame(yyjson_obj_get(root, "frame"), frame);
+    int error;
+
+    if (!length) {
+        http_respond_error(exchange, 400, "`frame` must be an Ethernet frame in hexadecimal", NULL);
+        return;
+    }
+    if (find.name)
+        planes_each(daemon->planes, find_interface, &find);
+    if (find.name && !find.ifindex) {
+        http_respond_error(exchange, 404, "no data plane has an interface of that name",
+                           "see `culvert status`");
+        return;
+    }
+    error = planes_ask_explain(daemon->planes, find.ifindex, frame, length, explained, exchange);
+    if (error == CULVERT_ENOTFOUND)
+        http_respond_error(exchange, 503, "no data plane is connected", "start culvert-xdp");
+    else if (error)
+        api_respond_error(exchange, error, "too many ask the data plane at once");
+}
+
+void api_explain(struct http_exchange *exchange)
+{
+    const struct http_request *request = exchange->request;
+    yyjson_doc *doc = request->body ? yyjson_read(request->body, request->body_length, 0) : NULL;
+
+    if (doc)
+        ask_explain(exchange, yyjson_doc_get_root(doc));
+    else
+        http_respond_error(exchange, 400, "the body is not JSON", NULL);
+    yyjson_doc_free(doc);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The current site, and the revisions. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "controlplane/base/error.h"
+#include "controlplane/base/units.h"
+#include "controlplane/fronts/http/api.h"
+#include "controlplane/daemon/daemon.h"
+#include "controlplane/daemon/revision.h"
+
+/* The document never changes, so it may be read while a worker prepares the next. */
+void api_site(struct http_exchange *exchange)
+{
+    struct daemon *daemon = exchange->app;
+    const struct site *site = site_engine_site(daemon->engine);
+    struct buffer json = {0};
+    char path[1024] = "";
+    int error = 0;
+
+    http_query_get(exchange->request->query, "path", path, sizeof(path));
+    buffer_format(&json, "{\"revision\":%llu,\"value\":", (unsigned long long)daemon->revision);
+    if (site)
+        error = site_get(site, path, &json);
+    else if (*path)
+        error = CULVERT_ENOTFOUND;
+    else
+        buffer_text(&json, "{}");
+    buffer_char(&json, '}');
+    if (!error) {
+        api_respond(exchange, 200, &json);
+        return;
+    }
+    buffer_free(&json);
+    if (error == CULVERT_ENOTFOUND) {
+        buffer_text(&json, "{\"errors\":[{\"field\":");
+        buffer_json_text(&json, path);
+        buffer_text(&json, ",\"message\":\"the site has nothing there\"}]}");
+        api_respond(exchange, 404, &json);
+    } else {
+        api_respond_error(exchange, error, NULL);
+    }
+}
+
+/* ---- what reads the store, on the worker ---- */
+
+struct read_job {
+    struct job job;
+    struct http_exchange *exchange;
+    uint64_t number, from;
+    struct buffer json;
+    int error;
+    char problem[256];
+};
+
+static void read_done(struct job *base)
+{
+    struct read_job *job = (struct read_job *)base;
+
+    if (job->error == CULVERT_ENOTFOUND)
+        http_respond_error(job->exchange, 404, "there is no such revision",
+                           "see `culvert history`");
+    else if (job->error)
+        api_respond_error(job->exchange, job->error, job->problem);
+    else
+        api_respond(job->exchange, 200, &job->json);
+    buffer_free(&job->json);
+    free(job);
+}
+
+static void submit(struct http_exchange *exchange, void (*work)(struct job *job), uint64_t number,
+                   uint64_t from)
+{
+    struct read_job *job = calloc(1, sizeof(*job));
+    int error = CULVERT_ENOMEM;
+
+    if (job) {
+        job->job = (struct job){.work = work, .done = read_done};
+        job->exchange = exchange;
+        job->number = number;
+        job->from = from;
+        error = daemon_submit(exchange->app, &job->job);
+    }
+    if (error) {
+        free(job);
+        api_respond_error(exchange, error, NULL);
+    }
+}
+
+static void write_revision(struct buffer *json, const struct store_revision *revision)
+{
+    buffer_format(json, "{\"revision\":%llu,\"time\":%lld,\"author\":",
+                  (unsigned long long)revision->number, (long long)revision->time_ms);
+    buffer_json_text(json, revision->author);
+    buffer_text(json, ",\"comment\":");
+    buffer_json_text(json, revision->comment);
+    buffer_format(json, ",\"changes\":%llu", (unsigned long long)revision->changes);
+}
+
+static int history_each(void *arg, const struct store_revision *revision)
+{
+    struct buffer *json = arg;
+
+    if (json->data[json->length - 1] == '}')
+        buffer_char(json, ',');
+    write_revision(json, revision);
+    buffer_char(json, '}');
+    return json->error;
+}
+
+static void history_work(struct job *base)
+{
+    struct read_job *job = (struct read_job *)base;
+    struct daemon *daemon = job->exchange->app;
+
+    buffer_text(&job->json, "{\"revisions\":[");
+    job->error = job->json.error ? job->json.error
+                                 : store_list(daemon->store, history_each, &job->json);
+    buffer_text(&job->json, "]}");
+}
+
+void api_history(struct http_exchange *exchange)
+{
+    submit(exchange, history_work, 0, 0);
+}
+
+static void store_failed(struct read_job *job, struct daemon *daemon)
+{
+    snprintf(job->problem, sizeof(job->problem), "%s", store_problem(daemon->store));
+}
+
+static void revision_work(struct job *base)
+{
+    struct read_job *job = (struct read_job *)base;
+    struct daemon *daemon = job->exchange->app;
+    struct store_revision *revision;
+
+    job->error = store_get(daemon->store, job->number, &revision);
+    if (job->error) {
+        store_failed(job, daemon);
+        return;
+    }
+    write_revision(&job->json, revision);
+    buffer_text(&job->json, ",\"site\":");
+    buffer_text(&job->json, revision->site);
+    buffer_char(&job->json, '}');
+    store_revision_free(revision);
+}
+
+/* A revision as a document; revision 0 is the empty site. */
+static int parse_revision(struct daemon *daemon, uint64_t number, struct site **site)
+{
+    struct revision_source source = {0};
+    struct site_errors errors = {0};
+    int error;
+
+    *site = NULL;
+    if (!number)
+        return 0;
+    error = revision_source_read(&source, daemon->store, number);
+    if (!error)
+        error = site_parse(site, &source.source, &errors);
+    site_errors_free(&errors);
+    revision_source_free(&source);
+    return error;
+}
+
+static void revision_diff_work(struct job *base)
+{
+    struct read_job *job = (struct read_job *)base;
+    struct daemon *daemon = job->exchange->app;
+    struct site *old = NULL, *new = NULL;
+    int count;
+
+    job->error = parse_revision(daemon, job->from, &old);
+    if (!job->error)
+        job->error = parse_revision(daemon, job->number, &new);
+    if (job->error) {
+        store_failed(job, daemon);
+    } else {
+        buffer_format(&job->json, "{\"from\":%llu,\"to\":%llu,\"diff\":",
+                      (unsigned long long)job->from, (unsigned long long)job->number);
+        count = site_diff(old, new, &job->json);
+        buffer_char(&job->json, '}');
+        job->error = count < 0 ? count : 0;
+    }
+    site_free(old);
+    site_free(new);
+}
+
+/* A revision's number from a path or query; 0 is none. */
+static bool read_number(struct http_exchange *exchange, const char *text, uint64_t *number)
+{
+    if (!units_parse_number(text, number))
+        return true;
+    http_respond_error(exchange, 400, "a revision is a number", "see `culvert history`");
+    return false;
+}
+
+void api_revision(struct http_exchange *exchange)
+{
+    uint64_t number;
+
+    if (!read_number(exchange, exchange->param[0], &number))
+        return;
+    if (number)
+        submit(exchange, revision_work, number, 0);
+    else
+        http_respond_error(exchange, 404, "there is no such revision", "see `culvert history`");
+}
+
+void api_revision_diff(struct http_exchange *exchange)
+{
+    char text[32];
+    uint64_t number, from;
+
+    if (!read_number(exchange, exchange->param[0], &number))
+        return;
+    from = number - 1;
+    if (number && http_query_get(exchange->request->query, "from", text, sizeof(text)) &&
+        !read_number(exchange, text, &from))
+        return;
+    if (number)
+        submit(exchange, revision_diff_work, number, from);
+    else
+        http_respond_error(exchange, 404, "there is no such revision", "see `culvert history`");
+}
