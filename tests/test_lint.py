@@ -10,27 +10,29 @@ from tests.lint.sources import REPO, sources
 from tests.lint.tidy import tidy
 
 
+def _none(title, complaints):
+    if complaints:
+        pytest.fail("\n".join([title, *complaints]), pytrace=False)
+
+
 def _run(*command):
-    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True)
 
 
 def test_clang_format():
-    files = sources(".c", ".h")
-    if files:
-        _run("clang-format", "--dry-run", "--Werror", *files)
+    done = _run("clang-format", "--dry-run", "--Werror", *sources(".c", ".h"))
+    files = sorted({line.split(":")[0] for line in done.stderr.splitlines() if " error: " in line})
+    _none("`./dev fmt` mends these:", files if done.returncode else [])
 
 
 def test_clang_tidy():
-    complaints = tidy()
-    assert not complaints, "\n".join(complaints)
+    _none("clang-tidy, with .clang-tidy's checks:", tidy())
 
 
 def test_shellcheck():
-    _run("shellcheck", *style.SCRIPTS, *sources(".sh"))
+    _none("shellcheck:", _run("shellcheck", *style.SCRIPTS, *sources(".sh")).stdout.splitlines())
 
 
 @pytest.mark.parametrize("check", style.CHECKS, ids=lambda check: check.__name__)
 def test_style(check):
-    breaches = list(check())
-    assert not breaches, f"{check.__doc__}\n" + "\n".join(breaches)
+    _none(check.__doc__, list(check()))
