@@ -74,6 +74,11 @@ static int table_resize(struct bucket_table *table, const struct bucket_table *b
     return 0;
 }
 
+int bucket_copy(struct bucket_table *to, const struct bucket_table *from)
+{
+    return table_resize(to, from, from->log2);
+}
+
 struct rest {
     uint32_t place, have;
     uint64_t rest; /* of weight * size / total */

@@ -31,6 +31,8 @@ struct bucket_table {
 
 void bucket_free(struct bucket_table *table); /* and zeroes it */
 
+int bucket_copy(struct bucket_table *to, const struct bucket_table *from); /* or CULVERT_ENOMEM */
+
 /* log2 of the table for that many backends when the site file names no size: at least 128 times
  * the backends, 2^10..2^16. */
 uint32_t bucket_size_log2(size_t backends);

@@ -43,13 +43,47 @@ const struct site_node *access_find(const struct site_node *access, const struct
     return found ? *found : NULL;
 }
 
-static void site_settle(struct site *site)
+/* The digest by which documents are compared, resource by resource. */
+static int resource_settle(struct site_node *node, struct buffer *json)
+{
+    const struct site_node *file = node->schema == schema_root.fields[ROOT_ZONES].element
+                                       ? node_field(node, ZONE_FILE)
+                                       : NULL;
+    uint8_t digest[DIGEST_BYTES];
+    int error;
+
+    buffer_clear(json);
+    node_print(node, json);
+    if (file)
+        buffer_text(json, file->digest);
+    if (json->error)
+        return json->error;
+    error = digest_sha256(json->data, json->length, digest);
+    memcpy(node->content, digest, sizeof(node->content));
+    node->settled = !error;
+    return error;
+}
+
+/* What a good document lacks to be the canonical one. */
+static int site_settle(struct site *site)
 {
     struct site_node *vips = site->root->child[ROOT_VIPS];
+    struct buffer json = {0};
+    int error = 0;
 
     list_sort(site->root->child[ROOT_ACCESS], access_compare);
     for (uint32_t i = 0; vips && i < vips->count; i++)
         list_sort(vips->child[i]->child[VIP_PORTS], port_compare);
+    for (unsigned i = 0; i < ROOT_FIELDS; i++) {
+        struct site_node *section = site->root->child[i];
+
+        if (!section || section->schema->type != SCHEMA_NAMED)
+            continue;
+        for (uint32_t j = 0; j < section->count && !error; j++)
+            error = resource_settle(section->child[j], &json);
+    }
+    buffer_free(&json);
+    return error;
 }
 
 static int site_read(struct site *site, const struct site_source *source,
@@ -68,20 +102,32 @@ static int site_read(struct site *site, const struct site_source *source,
         return error;
     rules = rules_check(site, errors);
     if (!error && !rules)
-        site_settle(site);
+        return site_settle(site);
     return rules ? rules : error;
 }
 
-int site_parse(struct site **out, const struct site_source *source, struct site_errors *errors)
+int document_read(struct site **out, const struct site_source *source, struct site_errors *errors)
 {
     struct site *site = calloc(1, sizeof(*site));
     int error = site ? site_read(site, source, errors) : CULVERT_ENOMEM;
 
-    errors_sort(errors);
-    if (error)
+    if (error && (error != CULVERT_EREJECTED || !site->root)) {
         site_free(site);
-    else
-        *out = site;
+        site = NULL;
+    }
+    *out = site;
+    return error;
+}
+
+int site_parse(struct site **out, const struct site_source *source, struct site_errors *errors)
+{
+    int error = document_read(out, source, errors);
+
+    errors_sort(errors);
+    if (error) {
+        site_free(*out);
+        *out = NULL;
+    }
     return error;
 }
 

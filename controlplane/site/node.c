@@ -138,6 +138,8 @@ bool node_equal(const struct site_node *x, const struct site_node *y)
 {
     if (!x || !y)
         return x == y;
+    if (x->settled && y->settled)
+        return !strcmp(x->key, y->key) && !memcmp(x->content, y->content, sizeof(x->content));
     if (x->kind != y->kind || x->count != y->count)
         return false;
     if (x->key && y->key && strcmp(x->key, y->key))
@@ -146,6 +148,18 @@ bool node_equal(const struct site_node *x, const struct site_node *y)
         return scalar_equal(x, y);
     for (uint32_t i = 0; i < x->count; i++)
         if (!node_equal(x->child[i], y->child[i]))
+            return false;
+    return true;
+}
+
+bool node_names_equal(const struct site_node *x, const struct site_node *y)
+{
+    uint32_t count = x ? x->count : 0;
+
+    if (count != (y ? y->count : 0))
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(x->child[i]->key, y->child[i]->key))
             return false;
     return true;
 }

@@ -34,11 +34,13 @@ struct site_node {
     uint8_t kind;                  /* enum node_kind */
     bool quoted;                   /* a scalar in quotes */
     bool bad;                      /* it has errors of its own */
+    bool settled;                  /* `content` is the digest of all below */
     uint8_t length;                /* of a prefix, in its own family's bits */
     union {
         uint64_t number; /* numbers, times (ms), rates, booleans, the place of an enum's word */
         struct address address;
         uint8_t secret[16];
+        uint8_t content[16]; /* of resources: the start of their canonical JSON's SHA-256 */
         const char *digest;            /* of a file's blob */
         const struct site_node *target; /* what a reference names */
     };
@@ -81,6 +83,9 @@ void node_error_at_key(const struct site_report *report, const struct site_node 
 
 /* Typed nodes (or NULL) of one schema mean the same. */
 bool node_equal(const struct site_node *x, const struct site_node *y);
+
+/* Two sorted maps (or NULL) have the same keys. */
+bool node_names_equal(const struct site_node *x, const struct site_node *y);
 
 /* The canonical JSON of a typed node. */
 void node_print(const struct site_node *node, struct buffer *json);

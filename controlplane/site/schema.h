@@ -94,6 +94,10 @@ bool name_check(const struct site_report *report, struct arena *arena, struct si
 /* What no single field tells: references, duplicates, what goes together, capacities. */
 int rules_check(struct site *site, struct site_errors *errors);
 
+/* As site_parse, but rejected documents are also given, as far as they could be typed; *out is NULL
+ * when nothing could. */
+int document_read(struct site **out, const struct site_source *source, struct site_errors *errors);
+
 /* Of the access list: a rule's prefix; the rule of the same prefix in a canonical list, or NULL. */
 const struct site_node *access_prefix(const struct site_node *rule);
 const struct site_node *access_find(const struct site_node *access, const struct site_node *rule);

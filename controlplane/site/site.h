@@ -143,7 +143,8 @@ const struct store_blob *site_plan_blobs(const struct site_plan *plan, size_t *c
 const struct site *site_plan_site(const struct site_plan *plan);
 
 /* Commits the tables and makes the plan's document the engine's. The list of changes is valid
- * until the next site_prepare, site_tick or site_load. The plan is gone. */
+ * until the next site_commit or site_tick; it is empty when there was no memory for it (then
+ * tables_changes() still knows them). The plan is gone. */
 void site_commit(struct site_engine *engine, struct site_plan *plan, uint64_t generation,
                  struct site_changes *changes);
 void site_abort(struct site_engine *engine, struct site_plan *plan); /* plan may be NULL */

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a stored revision remembers besides its document: numbers, secrets, bucket tables. */
+#include <stdlib.h>
+#include <string.h>
+#include <yyjson.h>
+
+#include "controlplane/site/engine.h"
+
+struct prior {
+    yyjson_doc *doc;
+    yyjson_val *root;
+    yyjson_obj_iter names[SPACE_SECTIONS]; /* found fast as long as names come in order */
+    yyjson_obj_iter tables;
+    yyjson_obj_iter backends;
+    const char *pool; /* whose backends */
+    struct site_upload *uploads;
+    size_t upload_count;
+};
+
+static int uploads_read(struct prior *prior)
+{
+    yyjson_val *files = yyjson_obj_get(prior->root, "files"), *name, *digest;
+    size_t at, end;
+
+    prior->uploads = calloc(yyjson_obj_size(files) + 1, sizeof(*prior->uploads));
+    if (!prior->uploads)
+        return CULVERT_ENOMEM;
+    yyjson_obj_foreach(files, at, end, name, digest) {
+        if (!yyjson_is_str(digest))
+            return CULVERT_ECORRUPT;
+        prior->uploads[prior->upload_count++] =
+            (struct site_upload){yyjson_get_str(name), yyjson_get_str(digest)};
+    }
+    return 0;
+}
+
+int prior_read(struct prior **out, const struct store_revision *revision)
+{
+    struct prior *prior = calloc(1, sizeof(*prior));
+    int error;
+
+    if (!prior)
+        return CULVERT_ENOMEM;
+    prior->doc = yyjson_read(revision->state, strlen(revision->state), 0);
+    prior->root = yyjson_doc_get_root(prior->doc);
+    error = yyjson_is_obj(prior->root) ? uploads_read(prior) : CULVERT_ECORRUPT;
+    if (error) {
+        prior_free(prior);
+        return error;
+    }
+    for (unsigned i = 0; i < SPACE_SECTIONS; i++)
+        yyjson_obj_iter_init(yyjson_obj_get(prior->root, space_info[i].name), &prior->names[i]);
+    yyjson_obj_iter_init(yyjson_obj_get(prior->root, "tables"), &prior->tables);
+    *out = prior;
+    return 0;
+}
+
+void prior_free(struct prior *prior)
+{
+    if (!prior)
+        return;
+    yyjson_doc_free(prior->doc);
+    free(prior->uploads);
+    free(prior);
+}
+
+const struct site_upload *prior_uploads(struct prior *prior, size_t *count)
+{
+    *count = prior->upload_count;
+    return prior->uploads;
+}
+
+/* The value of a key; fast when keys are asked for in their order. */
+static yyjson_val *iter_get(yyjson_obj_iter *iter, const char *key)
+{
+    return iter->obj ? yyjson_obj_iter_get(iter, key) : NULL;
+}
+
+bool prior_number(struct prior *prior, enum space space, const char *pool, const char *name,
+                  uint32_t *number)
+{
+    yyjson_val *value;
+
+    if (space != SPACE_BACKENDS) {
+        value = iter_get(&prior->names[space], name);
+    } else {
+        if (!prior->pool || strcmp(prior->pool, pool)) {
+            value = iter_get(&prior->tables, pool);
+            yyjson_obj_iter_init(yyjson_obj_get(value, "backends"), &prior->backends);
+            prior->pool = pool;
+        }
+        value = iter_get(&prior->backends, name);
+    }
+    if (!yyjson_is_uint(value) || yyjson_get_uint(value) >= space_info[space].end)
+        return false;
+    *number = (uint32_t)yyjson_get_uint(value);
+    return true;
+}
+
+static bool parse_hex(const char *text, size_t digits, uint64_t *value)
+{
+    *value = 0;
+    for (size_t i = 0; i < digits; i++) {
+        char c = text[i];
+        unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0')
+                       : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 16;
+
+        if (digit > 15)
+            return false;
+        *value = *value << 4 | digit;
+    }
+    return true;
+}
+
+bool prior_secrets(struct prior *prior, struct site_state *state)
+{
+    yyjson_val *key = yyjson_obj_get(prior->root, "dns-key");
+    yyjson_val *seed = yyjson_obj_get(prior->root, "flow-seed");
+
+    return yyjson_get_len(key) == 32 && yyjson_get_len(seed) == 16 &&
+           parse_hex(yyjson_get_str(key), 16, &state->dns_key[0]) &&
+           parse_hex(yyjson_get_str(key) + 16, 16, &state->dns_key[1]) &&
+           parse_hex(yyjson_get_str(seed), 16, &state->flow_seed);
+}
+
+int prior_freed(struct prior *prior, enum space space, struct freed *freed)
+{
+    yyjson_val *list = yyjson_obj_get(yyjson_obj_get(prior->root, "freed"), space_info[space].name);
+    yyjson_val *number;
+    size_t at, end;
+
+    freed->number = calloc(yyjson_arr_size(list) + 1, sizeof(*freed->number));
+    if (!freed->number)
+        return CULVERT_ENOMEM;
+    yyjson_arr_foreach(list, at, end, number)
+        if (yyjson_get_uint(number) < space_info[space].end)
+            freed->number[freed->count++] = (uint32_t)yyjson_get_uint(number);
+    return 0;
+}
+
+/* ---- tables as blobs: host byte order, which is little-endian ---- */
+
+#define TABLE_MAGIC 0x54425643u /* "CVBT" */
+struct table_head {
+    uint32_t magic, log2, marked, zero;
+};
+
+int table_write(const struct bucket_table *table, void **data, size_t *length)
+{
+    size_t buckets = (size_t)1 << table->log2;
+    struct table_head *head;
+    char *bytes;
+
+    *length = sizeof(*head) + buckets * (sizeof(uint32_t) + (table->until ? sizeof(int64_t) : 0));
+    bytes = calloc(1, *length);
+    if (!bytes)
+        return CULVERT_ENOMEM;
+    head = (struct table_head *)bytes;
+    *head = (struct table_head){TABLE_MAGIC, table->log2, table->until != NULL, 0};
+    memcpy(bytes + sizeof(*head), table->bucket, buckets * sizeof(uint32_t));
+    if (table->until)
+        memcpy(bytes + sizeof(*head) + buckets * sizeof(uint32_t), table->until,
+               buckets * sizeof(int64_t));
+    *data = bytes;
+    return 0;
+}
+
+static bool table_read(const char *data, size_t length, struct bucket_table *table)
+{
+    struct table_head head;
+    size_t buckets;
+
+    if (length < sizeof(head))
+        return false;
+    memcpy(&head, data, sizeof(head));
+    if (head.magic != TABLE_MAGIC || head.log2 < BUCKET_LOG2_MIN || head.log2 > BUCKET_LOG2_MAX ||
+        head.marked > 1)
+        return false;
+    buckets = (size_t)1 << head.log2;
+    if (length != sizeof(head) + buckets * (sizeof(uint32_t) + head.marked * sizeof(int64_t)))
+        return false;
+    table->log2 = head.log2;
+    table->bucket = malloc(buckets * sizeof(uint32_t));
+    if (head.marked)
+        table->until = malloc(buckets * sizeof(int64_t));
+    if (!table->bucket || (head.marked && !table->until)) {
+        bucket_free(table);
+        return false;
+    }
+    memcpy(table->bucket, data + sizeof(head), buckets * sizeof(uint32_t));
+    if (head.marked)
+        memcpy(table->until, data + sizeof(head) + buckets * sizeof(uint32_t),
+               buckets * sizeof(int64_t));
+    return true;
+}
+
+bool prior_table(struct prior *prior, struct store *store, const char *pool,
+                 struct bucket_table *table, char digest[DIGEST_TEXT])
+{
+    yyjson_val *entry = iter_get(&prior->tables, pool);
+    const char *name = yyjson_get_str(yyjson_obj_get(entry, "table"));
+    const void *data;
+    size_t length;
+    bool good;
+
+    *table = (struct bucket_table){0};
+    if (!name || !digest_valid(name) || store_blob_get(store, name, &data, &length))
+        return false;
+    good = table_read(data, length, table);
+    store_blob_release(data, length);
+    memcpy(digest, name, DIGEST_TEXT);
+    return good;
+}

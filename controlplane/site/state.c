@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controlplane/site/engine.h"
+
+const struct space_info space_info[SPACES] = {
+    [SPACE_INTERFACES] = {ROOT_INTERFACES, "interfaces", 0, FP_SLOTS_INTERFACE},
+    [SPACE_POOLS] = {ROOT_POOLS, "pools", 0, FP_SLOTS_POOL},
+    [SPACE_VIPS] = {ROOT_VIPS, "vips", 0, FP_COUNT_VIPS},
+    [SPACE_LIMITS] = {ROOT_LIMITS, "limits", 0, FP_SLOTS_LIMIT},
+    [SPACE_ZONES] = {ROOT_ZONES, "zones", 0, FP_SLOTS_ZONE},
+    [SPACE_BACKENDS] = {ROOT_POOLS, "backends", 1, FP_SLOTS_BACKEND},
+};
+
+struct site_state *state_new(void)
+{
+    return calloc(1, sizeof(struct site_state));
+}
+
+void pool_state_free(struct pool_state *pool)
+{
+    if (!pool || --pool->refs)
+        return;
+    bucket_free(&pool->table);
+    free(pool->backend);
+    free(pool);
+}
+
+void zone_state_free(struct zone_state *zone)
+{
+    if (!zone || --zone->refs)
+        return;
+    free(zone->key);
+    free(zone);
+}
+
+void state_free(struct site_state *state)
+{
+    if (!state)
+        return;
+    for (uint32_t i = 0; state->pool && i < section_count(state, ROOT_POOLS); i++)
+        pool_state_free(state->pool[i]);
+    for (uint32_t i = 0; state->zone && i < section_count(state, ROOT_ZONES); i++)
+        zone_state_free(state->zone[i]);
+    zone_state_free(state->hollows);
+    for (unsigned i = 0; i < SPACE_SECTIONS; i++)
+        free(state->number[i]);
+    for (unsigned i = 0; i < SPACES; i++)
+        free(state->freed[i].number);
+    free(state->pool);
+    free(state->zone);
+    site_free(state->site);
+    free(state);
+}
+
+void state_dns_key(const struct site_state *state, uint64_t key[2])
+{
+    const struct site_node *given = node_field(state_section(state, ROOT_DNS), DNS_KEY);
+
+    memcpy(key, given ? (const void *)given->secret : (const void *)state->dns_key, 16);
+}
+
+static void separate(struct buffer *json)
+{
+    if (json->length && json->data[json->length - 1] != '{' && json->data[json->length - 1] != '[')
+        buffer_char(json, ',');
+}
+
+static void write_number(struct buffer *json, uint64_t number)
+{
+    char text[24];
+    size_t at = sizeof(text);
+
+    do
+        text[--at] = (char)('0' + number % 10);
+    while (number /= 10);
+    buffer_add(json, text + at, sizeof(text) - at);
+}
+
+static void write_names(const struct site_state *state, enum space space, struct buffer *json)
+{
+    const struct site_node *section = state_section(state, space_info[space].section);
+
+    separate(json);
+    buffer_json_text(json, space_info[space].name);
+    buffer_text(json, ":{");
+    for (uint32_t i = 0; section && i < section->count; i++) {
+        separate(json);
+        buffer_json_text(json, section->child[i]->key);
+        buffer_char(json, ':');
+        write_number(json, state->number[space][i]);
+    }
+    buffer_char(json, '}');
+}
+
+static void write_pools(const struct site_state *state, struct buffer *json)
+{
+    const struct site_node *pools = state_section(state, ROOT_POOLS);
+
+    buffer_text(json, ",\"tables\":{");
+    for (uint32_t i = 0; pools && i < pools->count; i++) {
+        const struct pool_state *pool = state->pool[i];
+        const struct site_node *backends = node_field(pools->child[i], POOL_BACKENDS);
+
+        separate(json);
+        buffer_json_text(json, pools->child[i]->key);
+        buffer_text(json, ":{\"table\":");
+        buffer_json_text(json, pool->digest);
+        buffer_text(json, ",\"backends\":{");
+        for (uint32_t j = 0; j < pool->count; j++) {
+            separate(json);
+            buffer_json_text(json, backends->child[j]->key);
+            buffer_char(json, ':');
+            write_number(json, pool->backend[j]);
+        }
+        buffer_text(json, "}}");
+    }
+    buffer_char(json, '}');
+}
+
+static void write_freed(const struct site_state *state, struct buffer *json)
+{
+    buffer_text(json, ",\"freed\":{");
+    for (unsigned i = 0; i < SPACES; i++) {
+        separate(json);
+        buffer_json_text(json, space_info[i].name);
+        buffer_text(json, ":[");
+        for (size_t j = 0; j < state->freed[i].count; j++) {
+            separate(json);
+            write_number(json, state->freed[i].number[j]);
+        }
+        buffer_char(json, ']');
+    }
+    buffer_char(json, '}');
+}
+
+static int text_compare(const void *x, const void *y)
+{
+    return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
+
+/* Zone files by name, as uploads (twice when two zones share one: no harm); their digests and the tables' are the blobs. */
+static void write_files(const struct site_state *state, struct buffer *json, const char **blobs,
+                        size_t *count)
+{
+    const struct site_node *zones = state_section(state, ROOT_ZONES);
+    size_t kept = 0;
+
+    buffer_text(json, ",\"files\":{");
+    NODE_EACH(zone, zones) {
+        const struct site_node *file = node_field(zone, ZONE_FILE);
+
+        if (!file)
+            continue;
+        blobs[(*count)++] = file->digest;
+        separate(json);
+        buffer_json_text(json, file->text);
+        buffer_char(json, ':');
+        buffer_json_text(json, file->digest);
+    }
+    buffer_char(json, '}');
+    for (uint32_t i = 0; i < section_count(state, ROOT_POOLS); i++)
+        blobs[(*count)++] = state->pool[i]->digest;
+    qsort(blobs, *count, sizeof(*blobs), text_compare);
+    for (size_t i = 0; i < *count; i++)
+        if (!kept || strcmp(blobs[kept - 1], blobs[i]))
+            blobs[kept++] = blobs[i];
+    *count = kept;
+}
+
+int state_write(const struct site_state *state, struct buffer *json, const char ***blobs,
+                size_t *count)
+{
+    size_t most = section_count(state, ROOT_ZONES) + (size_t)section_count(state, ROOT_POOLS);
+
+    *count = 0;
+    *blobs = calloc(most + 1, sizeof(**blobs));
+    if (!*blobs)
+        return CULVERT_ENOMEM;
+    buffer_format(json, "{\"dns-key\":\"%016" PRIx64 "%016" PRIx64 "\",\"flow-seed\":\"%016" PRIx64
+                  "\"", state->dns_key[0], state->dns_key[1], state->flow_seed);
+    for (enum space space = 0; space < SPACE_SECTIONS; space++)
+        write_names(state, space, json);
+    write_pools(state, json);
+    write_freed(state, json);
+    write_files(state, json, *blobs, count);
+    buffer_char(json, '}');
+    return json->error;
+}
