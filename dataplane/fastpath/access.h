@@ -41,4 +41,44 @@ static fp_inline void fp_prefix_cut(fp_u64 *a, fp_u64 *b, fp_u32 length)
     *b &= fp_prefix_mask(length < 64 ? 0 : length - 64);
 }
 
+#define FP_ACCESS_NONE 0xffu /* no entry covers the address */
+
+/* The action of the longest prefix that covers a, b, of the lengths `first` + n for each bit n of
+ * `lengths`, or FP_ACCESS_NONE. */
+static fp_inline fp_u32 fp_access_probe(struct fp_env *env, fp_u64 a, fp_u64 b, fp_u64 lengths,
+                                        fp_u32 first)
+{
+    for (fp_u32 n = 64; n-- > 0 && lengths; lengths <<= 1) {
+        struct fp_rec FP_REGION *record;
+        fp_u64 cut_a = a, cut_b = b;
+
+        if ((fp_s64)lengths >= 0)
+            continue;
+        fp_prefix_cut(&cut_a, &cut_b, first + n);
+        record = fp_find(env, FP_KIND_ACCESS, cut_a, cut_b, first + n);
+        if (record)
+            return FP_BODY(struct fp_access, record)->action;
+    }
+    return FP_ACCESS_NONE;
+}
+
+/* The action for a source address: FP_ACCESS_DENY, FP_ACCESS_ALLOW, or FP_ACCESS_NONE. */
+fp_subprogram fp_u32 fp_access_find(struct fp_env *env, fp_u64 a, fp_u64 b)
+{
+    struct fp_access_filter FP_REGION *filter;
+    fp_u32 action;
+
+    if (!env)
+        return FP_ACCESS_NONE;
+    filter = FP_AT(env, struct fp_access_filter, FP_ROOT(env)->access_filter);
+    if (fp_is_mapped(a, b))
+        return fp_access_probe(env, a, b, filter->v4[fp_access_line4(b)], FP_MAPPED_LENGTH);
+    action = fp_access_probe(env, a, b, filter->v6[fp_access_line6(a)][2], 128);
+    if (action == FP_ACCESS_NONE)
+        action = fp_access_probe(env, a, b, filter->v6[fp_access_line6(a)][1], 64);
+    if (action == FP_ACCESS_NONE)
+        action = fp_access_probe(env, a, b, filter->v6[fp_access_line6(a)][0], 0);
+    return action;
+}
+
 #endif

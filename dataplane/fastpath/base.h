@@ -25,6 +25,15 @@ typedef fp_u16 fp_be16; /* network byte order, as it lies in the packet */
 typedef fp_u32 fp_be32;
 
 #define fp_inline inline __attribute__((always_inline))
+
+/* A function of its own, not part of its caller: for eBPF the verifier takes it by itself, once.
+ * It gets scalars and pointers to structs (which it must check for NULL), no packet pointers. */
+#ifdef FP_BPF
+#define fp_subprogram __attribute__((noinline))
+#else
+#define fp_subprogram static inline
+#endif
+
 #define fp_likely(x) __builtin_expect(!!(x), 1)
 #define fp_unlikely(x) __builtin_expect(!!(x), 0)
 #define FP_STATIC_ASSERT(cond, text) _Static_assert(cond, text)

@@ -51,6 +51,34 @@ FP_BYTES_ACCESS(64)
 #define fp_opaque(value, unknown) ((void)(value), (void)(unknown))
 #endif
 
+/* Keeps a scalar of `bits` bits, but makes the verifier forget its value: see fp_opaque(). */
+#define fp_forget(value, unknown, bits)                                                            \
+    do {                                                                                           \
+        fp_u64 fp_value_ = (value);                                                                \
+        fp_opaque(fp_value_, unknown);                                                             \
+        (value) = fp_value_ & ((1ull << (bits)) - 1);                                              \
+    } while (0)
+
+/* The frame as an argument of an fp_subprogram, which for eBPF can't get packet pointers:
+ *     fp_subprogram fp_u64 f(FP_FRAME *frame, ...) { FP_FRAME_OPEN(frame, packet); ... packet->data
+ * called as f(fp_frame(packet), ...). When it moves the frame's start or end, the caller's
+ * pointers are void. */
+#ifdef FP_BPF
+#define FP_FRAME struct xdp_md
+#define FP_FRAME_OPEN(frame, packet)                                                               \
+    struct fp_packet fp_packet_ = {                                                                \
+        .data = (fp_u8 *)(long)(frame)->data,                                                      \
+        .end = (fp_u8 *)(long)(frame)->data_end,                                                   \
+        .ctx = (frame),                                                                            \
+    };                                                                                             \
+    struct fp_packet *packet = &fp_packet_
+#define fp_frame(packet) ((packet)->ctx)
+#else
+#define FP_FRAME struct fp_packet
+#define FP_FRAME_OPEN(frame, packet) struct fp_packet *packet = (frame)
+#define fp_frame(packet) (packet)
+#endif
+
 /* Bytes of the whole frame. */
 static fp_inline fp_u32 fp_frame_bytes(const struct fp_packet *packet)
 {

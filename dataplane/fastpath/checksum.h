@@ -81,12 +81,14 @@ static fp_inline fp_u64 fp_sum_pseudo(const struct fp_parsed *parsed, fp_u32 pro
 #define FP_SUM_STEP 32u  /* bytes a step */
 #define FP_SUM_MAX 4128u /* most bytes that fp_sum_frame() takes */
 
-/* Sum of the frame's bytes from `offset` to its end, at most FP_SUM_MAX of them. `offset` must be
- * bounded. Words are added as 32 bits to two sums: no carries to mind, two loads a cycle. */
-static fp_inline fp_u64 fp_sum_frame(const struct fp_packet *packet, fp_u32 offset)
+/* Sum of the frame's bytes from `offset` (at most FP_SUM_OFFSET) to its end, at most FP_SUM_MAX of
+ * them. Words are added as 32 bits to two sums: no carries to mind, two loads a cycle. */
+#define FP_SUM_OFFSET 0x3ffu
+fp_subprogram fp_u64 fp_sum_frame_from(FP_FRAME *frame, fp_u32 offset)
 {
+    FP_FRAME_OPEN(frame, packet);
     fp_u64 sum = 0, other = 0;
-    fp_u8 *at = fp_bytes(packet, offset, 0);
+    fp_u8 *at = fp_bytes(packet, offset & FP_SUM_OFFSET, 0);
 
     if (!at)
         return 0;
@@ -111,6 +113,11 @@ static fp_inline fp_u64 fp_sum_frame(const struct fp_packet *packet, fp_u32 offs
     if (at + 1 <= packet->end)
         other += *at;
     return sum + other;
+}
+
+static fp_inline fp_u64 fp_sum_frame(struct fp_packet *packet, fp_u32 offset)
+{
+    return fp_sum_frame_from(fp_frame(packet), offset);
 }
 
 #endif

@@ -10,13 +10,6 @@
 #include "dataplane/fastpath/dns_query.h"
 #include "dataplane/fastpath/lookup.h"
 
-/* The offset in the region of what `at` points to. The arena's base is a multiple of 4 GiB. */
-#ifdef FP_BPF
-#define fp_region_offset(env, at) ((void)(env), (fp_u32)(fp_u64)(at))
-#else
-#define fp_region_offset(env, at) ((fp_u32)((const char *)(at) - (const char *)(env)->base))
-#endif
-
 /* A look-up is a function of its own for eBPF: verified once, called in the loop below. */
 #ifdef FP_BPF
 struct fp_dns_scratch {
@@ -40,12 +33,13 @@ static inline fp_u32 fp_dns_lookup(struct fp_env *env, const fp_u8 *bytes, fp_u6
 #endif
     fp_u64 from = range & 0xffff;
     fp_u64 end = (range >> 16) & 0xffff;
-    struct fp_rec FP_REGION *record;
+    fp_u32 ref;
     fp_u64 a, b;
 
     fp_dns_hash(bytes, FP_SCRATCH_BYTES, from, end, k0, k1, &a, &b);
-    record = fp_find(env, FP_KIND_DNS, a, b, (fp_u32)(range >> 32));
-    return record ? fp_region_offset(env, record + 1) : 0;
+    /* Inlined: a call deeper, and the stacks of all callers would pass eBPF's 512 bytes. */
+    ref = fp_find_here(env, a, b, (fp_u32)(range >> 32), FP_KIND_DNS);
+    return ref ? ref + (fp_u32)sizeof(struct fp_rec) : 0;
 }
 
 /* What a search needs of the site's configuration. */

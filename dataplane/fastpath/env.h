@@ -85,6 +85,16 @@ struct fp_packet {
 #endif
 };
 
+/* The time in 1/256 ns. eBPF asks the clock at most once a packet. */
+static fp_inline fp_u64 fp_now(struct fp_env *env)
+{
+#ifdef FP_BPF
+    if (!env->now)
+        env->now = bpf_ktime_get_ns() << 8;
+#endif
+    return env->now;
+}
+
 /* Where a packet goes and why. `ifindex` counts for FP_VERDICT_FORWARD. */
 struct fp_result {
     fp_u8 verdict; /* enum fp_verdict */
@@ -132,12 +142,38 @@ static fp_inline int fp_adjust_tail(struct fp_packet *packet, int delta)
 #endif
 }
 
+#ifdef FP_BPF
+static fp_inline fp_u8 *fp_scratch_of_cpu(void); /* the entry program supplies it */
+#endif
+
+/* Makes packet->scratch usable. False: there is none (which the verifier wants to hear of). */
+static fp_inline int fp_scratch_ready(struct fp_packet *packet)
+{
+#ifdef FP_BPF
+    packet->scratch = fp_scratch_of_cpu();
+    return packet->scratch != 0;
+#else
+    (void)packet;
+    return 1;
+#endif
+}
+
 /* Copies `length` (1..FP_SCRATCH_BYTES) bytes at `offset` of the frame to `to`. Returns 0, or -1
  * when the frame is shorter. */
 static fp_inline int fp_load_bytes(struct fp_packet *packet, fp_u32 offset, void *to, fp_u32 length)
 {
 #ifdef FP_BPF
-    return bpf_xdp_load_bytes(packet->ctx, offset, to, length) ? -1 : 0;
+    fp_u64 bytes = length;
+
+    /* Bounds of this very register, one by one: the compiler would fold them into a difference
+     * that tells the verifier nothing. */
+    __asm__ volatile("" : "+r"(bytes));
+    if (bytes > FP_SCRATCH_BYTES)
+        return -1;
+    __asm__ volatile("" : "+r"(bytes));
+    if (!bytes)
+        return -1;
+    return bpf_xdp_load_bytes(packet->ctx, offset, to, (fp_u32)bytes) ? -1 : 0;
 #else
     if ((fp_u64)offset + length > (fp_u64)(packet->end - packet->data))
         return -1;

@@ -60,6 +60,7 @@ struct fp_parsed {
     fp_u32 fragment_id;
     fp_u16 l3;          /* offset of the IP header, 14..FP_L3_MASK */
     fp_u16 l4;          /* offset behind the IP headers, up to FP_L4_MASK */
+    fp_u16 inner_l4;    /* FP_PARSED_ERROR: where L4 starts in the packet inside */
     fp_u16 payload;     /* UDP: bytes of the message behind the UDP header */
     fp_u16 sport;       /* UDP and TCP, else 0 */
     fp_u16 dport;

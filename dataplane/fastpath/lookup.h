@@ -30,6 +30,13 @@ static fp_inline fp_u32 fp_hash_tag(fp_u64 hash)
     return tag ? tag : 1;
 }
 
+/* The offset in the region of what `at` points to. The arena's base is a multiple of 4 GiB. */
+#ifdef FP_BPF
+#define fp_region_offset(env, at) ((void)(env), (fp_u32)(fp_u64)(at))
+#else
+#define fp_region_offset(env, at) ((fp_u32)((const char *)(at) - (const char *)(env)->base))
+#endif
+
 #define FP_ROOT(env) FP_AT(env, struct fp_root, 0)
 #define FP_BODY(type, record) ((type FP_REGION *)((record) + 1))
 
@@ -50,9 +57,8 @@ static fp_inline struct fp_rec FP_REGION *fp_visible(struct fp_env *env, fp_u32 
     return record->kind & FP_REC_DEAD ? 0 : record;
 }
 
-/* The entry of an index kind, or NULL. */
-static fp_inline struct fp_rec FP_REGION *fp_find(struct fp_env *env, fp_u32 kind, fp_u64 a,
-                                                  fp_u64 b, fp_u32 c)
+/* The ref of an entry of an index kind, or 0. */
+static fp_inline fp_u32 fp_find_here(struct fp_env *env, fp_u64 a, fp_u64 b, fp_u32 c, fp_u32 kind)
 {
     struct fp_root FP_REGION *root = FP_ROOT(env);
     fp_u64 index = root->index;
@@ -73,12 +79,27 @@ static fp_inline struct fp_rec FP_REGION *fp_find(struct fp_env *env, fp_u32 kin
             record = fp_visible(env, bucket->ref[way]);
             if (record && record->a == a && record->b == b && record->c == c &&
                 record->kind == kind)
-                return record;
+                return fp_region_offset(env, record);
         }
         if (fp_likely(!bucket->spilled))
             return 0;
     }
     return 0;
+}
+
+/* The same as a function of its own. */
+fp_subprogram fp_u32 fp_find_ref(struct fp_env *env, fp_u64 a, fp_u64 b, fp_u32 c, fp_u32 kind)
+{
+    return env ? fp_find_here(env, a, b, c, kind) : 0;
+}
+
+/* The entry of an index kind, or NULL. */
+static fp_inline struct fp_rec FP_REGION *fp_find(struct fp_env *env, fp_u32 kind, fp_u64 a,
+                                                  fp_u64 b, fp_u32 c)
+{
+    fp_u32 ref = fp_find_ref(env, a, b, c, kind);
+
+    return ref ? FP_AT(env, struct fp_rec, ref) : 0;
 }
 
 /* The entry of a slot kind, or NULL. */

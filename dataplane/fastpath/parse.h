@@ -59,10 +59,12 @@ static fp_inline fp_u32 fp_parse_ethernet(struct fp_packet *packet, struct fp_pa
 }
 
 /* Sum of an IPv4 header's options, `bytes` (a multiple of 4, at most 40) of them. */
-static fp_inline fp_u64 fp_sum_options(struct fp_packet *packet, fp_u32 offset, fp_u32 bytes)
+fp_subprogram fp_u64 fp_sum_options(FP_FRAME *frame, fp_u32 offset, fp_u32 bytes)
 {
+    FP_FRAME_OPEN(frame, packet);
     fp_u64 sum = 0;
 
+    offset &= FP_L4_MASK;
     for (fp_u32 i = 0; i < 40; i += 4) {
         fp_u8 *word;
 
@@ -111,38 +113,9 @@ static fp_inline fp_u32 fp_parse_ipv4(struct fp_packet *packet, struct fp_parsed
     sum = fp_sum_ipv4_header(ip);
     if (fp_unlikely(header != FP_IPV4_BYTES)) {
         parsed->flags |= FP_PARSED_OPTIONS;
-        sum += fp_sum_options(packet, l3 + FP_IPV4_BYTES, header - FP_IPV4_BYTES);
+        sum += fp_sum_options(fp_frame(packet), l3 + FP_IPV4_BYTES, header - FP_IPV4_BYTES);
     }
     return fp_sum_fold(sum) == 0xffff ? FP_GO_ON : FP_DROP_IP_CHECKSUM;
-}
-
-/* One extension header of type `next` at parsed->l4 (RFC 8200 section 4). Returns the next
- * header's type, or a number above 255 when the headers are malformed. */
-static fp_inline fp_u32 fp_parse_extension(struct fp_packet *packet, struct fp_parsed *parsed,
-                                           fp_u32 next, fp_u32 end)
-{
-    fp_u8 *header = fp_bytes(packet, parsed->l4, 8);
-    fp_u32 bytes, fragment;
-
-    if (!header || parsed->l4 + 8u > end)
-        return 256;
-    bytes = (header[1] + 1u) * 8;
-    if (next == FP_IP_FRAGMENT) {
-        bytes = 8;
-        fragment = fp_ntohs(fp_load16(header + 2));
-        parsed->fragment_id = fp_load32(header + 4);
-        if (fragment & 0xfff9) /* offset or "more": else an atomic fragment (RFC 6946) */
-            parsed->flags |= FP_PARSED_FRAGMENT;
-        if (fragment & 0xfff8)
-            parsed->flags |= FP_PARSED_LATER;
-    } else if (next == FP_IP_ROUTING && header[3]) {
-        return 256; /* segments left: the destination is not the last one */
-    }
-    if (parsed->l4 + bytes > end || parsed->l4 + bytes > FP_L4_MASK)
-        return 256;
-    parsed->l4 = (parsed->l4 + bytes) & FP_L4_MASK;
-    parsed->flags |= FP_PARSED_OPTIONS;
-    return header[0];
 }
 
 static fp_inline int fp_is_extension(fp_u32 next)
@@ -151,23 +124,64 @@ static fp_inline int fp_is_extension(fp_u32 next)
            next == FP_IP_DSTOPTS;
 }
 
-/* Walks the extension headers from parsed->l4 to the protocol; AH, ESP and "none" end the walk
- * like any protocol. */
+/* What a walk over extension headers found, in one word. */
+#define FP_EXT(id, l4, flags, protocol)                                                            \
+    ((fp_u64)(id) << 32 | (fp_u64)(l4) << 16 | (fp_u64)(flags) << 8 | (protocol))
+#define FP_EXT_BAD ~0ull
+
+/* Walks the extension headers (RFC 8200 section 4) of the packet that ends at `end`, from offset
+ * `at`, whose type is `next`, to the protocol; AH, ESP and "none" end the walk like any protocol.
+ * Returns FP_EXT(...), or FP_EXT_BAD when they are malformed, too many, or route the packet on. */
+fp_subprogram fp_u64 fp_walk_extensions(FP_FRAME *frame, fp_u32 at, fp_u32 next, fp_u32 end)
+{
+    FP_FRAME_OPEN(frame, packet);
+    fp_u32 flags = FP_PARSED_OPTIONS, fragment, bytes;
+    fp_be32 id = 0;
+
+    for (int i = 0; i < FP_EXT_HEADERS_MAX; i++) {
+        fp_u64 bound = at;
+        fp_u8 *header;
+
+        fp_opaque(bound, end);
+        at = bound & FP_L4_MASK;
+        header = fp_bytes(packet, at, 8);
+        if (!header || at + 8 > end || (next == FP_IP_HOPOPTS && i))
+            return FP_EXT_BAD; /* hop-by-hop options may only come first */
+        bytes = (header[1] + 1u) * 8;
+        if (next == FP_IP_FRAGMENT) {
+            bytes = 8;
+            fragment = fp_ntohs(fp_load16(header + 2));
+            id = fp_load32(header + 4);
+            if (fragment & 0xfff9) /* offset or "more": else an atomic fragment (RFC 6946) */
+                flags |= FP_PARSED_FRAGMENT;
+            if (fragment & 0xfff8)
+                flags |= FP_PARSED_LATER;
+        } else if (next == FP_IP_ROUTING && header[3]) {
+            return FP_EXT_BAD; /* segments left: the destination is not the last one */
+        }
+        at += bytes;
+        if (at > end || at > FP_L4_MASK)
+            return FP_EXT_BAD;
+        next = header[0];
+        if (!fp_is_extension(next) || flags & FP_PARSED_LATER)
+            return FP_EXT(id, at, flags, next);
+    }
+    return FP_EXT_BAD;
+}
+
 static fp_inline void fp_parse_extensions(struct fp_packet *packet, struct fp_parsed *parsed,
                                           fp_u32 next, fp_u32 end)
 {
-    for (int i = 0; i < FP_EXT_HEADERS_MAX; i++) {
-        if (next == FP_IP_HOPOPTS && i)
-            break; /* only the first may be one */
-        next = fp_parse_extension(packet, parsed, next, end);
-        if (next > 255)
-            break;
-        if (!fp_is_extension(next) || parsed->flags & FP_PARSED_LATER) {
-            parsed->protocol = (fp_u8)next;
-            return;
-        }
+    fp_u64 found = fp_walk_extensions(fp_frame(packet), parsed->l4, next, end);
+
+    if (found == FP_EXT_BAD) {
+        parsed->problem = FP_DROP_EXT_HEADERS;
+        return;
     }
-    parsed->problem = FP_DROP_EXT_HEADERS;
+    parsed->fragment_id = (fp_u32)(found >> 32);
+    parsed->l4 = (fp_u16)(found >> 16) & FP_L4_MASK;
+    parsed->flags |= (fp_u8)(found >> 8);
+    parsed->protocol = (fp_u8)found;
 }
 
 /* RFC 8200. Sets everything of `parsed` up to where L4 starts. */
@@ -175,7 +189,6 @@ static fp_inline fp_u32 fp_parse_ipv6(struct fp_packet *packet, struct fp_parsed
 {
     fp_u32 l3 = parsed->l3;
     fp_u8 *ip = fp_bytes(packet, l3, FP_IPV6_BYTES);
-    fp_u64 l4 = l3 + FP_IPV6_BYTES;
 
     if (!ip)
         return FP_DROP_SHORT;
@@ -196,12 +209,9 @@ static fp_inline fp_u32 fp_parse_ipv6(struct fp_packet *packet, struct fp_parsed
     parsed->fragment_id = 0;
     parsed->hops = ip[7];
     parsed->protocol = ip[6];
-    parsed->l4 = (fp_u16)l4;
+    parsed->l4 = (fp_u16)(l3 + FP_IPV6_BYTES);
     if (fp_unlikely(fp_is_extension(ip[6]))) {
         fp_parse_extensions(packet, parsed, ip[6], l3 + parsed->bytes);
-        l4 = parsed->l4;
-        fp_opaque(l4, parsed->bytes);
-        parsed->l4 = l4 & FP_L4_MASK;
     }
     return FP_GO_ON;
 }
@@ -258,6 +268,7 @@ static fp_inline fp_u32 fp_parse(struct fp_packet *packet, struct fp_parsed *par
     if (reason != FP_GO_ON)
         return reason;
     parsed->problem = 0;
+    parsed->inner_l4 = 0;
     parsed->payload = 0;
     parsed->sport = parsed->dport = 0;
     parsed->type = parsed->code = 0;
@@ -271,6 +282,9 @@ static fp_inline fp_u32 fp_parse(struct fp_packet *packet, struct fp_parsed *par
         return reason;
     if (!(parsed->flags & FP_PARSED_LATER) && !parsed->problem)
         fp_parse_l4(packet, parsed);
+    /* From here on the verifier need not follow each way that led here. */
+    fp_forget(parsed->flags, parsed->bytes, 8);
+    fp_forget(parsed->problem, parsed->bytes, 8);
     return FP_GO_ON;
 }
 

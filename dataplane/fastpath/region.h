@@ -47,6 +47,13 @@ enum fp_kind {
         FP_KIND_COUNT = 12,
 };
 
+/* Numbers of a slot kind: 0..FP_SLOTS_name - 1. */
+enum fp_slots {
+#define X(name, number, slots, text) FP_SLOTS_##name = slots,
+    FP_KINDS(X)
+#undef X
+};
+
 /* Addresses in keys: 16 bytes in network order, IPv4 as ::ffff:a.b.c.d; loaded as two u64. */
 struct fp_key {
     fp_u64 a, b;

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which backend a packet goes to: its flow's hash picks a bucket, the bucket names the backend.
+ * No state is kept for a flow, but for TCP flows that start while their bucket is moving.
+ */
+#ifndef CULVERT_FASTPATH_BALANCE_H
+#define CULVERT_FASTPATH_BALANCE_H
+
+#include "dataplane/fastpath/flow.h"
+
+/* A bucket that is moving from `previous` to `backend`: new TCP flows go to the new backend and
+ * are noted; what isn't noted began before the move and stays. UDP stays. */
+static fp_inline fp_u32 fp_balance_moving(struct fp_env *env, const struct fp_parsed *parsed,
+                                          fp_u64 hash, fp_u32 backend, fp_u32 previous)
+{
+    fp_u32 noted;
+
+    if (parsed->protocol != FP_IP_TCP)
+        return previous;
+    if (parsed->flags & FP_PARSED_SYN) {
+        fp_flow_note(env, hash, backend);
+        return backend;
+    }
+    noted = fp_flow_find(env, hash, FP_FLOW_SYN_TICKS);
+    fp_trace(env, "moving", noted == FP_FLOW_NONE ? "not noted" : "noted", backend, previous);
+    return noted == FP_FLOW_NONE ? previous : noted;
+}
+
+/* The backend's number for a flow, 0: none. */
+static fp_inline fp_u32 fp_balance(struct fp_env *env, const struct fp_parsed *parsed,
+                                   fp_u32 number, fp_u64 hash)
+{
+    struct fp_rec FP_REGION *record = fp_slot(env, FP_KIND_POOL, number, FP_SLOTS_POOL);
+    struct fp_pool FP_REGION *pool;
+    fp_u32 bucket, backend, previous;
+
+    if (!record)
+        return 0;
+    pool = FP_BODY(struct fp_pool, record);
+    bucket = (fp_u32)(hash >> 16) & ((1u << (pool->log2 & 31)) - 1);
+    backend = pool->bucket[bucket] & 0xffff;
+    previous = pool->bucket[bucket] >> 16;
+    fp_trace(env, "pool", "bucket", number, bucket);
+    if (fp_unlikely(previous))
+        return fp_balance_moving(env, parsed, hash, backend, previous);
+    return backend;
+}
+
+#endif

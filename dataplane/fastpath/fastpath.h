@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The way of a packet, from its headers to a verdict:
+ *
+ *     parse -> access lists -> whose is it -> meters -> DNS answer | virtual IP | the kernel
+ *
+ * fp_process() is all that a driver calls.
+ */
+#ifndef CULVERT_FASTPATH_FASTPATH_H
+#define CULVERT_FASTPATH_FASTPATH_H
+
+#include "dataplane/fastpath/dns.h"
+#include "dataplane/fastpath/forward.h"
+#include "dataplane/fastpath/fragment.h"
+#include "dataplane/fastpath/natback.h"
+#include "dataplane/fastpath/service.h"
+
+/* The verdict that belongs to a reason: the ranges of reasons.h. */
+static fp_inline enum fp_verdict fp_verdict_of(fp_u32 reason)
+{
+    if (reason >= FP_DROP_SHORT)
+        return FP_VERDICT_DROP;
+    if (reason < FP_DNS_ANSWER)
+        return FP_VERDICT_PASS;
+    return reason >= FP_LB_IPIP && reason <= FP_LB_ICMP ? FP_VERDICT_FORWARD : FP_VERDICT_TX;
+}
+
+/* Denied by the access list. */
+static fp_inline int fp_is_denied(struct fp_env *env, const struct fp_parsed *parsed)
+{
+    fp_u32 action;
+
+    if (fp_likely(!FP_ROOT(env)->access_count) || fp_is_discovery(parsed))
+        return 0;
+    action = fp_access_find(env, parsed->source[0], parsed->source[1]);
+    fp_trace(env, "access", action == FP_ACCESS_NONE ? "no entry" : "entry", action, 0);
+    return action == FP_ACCESS_DENY;
+}
+
+/* The backend for a packet of a virtual IP: a later fragment's is that of the first one. */
+static fp_inline fp_u32 fp_choose(struct fp_env *env, const struct fp_parsed *parsed,
+                                  struct fp_vip FP_REGION *vip, fp_u64 hash)
+{
+    fp_u32 backend;
+
+    if (fp_likely(!(parsed->flags & FP_PARSED_FRAGMENT)))
+        return fp_balance(env, parsed, vip->pool, hash);
+    if (parsed->flags & FP_PARSED_LATER)
+        return fp_fragment_find(env, parsed, FP_FRAGMENT_BACKEND);
+    backend = fp_balance(env, parsed, vip->pool, hash);
+    fp_fragment_note(env, parsed, FP_FRAGMENT_PORT, parsed->dport);
+    fp_fragment_note(env, parsed, FP_FRAGMENT_BACKEND, backend);
+    return backend;
+}
+
+/* A packet of a virtual IP's service. Returns the reason of its end. */
+static fp_inline fp_u32 fp_serve_vip(struct fp_env *env, struct fp_packet *packet,
+                                     const struct fp_parsed *parsed,
+                                     struct fp_vip FP_REGION *vip, fp_u32 *ifindex)
+{
+    struct fp_rec FP_REGION *config = fp_slot(env, FP_KIND_CONFIG, 0, FP_SLOTS_CONFIG);
+    fp_u64 seed = config ? FP_BODY(struct fp_config, config)->flow_seed : 0;
+    fp_u64 hash = fp_flow_hash(parsed, fp_flow_word(parsed), seed);
+    fp_u32 bytes = fp_frame_bytes(packet);
+    fp_u32 backend, reason;
+
+    fp_count(env, vip, vip->id & (FP_COUNT_VIPS - 1), bytes);
+    backend = fp_choose(env, parsed, vip, hash);
+    fp_trace(env, "vip", "service", vip->id, parsed->dport);
+    if (!backend)
+        return FP_DROP_NO_BACKEND;
+    if (backend == FP_FLOW_NONE)
+        return FP_DROP_FRAGMENT;
+    reason = fp_forward(env, packet, parsed, vip, backend, hash, ifindex);
+    if (fp_verdict_of(reason) == FP_VERDICT_FORWARD)
+        fp_count(env, backend, backend & (FP_COUNT_BACKENDS - 1), bytes);
+    return reason;
+}
+
+/* A packet to a service address that no virtual IP's service takes. */
+static fp_inline struct fp_result fp_serve_address(struct fp_env *env, struct fp_packet *packet,
+                                                   const struct fp_parsed *parsed, fp_u32 flags)
+{
+    struct fp_result result = {.reason = FP_PASS_LOCAL};
+    int plain = !(parsed->flags & (FP_PARSED_FRAGMENT | FP_PARSED_OPTIONS));
+
+    if (flags & FP_ADDRESS_DNS && parsed->dport == FP_PORT_DNS) {
+        if (parsed->protocol == FP_IP_UDP && plain) {
+            if (fp_scratch_ready(packet))
+                return fp_dns_process(env, packet, parsed);
+            result.reason = FP_DROP_INTERNAL;
+            return result;
+        }
+        result.reason = parsed->protocol == FP_IP_UDP ? FP_PASS_DNS_ODD : FP_PASS_DNS_TCP;
+    } else if (fp_is_icmp(parsed)) {
+        if (fp_is_echo(parsed) && plain)
+            result.reason = (fp_u8)fp_icmp_echo(packet, parsed);
+    } else if (flags & FP_ADDRESS_VIP && !(flags & FP_ADDRESS_DNS) &&
+               (parsed->protocol == FP_IP_UDP || parsed->protocol == FP_IP_TCP)) {
+        result.reason = parsed->flags & FP_PARSED_LATER ? FP_DROP_FRAGMENT : FP_DROP_NO_SERVICE;
+    }
+    return result;
+}
+
+/* Finds the service of a packet whose headers say more than its own addresses and ports: what is
+ * inside an ICMP error, what the first fragment said. Returns FP_GO_ON or a reason to end. */
+static fp_inline fp_u32 fp_resolve(struct fp_env *env, struct fp_packet *packet,
+                                   struct fp_parsed *parsed)
+{
+    fp_u32 port;
+
+    if (fp_unlikely(parsed->flags & FP_PARSED_LATER)) {
+        port = fp_fragment_find(env, parsed, FP_FRAGMENT_PORT);
+        if (port != FP_FLOW_NONE)
+            parsed->dport = parsed->sport = (fp_u16)port;
+    } else if (fp_unlikely(fp_is_icmp(parsed) && fp_is_icmp_error(parsed))) {
+        struct fp_service service = {0};
+
+        fp_service_address(env, parsed, &service);
+        if (service.flags & FP_ADDRESS_VIP)
+            return fp_icmp_inner(packet, parsed);
+    }
+    return FP_GO_ON;
+}
+
+/* Decides for a packet whose headers were read. */
+static fp_inline struct fp_result fp_decide(struct fp_env *env, struct fp_packet *packet,
+                                            struct fp_parsed *parsed)
+{
+    struct fp_result result = {.reason = FP_PASS_NOT_OURS};
+    struct fp_service service = {0};
+    fp_u32 reason = fp_resolve(env, packet, parsed);
+
+    if (reason == FP_GO_ON && !fp_service_vip(env, parsed, &service))
+        fp_service_address(env, parsed, &service);
+    if (reason != FP_GO_ON) {
+        result.reason = (fp_u8)reason;
+        return result;
+    }
+    if (!service.flags) {
+        result.reason = (fp_u8)fp_natback(env, packet, parsed, &result.ifindex);
+        return result;
+    }
+    if (parsed->problem || fp_source_is_bad(parsed)) {
+        result.reason = parsed->problem ? parsed->problem : FP_DROP_SOURCE;
+        return result;
+    }
+    reason = fp_service_meter(env, parsed, &service);
+    if (reason != FP_GO_ON) {
+        result.reason = (fp_u8)reason;
+        return result;
+    }
+    if (!service.vip)
+        return fp_serve_address(env, packet, parsed, service.flags);
+    result.reason = (fp_u8)fp_serve_vip(env, packet, parsed, service.vip, &result.ifindex);
+    return result;
+}
+
+/* Decides for a frame, changes it accordingly, and counts. Pointers into it are void then. */
+static fp_inline struct fp_result fp_process(struct fp_env *env, struct fp_packet *packet)
+{
+    struct fp_result result = {.ifindex = 0};
+    fp_u32 bytes = fp_frame_bytes(packet);
+    struct fp_parsed parsed;
+    fp_u32 reason = fp_parse(packet, &parsed);
+
+    fp_trace(env, "parse", "read", reason, bytes);
+    if (fp_unlikely(reason != FP_GO_ON))
+        result.reason = (fp_u8)reason;
+    else if (fp_unlikely(fp_is_denied(env, &parsed)))
+        result.reason = FP_DROP_ACCESS;
+    else if (fp_unlikely(parsed.flags & FP_PARSED_GROUP))
+        result.reason = FP_PASS_NOT_OURS;
+    else
+        result = fp_decide(env, packet, &parsed);
+    result.verdict = (fp_u8)fp_verdict_of(result.reason);
+    fp_count(env, reason, result.reason & (FP_COUNT_REASONS - 1), bytes);
+    fp_trace(env, "verdict", "reason", result.reason, result.verdict);
+    return result;
+}
+
+#endif
