@@ -11,6 +11,37 @@ const char *http_method_text(enum http_method method)
     return text[method];
 }
 
+const char *http_status_text(int status)
+{
+    static const struct {
+        int status;
+        const char *text;
+    } list[] = {
+        {200, "OK"},
+        {201, "Created"},
+        {400, "Bad Request"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {411, "Length Required"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {422, "Unprocessable Content"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
+        {507, "Insufficient Storage"},
+    };
+
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+        if (list[i].status == status)
+            return list[i].text;
+    return "Unknown";
+}
+
 /* Matches a path with a pattern, both beginning with `/`, segment by segment. */
 static bool match_path(const char *pattern, const char *path,
                        char param[HTTP_PARAMS_MAX][HTTP_PARAM_MAX + 1])

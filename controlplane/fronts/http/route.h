@@ -38,5 +38,7 @@ void http_route_find(const struct http_route *table, size_t count, enum http_met
                      const char *path, struct http_match *match);
 
 const char *http_method_text(enum http_method method);
+/* The reason phrase of a status (RFC 9110 section 15). */
+const char *http_status_text(int status);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controlplane/fronts/http/server.h"
 
-#include <llhttp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -445,7 +444,7 @@ static size_t format_header(struct connection *connection, int status, size_t le
     n = snprintf(connection->answer_header, sizeof(connection->answer_header),
                  "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
                  "%s%s\r\n",
-                 status, llhttp_status_name((llhttp_status_t)status), length, allow,
+                 status, http_status_text(status), length, allow,
                  connection->close_after ? "Connection: close\r\n" : "");
     return (size_t)n;
 }
