@@ -127,8 +127,8 @@ static bool is_foreign(uint32_t ifindex, char *reason, size_t size)
         close(program);
     }
     snprintf(reason, size,
-             "another XDP program is on it (id %u%s%s); take it off with `ip link set dev ... xdp "
-             "off`, or leave this interface out of the site",
+             "another XDP program is on it (id %u%s%s): take that off, or leave this interface out "
+             "of the site",
              query.prog_id, info.name[0] ? ", " : "", info.name);
     return true;
 }
@@ -197,8 +197,8 @@ enum { MODE_AUTO = 0, MODE_NATIVE = 1, MODE_GENERIC = 2 };
 static void attach_new(struct interfaces *interfaces, struct interface *interface,
                        uint32_t ifindex)
 {
-    char native[128] = "";
-    char generic[128] = "";
+    char native[160] = "";
+    char generic[48] = "";
 
     if (is_foreign(ifindex, native, sizeof(native))) {
         set_state(interfaces, interface, INTERFACE_FOREIGN, "%s", native);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,14 +23,22 @@
 #include "dataplane/xdp/program.h"
 #include "dataplane/xdp/routes.h"
 
+#define LIBBPF_LINES 40 /* of one message: the verifier tells the reason at its end */
+
+/* libbpf's warnings hold the verifier's log, of any length: whoever wants it asks for debug. */
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
-    char line[1024];
+    char *text = NULL;
+    char *from;
+    int lines = 0;
 
-    /* The verifier's log comes as warnings of any length: whoever wants it asks for debug. */
-    vsnprintf(line, sizeof(line), format, args);
-    if (level != LIBBPF_DEBUG)
+    if (level == LIBBPF_DEBUG || vasprintf(&text, format, args) < 0)
+        return 0;
+    for (from = text + strlen(text); from > text && lines <= LIBBPF_LINES; from--)
+        lines += from[-1] == '\n';
+    for (char *line = strtok(from, "\n"); line; line = strtok(NULL, "\n"))
         log_debug("%s", line);
+    free(text);
     return 0;
 }
 
