@@ -264,6 +264,11 @@ void tables_abort(struct tables *tables)
     tables->open = false;
 }
 
+bool tables_is_open(const struct tables *tables)
+{
+    return tables->open;
+}
+
 /* ---- local entries ---- */
 
 static int local_set(struct tables *tables, const struct fp_key *key, uint32_t ref)
