@@ -72,7 +72,7 @@ static int load_skeleton(struct program *program, int pinned)
 {
     struct bpf_map *arena;
 
-    program->skeleton = culvert_bpf__open();
+    program->skeleton = culvert__open();
     if (!program->skeleton) {
         log_error("can't open the XDP program: %s", strerror(errno));
         return CULVERT_ESYSTEM;
@@ -83,7 +83,7 @@ static int load_skeleton(struct program *program, int pinned)
         log_error("can't set up the arena of %zu MiB: %s", program->size >> 20, strerror(errno));
         return CULVERT_ESYSTEM;
     }
-    if (culvert_bpf__load(program->skeleton)) {
+    if (culvert__load(program->skeleton)) {
         log_error("the kernel refuses the XDP program: %s (--log-level debug shows its words)",
                   strerror(errno));
         return CULVERT_ESYSTEM;
@@ -133,7 +133,7 @@ void program_unload(struct program *program)
     if (program->arena == PROGRAM_ARENA_REUSED && program->base)
         munmap(program->base, program->size);
     if (program->skeleton)
-        culvert_bpf__destroy(program->skeleton); /* unmaps an arena that it made */
+        culvert__destroy(program->skeleton); /* unmaps an arena that it made */
     program->skeleton = NULL;
     program->base = NULL;
     program->fd = -1;

@@ -21,10 +21,10 @@ enum program_arena {
     PROGRAM_ARENA_BESIDE, /* the pinned one doesn't fit: ours takes its place when filled */
 };
 
-struct culvert_bpf;
+struct culvert;
 
 struct program {
-    struct culvert_bpf *skeleton;
+    struct culvert *skeleton;
     enum program_arena arena;
     uint32_t arena_id; /* of the pinned one that was found; 0: none */
     void *base;        /* FP_ARENA_BASE */
