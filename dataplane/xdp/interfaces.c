@@ -182,7 +182,7 @@ static int attach(struct interfaces *interfaces, struct interface *interface, ui
     pins_link_path(interfaces->pin_dir, interface->name, path);
     unlink(path);
     if (bpf_obj_pin(link, path)) {
-        snprintf(reason, size, "can't pin %s: %s", path, strerror(errno));
+        snprintf(reason, size, "can't pin the link: %s", strerror(errno));
         close(link);
         return CULVERT_ESYSTEM;
     }

@@ -330,9 +330,12 @@ static void take_line(struct peer *peer, const char *line)
 
 static void read_lines(struct peer *peer)
 {
-    ssize_t got = read(0, peer->line + peer->length, sizeof(peer->line) - peer->length);
+    ssize_t got;
     char *end;
 
+    if (peer->length >= sizeof(peer->line))
+        die("line too long");
+    got = read(0, peer->line + peer->length, sizeof(peer->line) - peer->length);
     if (got <= 0)
         exit(0);
     peer->length += (size_t)got;
@@ -344,8 +347,6 @@ static void read_lines(struct peer *peer)
         peer->length -= used;
         memmove(peer->line, end + 1, peer->length);
     }
-    if (peer->length == sizeof(peer->line))
-        die("line too long");
 }
 
 /* ---- the loop ---- */
