@@ -69,9 +69,6 @@ static void set_config(struct pktgen_config *config, const struct options *optio
         config->namespace_id = (uint32_t)space.st_ino;
     if (!templates)
         return;
-    config->frame_bytes = PKTGEN_ROOM_BYTES;
-    if (templates->longest > config->frame_bytes)
-        config->frame_bytes = templates->longest;
     config->schedule_length = templates->schedule_length;
     config->flows = templates->flows;
     config->stride = flow_stride(templates->flows);
@@ -84,6 +81,12 @@ static void set_config(struct pktgen_config *config, const struct options *optio
         config->queries = queries->count;
         config->query_words = (queries->longest + 7u) / 8;
     }
+    /* No longer than needed: the kernel fills it anew for each page that doesn't come back soon. */
+    config->frame_bytes = templates->l4_farthest + PKTGEN_L4_ROOM(config->query_words);
+    if (config->frame_bytes < templates->longest)
+        config->frame_bytes = templates->longest;
+    if (config->frame_bytes < PKTGEN_HEAD_BYTES)
+        config->frame_bytes = PKTGEN_HEAD_BYTES;
 }
 
 static int fill_queries(struct pktgen_bpf *bpf, const struct queries *queries, uint32_t words)

@@ -5,8 +5,8 @@
 
 #include "dataplane/fastpath/base.h"
 
-#define PKTGEN_HEAD_BYTES    128u  /* of a template that are written word by word */
-#define PKTGEN_ROOM_BYTES    544u  /* every frame has at least this room: headers, a question */
+#define PKTGEN_HEAD_BYTES    128u  /* of a template that are written word by word; frames have room */
+#define PKTGEN_L4_ROOM(words) (24u + (words) * 8) /* behind the IP header, to write questions to */
 #define PKTGEN_FRAME_MAX     1536u /* bytes of a template */
 #define PKTGEN_TEMPLATES_MAX 1024u
 #define PKTGEN_SCHEDULE_MAX  4096u

@@ -174,7 +174,7 @@ static fp_inline fp_u32 make_frame(struct xdp_md *ctx, struct pktgen_sender *sen
     if (!template || packet.data + PKTGEN_HEAD_BYTES > packet.end)
         return 0;
     l3 = fp_bytes(&packet, template->l3 & PKTGEN_L3_MASK, FP_IPV6_BYTES);
-    l4 = fp_bytes(&packet, template->l4 & PKTGEN_L4_MASK, FP_UDP_BYTES + 12 + PKTGEN_QUERY_MAX);
+    l4 = fp_bytes(&packet, template->l4 & PKTGEN_L4_MASK, PKTGEN_L4_ROOM(config.query_words));
     if (!l3 || !l4)
         return 0;
     if (!(vary.number & config.sample_mask))

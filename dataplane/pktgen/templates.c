@@ -149,6 +149,8 @@ static int make_one(struct templates *templates, const struct options *options,
         template->length = 60;
     if (template->length > templates->longest)
         templates->longest = template->length;
+    if (template->l4 > templates->l4_farthest)
+        templates->l4_farthest = template->l4;
     templates->count++;
     return 0;
 }
