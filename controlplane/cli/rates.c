@@ -138,7 +138,9 @@ static void json_group(const struct group *group, yyjson_val *before, yyjson_val
     bool some = false;
     size_t i, count;
 
-    buffer_format(out, ",\"%s\":[", group->member);
+    buffer_text(out, ",\"");
+    buffer_text(out, group->member);
+    buffer_text(out, "\":[");
     yyjson_arr_foreach (list, i, count, value) {
         struct row row = read_row(old_list, value, i, seconds);
 

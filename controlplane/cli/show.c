@@ -69,6 +69,16 @@ static bool is_plain(const char *text)
     return true;
 }
 
+static bool is_unit(const char *text)
+{
+    static const char *const units[] = {"ms", "s", "m", "h", "k", "M", "G"};
+
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+        if (!strcmp(text, units[i]))
+            return true;
+    return false;
+}
+
 /* Addresses, prefixes, rates and times begin with a digit but can't be taken for numbers. */
 static bool is_plain_number_like(const char *text)
 {
@@ -77,7 +87,7 @@ static bool is_plain_number_like(const char *text)
     if (!digits || strspn(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ./-") !=
                        strlen(text))
         return false;
-    if (strchr(text, '/'))
+    if (strchr(text, '/') || is_unit(text + digits))
         return true;
     return strchr(text, '.') && strchr(strchr(text, '.') + 1, '.'); /* two dots: an address */
 }

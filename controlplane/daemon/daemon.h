@@ -52,7 +52,7 @@ struct daemon {
     uint64_t revision;   /* the committed one; 0: none */
     uint64_t generation; /* of the tables */
     struct site_counts counts; /* of the committed site */
-    char problem[256];         /* the last apply that failed for a reason of ours; "": none */
+    char problem[300];         /* the last apply that failed for a reason of ours; "": none */
     struct job *jobs, **jobs_end;
     unsigned job_count;
     bool job_running, stopping;
