@@ -132,7 +132,7 @@ static uint32_t list_search_own(struct heap *heap, uint32_t granules)
 }
 
 /* True when the heap grew enough for a block of `size` bytes to be found. */
-static bool heap_grow(struct heap *heap, uint32_t size)
+static bool heap_grow(struct heap *heap, uint64_t size)
 {
     uint32_t end = heap->root->heap_end, room = heap->limit - end, tail = 0;
     uint32_t last = end / HEAP_GRANULE - 1;
@@ -140,12 +140,13 @@ static bool heap_grow(struct heap *heap, uint32_t size)
     if (end > heap->root->heap && ends_test(heap, last))
         tail = *block_footer(heap, end); /* is joined with what is added */
     size = size > tail ? size - tail : HEAP_GRANULE;
+    size = (size + FP_CACHE_LINE - 1) & ~(uint64_t)(FP_CACHE_LINE - 1);
     if (size < HEAP_GROW)
         size = room < HEAP_GROW ? room : HEAP_GROW;
     if (size > room || tail + size < HEAP_BLOCK_MIN || size == 0)
         return false;
-    __atomic_store_n(&heap->root->heap_end, end + size, __ATOMIC_RELEASE);
-    heap_free(heap, end, size);
+    __atomic_store_n(&heap->root->heap_end, end + (uint32_t)size, __ATOMIC_RELEASE);
+    heap_free(heap, end, (uint32_t)size);
     return true;
 }
 
@@ -179,7 +180,7 @@ uint32_t heap_alloc(struct heap *heap, size_t size, uint32_t *got)
         offset = list_search_own(heap, granules);
     if (!offset) {
         /* A sixteenth more: the search rounds up so much. */
-        if (!heap_grow(heap, want + want / HEAP_STEPS + HEAP_GRANULE) && !heap_grow(heap, want))
+        if (!heap_grow(heap, (uint64_t)want + want / HEAP_STEPS) && !heap_grow(heap, want))
             return 0;
         offset = list_search(heap, granules);
         if (!offset)
@@ -199,8 +200,11 @@ uint32_t heap_alloc(struct heap *heap, size_t size, uint32_t *got)
 
 uint32_t heap_alloc_aligned(struct heap *heap, size_t size, uint32_t align, uint32_t *got)
 {
-    uint32_t have, offset = heap_alloc(heap, size + align + HEAP_BLOCK_MIN, &have), front, back;
+    uint32_t have, offset, front, back;
 
+    if (size < HEAP_BLOCK_MIN)
+        size = HEAP_BLOCK_MIN;
+    offset = heap_alloc(heap, size + align + HEAP_BLOCK_MIN, &have);
     if (!offset)
         return 0;
     front = -offset & (align - 1);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A reader beside the writer: every "packet" looks up all keys of one generation and must find
+ * one transaction's work, whole. Grace periods wait for the packet under way, no longer.
+ */
+#include <pthread.h>
+#include <sched.h>
+
+#include "tests/dataplane/tables/helper.h"
+
+#define KEYS 40u
+#define BACKENDS 20u
+#define CROWD 3000u /* other entries that come and go, so that the index grows and shrinks */
+#define TRANSACTIONS 3000u
+
+struct shared {
+    struct tables *tables;
+    uint64_t packets; /* ended */
+    bool stop;
+    const char *problem;
+    uint64_t seen; /* different transactions */
+};
+
+/* Whether transaction `stamp` leaves a key present, and with how long a body. */
+static bool stamp_has(uint32_t stamp, unsigned key)
+{
+    return (stamp * 2654435761u >> (key % 29)) & 1;
+}
+
+static size_t stamp_length(uint32_t stamp, unsigned key)
+{
+    return 16 + (stamp * 31u + key * 17u) % 400;
+}
+
+static void grace(void *arg)
+{
+    struct shared *shared = arg;
+    uint64_t packets = __atomic_load_n(&shared->packets, __ATOMIC_SEQ_CST);
+
+    while (__atomic_load_n(&shared->packets, __ATOMIC_SEQ_CST) == packets &&
+           !__atomic_load_n(&shared->problem, __ATOMIC_RELAXED))
+        sched_yield();
+}
+
+static const char *record_check(const struct fp_rec *rec, uint32_t stamp, unsigned key)
+{
+    const uint8_t *body = (const uint8_t *)(rec + 1);
+
+    if (!rec)
+        return stamp_has(stamp, key) ? "an entry is missing" : NULL;
+    if (!stamp_has(stamp, key))
+        return "an entry is there that was deleted";
+    if (rec->length != stamp_length(stamp, key))
+        return "an entry of another transaction";
+    if (memcmp(body + 8, &stamp, sizeof(stamp)))
+        return "a body of another transaction";
+    for (uint32_t i = 12; i < rec->length; i++)
+        if (body[i] != (uint8_t)stamp)
+            return "a torn body";
+    return NULL;
+}
+
+static const char *packet(struct shared *shared, uint32_t *last)
+{
+    struct fp_root *root = root_of(shared->tables);
+    uint32_t generation = __atomic_load_n(&root->generation, __ATOMIC_ACQUIRE), stamp;
+    struct fp_env env = env_of(shared->tables, generation);
+    struct fp_rec *rec = fp_slot(&env, FP_KIND_BACKEND, 1, FP_SLOTS_BACKEND);
+
+    if (!rec)
+        return NULL; /* before the first transaction */
+    stamp = ((struct fp_backend *)(rec + 1))->flags;
+    shared->seen += stamp != *last;
+    *last = stamp;
+    for (unsigned number = 2; number <= BACKENDS; number++) {
+        rec = fp_slot(&env, FP_KIND_BACKEND, number, FP_SLOTS_BACKEND);
+        if (!rec || ((struct fp_backend *)(rec + 1))->flags != stamp)
+            return "a backend of another transaction";
+    }
+    for (unsigned number = 0; number < KEYS; number++) {
+        struct fp_key key = dns_key(number);
+        const char *problem = record_check(fp_find(&env, key.kind, key.a, key.b, key.c), stamp,
+                                           number);
+
+        if (problem)
+            return problem;
+    }
+    return NULL;
+}
+
+static void *reader(void *arg)
+{
+    struct shared *shared = arg;
+    uint32_t last = 0;
+
+    while (!__atomic_load_n(&shared->stop, __ATOMIC_RELAXED)) {
+        const char *problem = packet(shared, &last);
+
+        if (problem) {
+            __atomic_store_n(&shared->problem, problem, __ATOMIC_SEQ_CST);
+            return NULL;
+        }
+        __atomic_fetch_add(&shared->packets, 1, __ATOMIC_SEQ_CST);
+    }
+    return NULL;
+}
+
+static void keys_put(struct tables *tables, uint32_t stamp)
+{
+    for (unsigned number = 0; number < KEYS; number++) {
+        struct fp_key key = dns_key(number);
+        uint8_t body[512];
+
+        memset(body, (uint8_t)stamp, sizeof(body));
+        memset(body, 0, 8);
+        memcpy(body + 8, &stamp, sizeof(stamp));
+        if (stamp_has(stamp, number))
+            assert_int_equal(tables_put(tables, &key, body, stamp_length(stamp, number)), 0);
+        else
+            assert_int_equal(tables_delete(tables, &key), 0);
+    }
+}
+
+static void transaction(struct tables *tables, uint32_t stamp)
+{
+    assert_int_equal(tables_begin(tables), 0);
+    if (stamp % 11 == 0) { /* thought better of it */
+        keys_put(tables, stamp + 77777);
+        tables_abort(tables);
+        assert_int_equal(tables_begin(tables), 0);
+    }
+    for (unsigned number = 1; number <= BACKENDS; number++) {
+        struct fp_key key = slot_key(FP_KIND_BACKEND, number);
+        struct fp_backend backend = {.flags = stamp};
+
+        assert_int_equal(tables_put(tables, &key, &backend, sizeof(backend)), 0);
+    }
+    if (stamp % 7 == 0)
+        keys_put(tables, stamp + 1);
+    keys_put(tables, stamp);
+    if (stamp % 100 == 50)
+        for (unsigned i = 0; i < CROWD; i++)
+            assert_int_equal(put_dns(tables, 1000 + i, 1, 64), 0);
+    if (stamp % 100 == 99)
+        for (unsigned i = 0; i < CROWD; i++)
+            assert_int_equal(delete_dns(tables, 1000 + i), 0);
+    assert_int_equal(tables_commit(tables, stamp), 0);
+}
+
+static void test_transactions_are_seen_whole(void **state)
+{
+    struct shared shared = {0};
+    struct tables_options options = {
+        .base = region_new(16 * MIB), .size = 16 * MIB, .grace = grace, .grace_arg = &shared};
+    pthread_t thread;
+
+    assert_int_equal(tables_open(&shared.tables, &options), 0);
+    pthread_create(&thread, NULL, reader, &shared);
+    for (uint32_t stamp = 1; stamp <= TRANSACTIONS && !shared.problem; stamp++) {
+        transaction(shared.tables, stamp);
+        if (stamp % 13 == 0)
+            tables_reclaim(shared.tables);
+    }
+    __atomic_store_n(&shared.stop, true, __ATOMIC_RELAXED);
+    pthread_join(thread, NULL);
+    if (shared.problem)
+        fail_msg("%s", shared.problem);
+    assert_true(shared.seen > TRANSACTIONS / 10);
+    options.grace = NULL;
+    tables_end(shared.tables);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_transactions_are_seen_whole)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
