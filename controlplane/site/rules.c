@@ -15,6 +15,7 @@ static void reference_resolve(struct rules *rules, struct site_node *node)
     const struct site_node *target = node_find_sorted(resources, node->text);
     struct buffer hint = {0};
     const char *near = NULL;
+    unsigned listed = 0;
 
     node->target = target;
     if (target)
@@ -23,8 +24,15 @@ static void reference_resolve(struct rules *rules, struct site_node *node)
         near = suggest_better(node->text, near, resource->key);
     if (near)
         buffer_format(&hint, "did you mean \"%s\"?", near);
+    else if (!resources || !resources->count)
+        buffer_format(&hint, "there are no %ss in this site", kinds[section]);
     else
-        buffer_format(&hint, "name one of %ss", kinds[section]);
+        buffer_text(&hint, "there are: ");
+    NODE_EACH(resource, near ? NULL : resources)
+        if (listed++ < 8)
+            buffer_format(&hint, "%s%s", listed > 1 ? ", " : "", resource->key);
+    if (listed > 8)
+        buffer_text(&hint, ", ...");
     node_error(&rules->report, node, hint.data, "no %s \"%s\"", kinds[section], node->text);
     buffer_free(&hint);
 }
@@ -86,10 +94,10 @@ static void limit_check(struct rules *rules, const struct site_node *limit)
     if (!packets && !bytes && !limit->bad)
         node_error_at_key(&rules->report, limit, "packets: 10k/s, or bytes: 10M/s, or both",
                           "it limits nothing");
-    if (burst && !packets)
+    if (burst && !packets && !limit->bad)
         node_error_at_key(&rules->report, burst, "say packets too, or take it out",
                           "a burst of no rate");
-    if (burst_bytes && !bytes)
+    if (burst_bytes && !bytes && !limit->bad)
         node_error_at_key(&rules->report, burst_bytes, "say bytes too, or take it out",
                           "a burst of no rate");
     if (per && per6 && per->number == SOURCE_VIP)

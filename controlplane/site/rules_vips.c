@@ -106,14 +106,16 @@ static void ports_add(struct places *places, const struct address *address,
 
     if (!ports)
         return;
+    if (backend && port) {
+        place_add(places, address, protocol | (uint32_t)port->number, node, vip);
+        return;
+    }
     if (ports->kind == NODE_SCALAR) {
         place_add(places, address, protocol, node ? node : ports, vip);
         return;
     }
     NODE_EACH(one, ports)
-        place_add(places, address,
-                  protocol | (uint32_t)(backend && port ? port->number : one->number),
-                  node ? node : one, vip);
+        place_add(places, address, protocol | (uint32_t)one->number, node ? node : one, vip);
 }
 
 static void vips_twice(struct rules *rules, const struct places *vips)
@@ -192,7 +194,7 @@ static void nats_check(struct rules *rules, const struct places *nats)
         }
         if (!(place->port & 0xffff))
             all = place;
-        if (first)
+        if (first && first->owner != place->owner)
             node_error(&rules->report, node_field(place->owner, VIP_POOL),
                        "other backends, or another mode for one of them",
                        "%s, port %u, is behind vips.%s and vips.%s: the way back of nat would be "

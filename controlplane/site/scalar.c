@@ -14,7 +14,12 @@
 
 static bool wrong(const struct site_report *report, const struct site_node *node)
 {
-    node_error(report, node, NULL, "\"%.*s\" is not %s", SHOWN, node->text,
+    const char *hint = node->quoted && (node->schema->type == SCHEMA_NUMBER ||
+                                        node->schema->type == SCHEMA_BOOL)
+                           ? "write it without quotes"
+                           : NULL;
+
+    node_error(report, node, hint, "\"%.*s\" is not %s", SHOWN, node->text,
                schema_expects(node->schema));
     return false;
 }

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How long one changed backend takes among 1,000 virtual IPs and pools: parse, prepare, store. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "controlplane/site/engine.h"
+#include "helper.h"
+
+#define POOLS 1000
+#define BACKENDS 10
+
+static double clock_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+static char *site_make(unsigned weight)
+{
+    struct buffer text = {0};
+
+    buffer_text(&text, "site: bench\npools:\n");
+    for (unsigned i = 0; i < POOLS; i++) {
+        buffer_format(&text, "  p%u:\n    backends:\n", i);
+        for (unsigned j = 0; j < BACKENDS; j++)
+            buffer_format(&text, "      b%u: { address: 10.%u.%u.%u, weight: %u }\n", j, i / 250,
+                          i % 250, j + 1, i == 500 && j == 5 ? weight : 100);
+    }
+    buffer_text(&text, "vips:\n");
+    for (unsigned i = 0; i < POOLS; i++)
+        buffer_format(&text, "  v%u: { address: 198.18.%u.%u, ports: [80, 443], pool: p%u }\n", i,
+                      i / 250, i % 250 + 1, i);
+    return buffer_take(&text);
+}
+
+static int compile_only(struct rig *rig, const char *text, double *ms)
+{
+    struct site_source source = {.name = "x", .text = text, .length = strlen(text)};
+    struct compile compile = {.tables = rig->tables,
+                              .store = rig->store,
+                              .now = rig->now,
+                              .old = rig->engine->state,
+                              .new = state_new(),
+                              .errors = &rig->errors};
+    double start;
+    int error = site_parse(&compile.new->site, &source, &rig->errors);
+
+    tables_begin(rig->tables);
+    start = clock_ms();
+    if (!error)
+        error = compile_run(&compile);
+    *ms = clock_ms() - start;
+    tables_abort(rig->tables);
+    compile_end(&compile);
+    state_free(compile.new);
+    return error;
+}
+
+int main(void)
+{
+    double start, compile[11], apply = 0, store = 0, parse = 0;
+    char *text = site_make(100), *other = site_make(50);
+    struct rig rig;
+
+    rig_open(&rig);
+    start = clock_ms();
+    rig_good(&rig, text);
+    printf("first apply           %8.2f ms, %zu entries\n", clock_ms() - start, rig.changes.count);
+    for (unsigned i = 0; i < 11; i++)
+        if (compile_only(&rig, other, &compile[i]))
+            return 1;
+    for (unsigned i = 0; i < 11; i++)
+        printf("compile %u             %8.3f ms\n", i, compile[i]);
+    for (unsigned i = 0; i < 10; i++) {
+        struct site_source source = {.name = "x"};
+        const struct store_blob *blobs;
+        struct site_plan *plan;
+        size_t count;
+
+        source.text = i % 2 ? text : other;
+        source.length = strlen(source.text);
+        start = clock_ms();
+        if (site_prepare(rig.engine, &source, ++rig.now, &plan, &rig.errors))
+            return 1;
+        parse += clock_ms() - start;
+        blobs = site_plan_blobs(plan, &count);
+        start = clock_ms();
+        if (store_append(rig.store, site_plan_revision(plan), blobs, count))
+            return 1;
+        store += clock_ms() - start;
+        start = clock_ms();
+        site_commit(rig.engine, plan, ++rig.generation, &rig.changes);
+        apply += clock_ms() - start;
+    }
+    printf("prepare (with parse)  %8.2f ms\nstore_append          %8.2f ms\n"
+           "commit                %8.3f ms, %zu changes\n",
+           parse / 10, store / 10, apply / 10, rig.changes.count);
+    start = clock_ms();
+    rig_restart(&rig);
+    printf("restart and load      %8.2f ms\n", clock_ms() - start);
+    free(text);
+    free(other);
+    rig_close(&rig);
+    return 0;
+}

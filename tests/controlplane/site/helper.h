@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A store in a folder of its own, tables in plain memory, and an engine over both. */
+#ifndef CULVERT_TESTS_SITE_HELPER_H
+#define CULVERT_TESTS_SITE_HELPER_H
+
+#include "controlplane/site/site.h"
+
+struct rig {
+    char folder[64];
+    struct store *store;
+    void *region;
+    size_t size;
+    struct tables *tables;
+    struct site_engine *engine;
+    uint64_t generation;
+    int64_t now;
+    struct site_errors errors; /* of the last apply */
+    struct site_changes changes;
+    struct site_upload upload[8]; /* files that come along with every apply */
+    size_t uploads;
+};
+
+void rig_open(struct rig *rig);
+void rig_close(struct rig *rig);
+/* Gives up the engine and the tables and opens new ones over the same folder. */
+void rig_restart(struct rig *rig);
+
+/* A file that comes along with later applies. */
+void rig_file(struct rig *rig, const char *name, const char *text);
+/* Prepares, stores and commits. 0 or the error. */
+int rig_apply(struct rig *rig, const char *text);
+/* The same, and it must be good. Returns the number of changes. */
+size_t rig_good(struct rig *rig, const char *text);
+
+/* A digest of all entries, for "the same tables". */
+uint64_t rig_digest(const struct rig *rig);
+
+/* Entries, NULL: none. */
+const struct fp_vip *rig_vip(struct rig *rig, const char *address, unsigned protocol,
+                             unsigned port);
+const void *rig_entry(struct rig *rig, enum fp_kind kind, uint64_t a, uint64_t b, uint32_t c);
+const void *rig_address(struct rig *rig, enum fp_kind kind, const char *address, uint32_t c);
+
+/* Memory that holds a text; printf-like. */
+char *text_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
