@@ -172,7 +172,7 @@ static void tables_fill(struct rig *rig)
     put(rig, address_key(FP_KIND_VIP, "192.0.2.10", 6u << 16 | 80), &vip, sizeof(vip));
     pool_put(rig);
     if (!strcmp(rig->kind, "dns") || !strcmp(rig->kind, "nxdomain"))
-        zone_put(rig, config.dns_key);
+        zone_put(rig, (const uint64_t *)config.dns_key);
     if (!strcmp(rig->kind, "access"))
         access_put(rig);
     if (tables_commit(rig->tables, 1))

@@ -133,8 +133,8 @@ class Lab(contextlib.AbstractContextManager):
         for end, namespace, name in ((left, a, a_name), (right, b, b_name)):
             sh("ip", "link", "set", end, "netns", namespace.full_name)
             namespace.ip("link", "set", end, "name", name)
-            # tx off: full checksums on the wire. gro on: the end takes frames that XDP sends.
-            namespace.run("ethtool", "-K", name, "tx", "off", "gro", "on", check=False)
+            # tx off: full checksums on the wire, for those who read frames.
+            namespace.run("ethtool", "-K", name, "tx", "off")
             namespace.ip("link", "set", name, "up")
 
     def start(self, name, command, **kwargs):

@@ -176,7 +176,12 @@ class Site(Lab):
         port = namespace.name
         self.cable(namespace, interface, self.switch, port)
         self.switch.ip("link", "set", port, "master", "br0")
+        self.take_xdp_frames(self.switch, port)
         self._address(namespace, interface, *addresses)
+
+    def take_xdp_frames(self, namespace, interface):
+        """Makes a veth end hand on what its peer sends by XDP_TX or redirect."""
+        namespace.ip("link", "set", "dev", interface, "xdpdrv", "object", self.binary("tests", "lab", "pass.bpf.o"), "section", "xdp")
 
     def binary(self, *parts):
         return os.path.join(self.binaries, *parts)
