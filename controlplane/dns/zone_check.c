@@ -4,6 +4,18 @@
 
 #include "controlplane/dns/zone_internal.h"
 
+/* The one that stands last in the file. */
+static const struct rr *latest(const struct rrset *set)
+{
+    const struct rr *last = set->rr;
+
+    for (uint32_t i = 1; i < set->count; i++) {
+        if (set->rr[i].line > last->line)
+            last = &set->rr[i];
+    }
+    return last;
+}
+
 static void check_rrset(struct zone *zone, const struct rrset *set)
 {
     for (uint32_t i = 0; i < set->count; i++) {
@@ -26,7 +38,7 @@ static void check_rrset(struct zone *zone, const struct rrset *set)
         }
     }
     if (set->count > 1 && (set->rr->type == TYPE_CNAME || set->rr->type == TYPE_DNAME))
-        zone_report(zone, set->rr + 1, "one", "more than one record of a type that stands alone");
+        zone_report(zone, latest(set), "one", "more than one record of a type that stands alone");
 }
 
 static bool beside_cname(uint16_t type)
@@ -212,7 +224,7 @@ static void check_apex(struct zone *zone)
     if (!soa.count)
         zone_report(zone, NULL, "one SOA record at the apex", "the zone has no SOA record");
     if (soa.count > 1)
-        zone_report(zone, soa.rr + 1, "one SOA record at the apex", "more than one SOA record");
+        zone_report(zone, latest(&soa), "one SOA record at the apex", "more than one SOA record");
     if (!servers.count)
         zone_report(zone, NULL, "NS records at the apex", "the zone has no NS record");
     zone->soa = (struct rr *)soa.rr;

@@ -22,6 +22,8 @@ static int compare_rrs(const void *a_, const void *b_, void *arg)
                        a->rdlen < b->rdlen ? a->rdlen : b->rdlen);
     if (!order)
         order = (int)a->rdlen - (int)b->rdlen;
+    if (!order && a->line != b->line)
+        order = a->line < b->line ? -1 : 1; /* of two equal ones the later is at fault */
     return order;
 }
 
