@@ -55,14 +55,12 @@ int culvert_xdp(struct xdp_md *ctx)
     struct fp_packet packet = {
         .data = (fp_u8 *)(long)ctx->data,
         .end = (fp_u8 *)(long)ctx->data_end,
-        .ifindex = ctx->ingress_ifindex,
         .ctx = ctx,
     };
     struct fp_env env = {.cpu = bpf_get_smp_processor_id()};
     struct fp_result result;
 
     __asm__ volatile("" ::"r"(&arena)); /* the program's one mention of the map */
-    env.generation = FP_ROOT(&env)->generation;
     result = fp_process(&env, &packet);
     switch (result.verdict) {
     case FP_VERDICT_PASS:
@@ -70,7 +68,7 @@ int culvert_xdp(struct xdp_md *ctx)
     case FP_VERDICT_TX:
         return XDP_TX;
     case FP_VERDICT_FORWARD:
-        if (result.ifindex == packet.ifindex)
+        if (result.ifindex == ctx->ingress_ifindex)
             return XDP_TX;
         return (int)bpf_redirect(result.ifindex, 0);
     default:

@@ -26,11 +26,13 @@
 struct fp_env {
     fp_u32 generation; /* loaded once per packet */
     fp_u32 cpu;
+    fp_u32 counters; /* offset of this CPU's struct fp_counters, 0: none (fp_env_begin()) */
+    fp_u32 pad;
     fp_u64 now; /* 1/256 ns; 0 until fp_now() is asked */
 };
 
-#define FP_AT(env, type, offset)                                                                   \
-    ((type FP_REGION *)((void FP_REGION *)(FP_ARENA_BASE + (fp_u32)(offset))))
+/* An arena pointer counts by its low 32 bits, and those of the base are 0: the offset is it. */
+#define FP_AT(env, type, offset) ((type FP_REGION *)(void FP_REGION *)(fp_u64)(fp_u32)(offset))
 
 #else /* host */
 
@@ -45,7 +47,8 @@ struct fp_env {
     void *base; /* the region */
     fp_u32 generation;
     fp_u32 cpu;
-    fp_u64 now; /* 1/256 ns, set by the caller */
+    fp_u32 counters; /* offset of this CPU's struct fp_counters, 0: none (fp_env_begin()) */
+    fp_u64 now;      /* 1/256 ns, set by the caller */
     int dry;    /* true: count nothing, meter nothing, note no flow (explain) */
     fp_trace_fn trace;
     void *trace_arg;

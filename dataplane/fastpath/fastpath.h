@@ -162,8 +162,10 @@ static fp_inline struct fp_result fp_process(struct fp_env *env, struct fp_packe
     struct fp_result result = {.ifindex = 0};
     fp_u32 bytes = fp_frame_bytes(packet);
     struct fp_parsed parsed;
-    fp_u32 reason = fp_parse(packet, &parsed);
+    fp_u32 reason;
 
+    fp_env_begin(env);
+    reason = fp_parse(packet, &parsed);
     fp_trace(env, "parse", "read", reason, bytes);
     if (fp_unlikely(reason != FP_GO_ON))
         result.reason = (fp_u8)reason;

@@ -114,15 +114,29 @@ static fp_inline struct fp_rec FP_REGION *fp_slot(struct fp_env *env, fp_u32 kin
     return fp_visible(env, slots[number]);
 }
 
-/* Adds a packet of `bytes` to a counter of this CPU. `field` names an array of struct fp_counters. */
+/* Begins a packet: what of the region's root every step needs. The caller has set env->cpu (and
+ * on the host env->base and env->now). */
+static fp_inline void fp_env_begin(struct fp_env *env)
+{
+    struct fp_root FP_REGION *root = FP_ROOT(env);
+
+#ifdef FP_BPF
+    env->generation = *(volatile fp_u32 FP_REGION *)&root->generation;
+#else
+    env->generation = __atomic_load_n(&root->generation, __ATOMIC_ACQUIRE);
+#endif
+    env->counters = 0;
+    if (!fp_dry(env) && env->cpu < root->cpus)
+        env->counters = root->counters + env->cpu * (fp_u32)sizeof(struct fp_counters);
+}
+
+/* Adds a packet of `length` bytes to a counter of this CPU. `field` names an array of struct
+ * fp_counters, `number` is below its size. */
 #define fp_count(env, field, number, length)                                                       \
     do {                                                                                           \
-        struct fp_root FP_REGION *fp_root_ = FP_ROOT(env);                                         \
-        if (!fp_dry(env) && (env)->cpu < fp_root_->cpus) {                                         \
+        if (fp_likely((env)->counters)) {                                                          \
             struct fp_counter FP_REGION *fp_counter_ =                                             \
-                &(FP_AT(env, struct fp_counters,                                                   \
-                        fp_root_->counters + (env)->cpu * sizeof(struct fp_counters))              \
-                      ->field[number]);                                                            \
+                &FP_AT(env, struct fp_counters, (env)->counters)->field[number];                   \
             fp_counter_->packets++;                                                                \
             fp_counter_->bytes += (length);                                                        \
         }                                                                                          \
