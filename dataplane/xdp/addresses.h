@@ -19,7 +19,7 @@
 
 struct listen_address {
     uint8_t address[16];
-    bool present; /* on lo, by us or by the operator */
+    bool present;                      /* on lo, by us or by the operator */
     char reason[ADDRESS_REASON_BYTES]; /* why not */
 };
 

@@ -21,6 +21,7 @@ int control_open(struct control **out, uv_loop_t *loop, const char *run_dir,
 /* Closes the connection; its memory is freed when the loop has run on. */
 void control_close(struct control *control);
 
+/* NULL is not connected. */
 bool control_is_connected(const struct control *control);
 
 /* Sends what waits in the state machine; to be called after channel_apply_send(). */

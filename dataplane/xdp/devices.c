@@ -45,6 +45,14 @@ static bool parse(const struct nlmsghdr *message, struct device *device)
     return true;
 }
 
+static bool is_same(const struct device *x, const struct device *y)
+{
+    return x->ifindex == y->ifindex && strcmp(x->name, y->name) == 0 &&
+           strcmp(x->kind, y->kind) == 0 && memcmp(x->mac, y->mac, sizeof(x->mac)) == 0 &&
+           x->type == y->type && x->vlan == y->vlan && x->flags == y->flags && x->mtu == y->mtu &&
+           x->parent == y->parent && x->xdp == y->xdp;
+}
+
 static struct device *find(const struct devices *devices, uint32_t ifindex)
 {
     for (size_t i = 0; i < devices->count; i++) {
@@ -100,8 +108,7 @@ void devices_free(struct devices *devices)
     memset(devices, 0, sizeof(*devices));
 }
 
-bool devices_update(struct devices *devices, const struct nlmsghdr *message,
-                    struct device *changed)
+bool devices_update(struct devices *devices, const struct nlmsghdr *message, struct device *changed)
 {
     struct device *old;
 
@@ -116,7 +123,7 @@ bool devices_update(struct devices *devices, const struct nlmsghdr *message,
         return true;
     }
     changed->takes_frames = old && old->takes_frames;
-    if (old && memcmp(old, changed, sizeof(*old)) == 0)
+    if (old && is_same(old, changed))
         return false;
     return put(devices, changed) == 0;
 }

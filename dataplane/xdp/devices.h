@@ -16,12 +16,12 @@ struct device {
     char name[DEVICE_NAME_BYTES];
     char kind[DEVICE_NAME_BYTES]; /* "veth", "vlan", "bridge", ...; empty: a physical device */
     uint8_t mac[6];
-    uint16_t type;   /* ARPHRD_* */
-    uint16_t vlan;   /* of kind vlan: its id */
-    uint32_t flags;  /* IFF_* */
-    uint32_t mtu;    /* bytes of the L3 packet */
-    uint32_t parent; /* ifindex of the device below, in this namespace; 0: none */
-    uint32_t xdp;    /* id of the XDP program on it; 0: none, or several */
+    uint16_t type;     /* ARPHRD_* */
+    uint16_t vlan;     /* of kind vlan: its id */
+    uint32_t flags;    /* IFF_* */
+    uint32_t mtu;      /* bytes of the L3 packet */
+    uint32_t parent;   /* ifindex of the device below, in this namespace; 0: none */
+    uint32_t xdp;      /* id of the XDP program on it; 0: none, or several */
     bool takes_frames; /* of XDP; set by ports_update(), not by the kernel's messages */
 };
 

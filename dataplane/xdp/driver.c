@@ -15,11 +15,11 @@
 #include "dataplane/xdp/addresses.h"
 #include "dataplane/xdp/control.h"
 #include "dataplane/xdp/explain.h"
-#include "dataplane/xdp/host.h"
 #include "dataplane/xdp/instance.h"
 #include "dataplane/xdp/interfaces.h"
 #include "dataplane/xdp/nexthops.h"
 #include "dataplane/xdp/ports.h"
+#include "dataplane/xdp/reclaim.h"
 #include "dataplane/xdp/status.h"
 
 #define NEXTHOP_BUDGET 256 /* backends a turn: about 2 ms of netlink */
@@ -28,7 +28,6 @@
 #define RETRY_MS 1000      /* interfaces that could not be attached */
 #define REFRESH_TICKS 60   /* retries between two full looks at the routes */
 #define PORTS_TICKS 5      /* retries between two questions to all devices */
-#define RECLAIM_MS 20      /* after a commit */
 
 /* What events have touched, settled once a turn. */
 enum {
@@ -58,11 +57,9 @@ struct driver {
     uv_poll_t events_poll;
     uv_prepare_t turn;
     uv_idle_t busy; /* active: the loop must not sleep */
-    uv_timer_t status_timer, retry_timer, reclaim_timer, watchdog;
+    uv_timer_t status_timer, retry_timer, watchdog;
     uv_signal_t terminate, interrupt;
-    uv_work_t grace;
-    bool grace_running;
-    uint64_t replaced, waited; /* counts what grace must cover */
+    struct reclaim reclaim;
     unsigned touched;
     unsigned ticks;
     bool filled; /* the region may be run: interfaces follow the tables */
@@ -118,50 +115,6 @@ static void tell_soon(struct driver *driver)
         uv_timer_start(&driver->status_timer, on_status, STATUS_MS, 0);
 }
 
-/* ---- memory of replaced entries ---- */
-
-static void wait_in_thread(uv_work_t *work)
-{
-    (void)work;
-    grace_wait(NULL);
-}
-
-static void on_waited(uv_work_t *work, int status)
-{
-    struct driver *driver = work->data;
-
-    driver->grace_running = false;
-    if (driver->stopping || status)
-        return;
-    if (tables_is_open(driver->tables) || driver->replaced != driver->waited) {
-        uv_timer_again(&driver->reclaim_timer);
-        return;
-    }
-    grace_cover(true);
-    tables_reclaim(driver->tables);
-    grace_cover(false);
-}
-
-/* Idle: waits in a thread for running programs, so that the loop doesn't. */
-static void on_reclaim(uv_timer_t *timer)
-{
-    struct driver *driver = timer->data;
-
-    if (driver->grace_running || tables_is_open(driver->tables))
-        return;
-    uv_timer_stop(timer);
-    driver->waited = driver->replaced;
-    driver->grace.data = driver;
-    driver->grace_running =
-        uv_queue_work(&driver->loop, &driver->grace, wait_in_thread, on_waited) == 0;
-}
-
-static void note_replaced(struct driver *driver)
-{
-    driver->replaced++;
-    uv_timer_start(&driver->reclaim_timer, on_reclaim, RECLAIM_MS, RECLAIM_MS);
-}
-
 /* ---- what culvertd says ---- */
 
 static int note_kind(void *arg, const struct fp_key *key)
@@ -181,7 +134,7 @@ static void on_committed(void *arg, uint64_t generation, int error)
 {
     struct driver *driver = arg;
 
-    note_replaced(driver);
+    reclaim_note(&driver->reclaim);
     driver->touched |= TOUCHED_CONNECTION; /* memory figures are news too */
     if (error) {
         log_error("generation %llu was refused: %s", (unsigned long long)generation,
@@ -327,7 +280,7 @@ static void on_turn(uv_prepare_t *prepare)
     settle(driver);
     if (!tables_is_open(driver->tables) && !nexthops_idle(driver->nexthops)) {
         more = nexthops_work(driver->nexthops, NEXTHOP_BUDGET);
-        note_replaced(driver);
+        reclaim_note(&driver->reclaim);
     }
     if (nexthops_take_changed(driver->nexthops) || driver->interfaces.changed ||
         driver->addresses.changed) {
@@ -377,7 +330,7 @@ static void stop(void *arg)
     uv_close((uv_handle_t *)&driver->events_poll, NULL);
     uv_close((uv_handle_t *)&driver->status_timer, NULL);
     uv_close((uv_handle_t *)&driver->retry_timer, NULL);
-    uv_close((uv_handle_t *)&driver->reclaim_timer, NULL);
+    reclaim_stop(&driver->reclaim);
     uv_close((uv_handle_t *)&driver->watchdog, NULL);
     uv_close((uv_handle_t *)&driver->terminate, NULL);
     uv_close((uv_handle_t *)&driver->interrupt, NULL);
@@ -398,9 +351,9 @@ static void on_handover(void *arg)
 static int open_kernel(struct driver *driver)
 {
     static const unsigned groups[] = {
-        RTNLGRP_LINK,        RTNLGRP_NEIGH,       RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-        RTNLGRP_IPV4_ROUTE,  RTNLGRP_IPV6_ROUTE,  RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_RULE,
-        RTNLGRP_NEXTHOP,
+        RTNLGRP_LINK,        RTNLGRP_NEIGH,      RTNLGRP_IPV4_IFADDR,
+        RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+        RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_RULE,  RTNLGRP_NEXTHOP,
     };
     int error = rtnl_open(&driver->rtnl);
 
@@ -441,12 +394,12 @@ static void open_handles(struct driver *driver)
     uv_poll_init(&driver->loop, &driver->events_poll, driver->events.fd);
     uv_timer_init(&driver->loop, &driver->status_timer);
     uv_timer_init(&driver->loop, &driver->retry_timer);
-    uv_timer_init(&driver->loop, &driver->reclaim_timer);
+    reclaim_start(&driver->reclaim, &driver->loop, driver->tables);
     uv_timer_init(&driver->loop, &driver->watchdog);
     uv_signal_init(&driver->loop, &driver->terminate);
     uv_signal_init(&driver->loop, &driver->interrupt);
     driver->turn.data = driver->busy.data = driver->events_poll.data = driver;
-    driver->status_timer.data = driver->retry_timer.data = driver->reclaim_timer.data = driver;
+    driver->status_timer.data = driver->retry_timer.data = driver;
     driver->terminate.data = driver->interrupt.data = driver;
     uv_prepare_start(&driver->turn, on_turn);
     uv_poll_start(&driver->events_poll, UV_READABLE, on_events);

@@ -79,7 +79,8 @@ static int ask_handover(const char *run_dir, const char *pin_dir)
 
     if (fd < 0) {
         log_error("%s is held by another process, and no culvert-xdp answers at %s/%s: give that "
-                  "one's --run-dir, or end it", pin_dir, run_dir, INSTANCE_SOCKET);
+                  "one's --run-dir, or end it",
+                  pin_dir, run_dir, INSTANCE_SOCKET);
         return CULVERT_EBUSY;
     }
     snprintf(line, sizeof(line), "handover %s\n", pin_dir);
@@ -87,7 +88,9 @@ static int ask_handover(const char *run_dir, const char *pin_dir)
         got = recv(fd, line, sizeof(line) - 1, 0);
     close(fd);
     line[got > 0 ? got : 0] = '\0';
-    if (sscanf(line, "ok %d", &pid) == 1)
+    if (strncmp(line, "ok ", 3) == 0)
+        pid = (int)strtol(line + 3, NULL, 10);
+    if (pid > 0)
         return pid;
     line[strcspn(line, "\n")] = '\0';
     log_error("the running culvert-xdp does not hand %s over: %s", pin_dir,
@@ -296,7 +299,8 @@ int instance_serve(struct instance_server **out, uv_loop_t *loop, const char *ru
     if (other >= 0) {
         close(other);
         log_error("another culvert-xdp (with another --pin-dir) answers at %s/%s: give this one a "
-                  "--run-dir of its own", run_dir, INSTANCE_SOCKET);
+                  "--run-dir of its own",
+                  run_dir, INSTANCE_SOCKET);
         return CULVERT_EBUSY;
     }
     server = calloc(1, sizeof(*server));

@@ -38,8 +38,8 @@ static void set_state(struct interfaces *interfaces, struct interface *interface
     memcpy(interface->reason, reason, sizeof(reason));
     interfaces->changed = true;
     if (state == INTERFACE_ATTACHED)
-        log_info("%s: attached, %s%s%s", interface->name,
-                 interface->generic ? "generic" : "native", reason[0] ? ": " : "", reason);
+        log_info("%s: attached, %s%s%s", interface->name, interface->generic ? "generic" : "native",
+                 reason[0] ? ": " : "", reason);
     else
         log_warn("%s: %s", interface->name, reason);
 }
@@ -194,8 +194,7 @@ static int attach(struct interfaces *interfaces, struct interface *interface, ui
 /* The numbers of struct fp_interface.mode. */
 enum { MODE_AUTO = 0, MODE_NATIVE = 1, MODE_GENERIC = 2 };
 
-static void attach_new(struct interfaces *interfaces, struct interface *interface,
-                       uint32_t ifindex)
+static void attach_new(struct interfaces *interfaces, struct interface *interface, uint32_t ifindex)
 {
     char native[160] = "";
     char generic[48] = "";
@@ -230,11 +229,12 @@ static bool keep_link(struct interfaces *interfaces, struct interface *interface
     uint32_t ifindex, program_id;
     bool generic;
 
-    if (interface->link < 0 || !link_info(interface->link, &ifindex, &program_id) ||
-        !device || ifindex != device->ifindex)
+    if (interface->link < 0 || !link_info(interface->link, &ifindex, &program_id) || !device ||
+        ifindex != device->ifindex)
         return false;
     generic = query_mode(ifindex) == XDP_ATTACHED_SKB;
-    if ((interface->mode == MODE_NATIVE && generic) || (interface->mode == MODE_GENERIC && !generic))
+    if ((interface->mode == MODE_NATIVE && generic) ||
+        (interface->mode == MODE_GENERIC && !generic))
         return false;
     interface->generic = generic;
     if (generic && interface->mode == MODE_AUTO)

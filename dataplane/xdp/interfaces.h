@@ -36,17 +36,17 @@ struct interface {
     bool up;      /* the device carries packets */
     uint32_t ifindex;
     uint32_t mtu;
-    int link; /* file descriptor; -1: none */
+    int link;                            /* file descriptor; -1: none */
     char reason[INTERFACE_REASON_BYTES]; /* of a failure, or of the generic mode; may be empty */
 };
 
 struct interfaces {
     struct interface all[INTERFACES_MAX];
     size_t count;
-    int program;         /* file descriptor of the program to attach; borrowed */
+    int program; /* file descriptor of the program to attach; borrowed */
     uint32_t program_id;
-    const char *pin_dir; /* PIN; borrowed */
-    struct rtnl *rtnl;   /* borrowed */
+    const char *pin_dir;           /* PIN; borrowed */
+    struct rtnl *rtnl;             /* borrowed */
     const struct devices *devices; /* borrowed */
     bool changed; /* anything that the status shows has changed; cleared by its reader */
 };

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/xdp/nexthops.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,10 +8,10 @@
 #include <linux/neighbour.h>
 
 #include "controlplane/base/error.h"
+#include "dataplane/xdp/gateways.h"
 #include "dataplane/xdp/routes.h"
 
 #define BACKENDS 65536u /* the slot capacity of kinds BACKEND and NEXTHOP */
-#define CHAINS_LOG2 16u
 
 /* One backend. Links and gateways are positions in their arrays; 0 is "none" in all of them
  * (backend 0 is never used). */
@@ -30,94 +29,19 @@ struct hop {
     bool inherited; /* published by a predecessor; the address is not known yet */
 };
 
-/* One neighbour that at least one backend is reached by. */
-struct gateway {
-    uint8_t address[16];
-    uint32_t ifindex;
-    uint32_t chain;  /* next of the same hash */
-    uint32_t first;  /* backend */
-    bool stale;      /* ask the kernel for the entry */
-    bool lost;       /* the kernel has given it up since it was last usable */
-    struct neighbour neighbour;
-};
-
 struct nexthops {
     struct tables *tables;
     struct rtnl *rtnl;
     const struct devices *devices;
-    struct hop *hop;         /* [BACKENDS] */
-    struct gateway *gateway; /* [BACKENDS + 1]: no more than there are backends */
-    uint32_t *chain;         /* [1 << CHAINS_LOG2] */
-    uint32_t free_gateway;   /* linked by `chain` */
-    uint32_t *queue;         /* [BACKENDS], a ring */
+    struct hop *hop;          /* [BACKENDS] */
+    struct gateways gateways; /* no more than there are backends */
+    uint32_t *queue;          /* [BACKENDS], a ring */
     uint32_t queue_head, queue_count;
     bool changed;
     struct nexthops_count count;
 };
 
 /* ---- gateways ---- */
-
-static uint32_t *chain_of(struct nexthops *nexthops, uint32_t ifindex, const uint8_t address[16])
-{
-    uint64_t part[2];
-    uint64_t hash;
-
-    memcpy(part, address, sizeof(part));
-    hash = (part[0] ^ ifindex) * 0x9e3779b97f4a7c15ull;
-    hash = (hash ^ (hash >> 32) ^ part[1]) * 0xd6e8feb86659fd93ull;
-    return &nexthops->chain[hash >> (64 - CHAINS_LOG2)];
-}
-
-static uint32_t gateway_find(struct nexthops *nexthops, uint32_t ifindex,
-                             const uint8_t address[16])
-{
-    uint32_t at = *chain_of(nexthops, ifindex, address);
-
-    while (at) {
-        const struct gateway *gateway = &nexthops->gateway[at];
-
-        if (gateway->ifindex == ifindex && memcmp(gateway->address, address, 16) == 0)
-            return at;
-        at = gateway->chain;
-    }
-    return 0;
-}
-
-static uint32_t gateway_make(struct nexthops *nexthops, uint32_t ifindex,
-                             const uint8_t address[16])
-{
-    uint32_t at = gateway_find(nexthops, ifindex, address);
-    uint32_t *chain = chain_of(nexthops, ifindex, address);
-    struct gateway *gateway;
-
-    if (at)
-        return at;
-    at = nexthops->free_gateway;
-    assert(at); /* there are as many as backends */
-    gateway = &nexthops->gateway[at];
-    nexthops->free_gateway = gateway->chain;
-    memset(gateway, 0, sizeof(*gateway));
-    memcpy(gateway->address, address, sizeof(gateway->address));
-    gateway->ifindex = ifindex;
-    gateway->stale = true;
-    gateway->chain = *chain;
-    *chain = at;
-    return at;
-}
-
-static void gateway_release(struct nexthops *nexthops, uint32_t at)
-{
-    struct gateway *gateway = &nexthops->gateway[at];
-    uint32_t *link = chain_of(nexthops, gateway->ifindex, gateway->address);
-
-    while (*link != at)
-        link = &nexthops->gateway[*link].chain;
-    *link = gateway->chain;
-    if (gateway->neighbour.ours)
-        neighbour_drop(nexthops->rtnl, gateway->ifindex, gateway->address);
-    gateway->chain = nexthops->free_gateway;
-    nexthops->free_gateway = at;
-}
 
 static void hop_leave_gateway(struct nexthops *nexthops, uint32_t number)
 {
@@ -129,12 +53,12 @@ static void hop_leave_gateway(struct nexthops *nexthops, uint32_t number)
     if (hop->prev)
         nexthops->hop[hop->prev].next = hop->next;
     else
-        nexthops->gateway[at].first = hop->next;
+        nexthops->gateways.all[at].first = hop->next;
     if (hop->next)
         nexthops->hop[hop->next].prev = hop->prev;
     hop->gateway = hop->next = hop->prev = 0;
-    if (!nexthops->gateway[at].first)
-        gateway_release(nexthops, at);
+    if (!nexthops->gateways.all[at].first)
+        gateway_release(&nexthops->gateways, nexthops->rtnl, at);
 }
 
 static void hop_enter_gateway(struct nexthops *nexthops, uint32_t number, uint32_t at)
@@ -143,10 +67,10 @@ static void hop_enter_gateway(struct nexthops *nexthops, uint32_t number, uint32
 
     hop->gateway = at;
     hop->prev = 0;
-    hop->next = nexthops->gateway[at].first;
+    hop->next = nexthops->gateways.all[at].first;
     if (hop->next)
         nexthops->hop[hop->next].prev = number;
-    nexthops->gateway[at].first = number;
+    nexthops->gateways.all[at].first = number;
 }
 
 /* ---- the queue ---- */
@@ -161,7 +85,7 @@ static void enqueue(struct nexthops *nexthops, uint32_t number)
 
 static void enqueue_gateway(struct nexthops *nexthops, uint32_t at)
 {
-    for (uint32_t number = nexthops->gateway[at].first; number;
+    for (uint32_t number = nexthops->gateways.all[at].first; number;
          number = nexthops->hop[number].next)
         enqueue(nexthops, number);
 }
@@ -228,7 +152,7 @@ static bool hop_find_route(struct nexthops *nexthops, uint32_t number)
     memcpy(hop->source, route.source, sizeof(hop->source));
     hop->mtu = route.mtu;
     hop->onlink = route.onlink;
-    at = gateway_make(nexthops, route.ifindex, route.gateway);
+    at = gateway_make(&nexthops->gateways, route.ifindex, route.gateway);
     if (at == hop->gateway)
         return true;
     if (hop->gateway) /* another way: the old one leads astray */
@@ -236,20 +160,6 @@ static bool hop_find_route(struct nexthops *nexthops, uint32_t number)
     hop_leave_gateway(nexthops, number);
     hop_enter_gateway(nexthops, number, at);
     return true;
-}
-
-/* Reads the neighbour's entry and makes sure that the kernel keeps it resolved. */
-static void gateway_refresh(struct nexthops *nexthops, struct gateway *gateway)
-{
-    gateway->stale = false;
-    if (neighbour_find(nexthops->rtnl, gateway->ifindex, gateway->address, &gateway->neighbour))
-        return;
-    if (neighbour_is_usable(&gateway->neighbour))
-        gateway->lost = false;
-    if (gateway->neighbour.ours || (gateway->neighbour.state & (NUD_PERMANENT | NUD_NOARP)))
-        return;
-    if (neighbour_manage(nexthops->rtnl, gateway->ifindex, gateway->address) == 0)
-        gateway->neighbour.ours = true;
 }
 
 static void hop_work(struct nexthops *nexthops, uint32_t number)
@@ -262,9 +172,9 @@ static void hop_work(struct nexthops *nexthops, uint32_t number)
 
     if (!hop->used || (hop->route_stale && !hop_find_route(nexthops, number)) || !hop->gateway)
         return;
-    gateway = &nexthops->gateway[hop->gateway];
+    gateway = &nexthops->gateways.all[hop->gateway];
     if (gateway->stale)
-        gateway_refresh(nexthops, gateway);
+        gateway_refresh(gateway, nexthops->rtnl);
     route.ifindex = gateway->ifindex;
     route.mtu = hop->mtu;
     route.onlink = hop->onlink;
@@ -403,10 +313,10 @@ static void take_neighbour_event(struct nexthops *nexthops, const struct nlmsghd
 
     if (!neighbour_parse(message, &ifindex, address, &neighbour))
         return;
-    at = gateway_find(nexthops, ifindex, address);
+    at = gateway_find(&nexthops->gateways, ifindex, address);
     if (!at)
         return;
-    gateway = &nexthops->gateway[at];
+    gateway = &nexthops->gateways.all[at];
     if (message->nlmsg_type == RTM_DELNEIGH)
         gateway->stale = true; /* someone took it away: ask anew */
     gateway->lost = message->nlmsg_type == RTM_DELNEIGH || (neighbour.state & NUD_FAILED);
@@ -439,7 +349,7 @@ void nexthops_refresh(struct nexthops *nexthops)
             continue;
         hop->route_stale = true;
         if (hop->gateway)
-            nexthops->gateway[hop->gateway].stale = true;
+            nexthops->gateways.all[hop->gateway].stale = true;
         enqueue(nexthops, number);
     }
 }
@@ -476,16 +386,11 @@ int nexthops_new(struct nexthops **out, struct tables *tables, struct rtnl *rtnl
     nexthops->rtnl = rtnl;
     nexthops->devices = devices;
     nexthops->hop = calloc(BACKENDS, sizeof(*nexthops->hop));
-    nexthops->gateway = calloc(BACKENDS + 1, sizeof(*nexthops->gateway));
-    nexthops->chain = calloc((size_t)1 << CHAINS_LOG2, sizeof(*nexthops->chain));
     nexthops->queue = calloc(BACKENDS, sizeof(*nexthops->queue));
-    if (!nexthops->hop || !nexthops->gateway || !nexthops->chain || !nexthops->queue) {
+    if (!nexthops->hop || !nexthops->queue || gateways_init(&nexthops->gateways, BACKENDS)) {
         nexthops_free(nexthops);
         return CULVERT_ENOMEM;
     }
-    for (uint32_t at = 1; at < BACKENDS; at++)
-        nexthops->gateway[at].chain = at + 1;
-    nexthops->free_gateway = 1;
     nexthops->changed = true;
     tables_each(tables, FP_KIND_NEXTHOP, take_published, nexthops);
     *out = nexthops;
@@ -497,8 +402,7 @@ void nexthops_free(struct nexthops *nexthops)
     if (!nexthops)
         return;
     free(nexthops->hop);
-    free(nexthops->gateway);
-    free(nexthops->chain);
+    gateways_free(&nexthops->gateways);
     free(nexthops->queue);
     free(nexthops);
 }

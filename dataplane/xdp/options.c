@@ -98,10 +98,14 @@ static int take(struct options *options, int option, const char *value)
 int options_parse(struct options *options, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"run-dir", required_argument, NULL, 'r'}, {"pin-dir", required_argument, NULL, 'p'},
-        {"memory", required_argument, NULL, 'm'},  {"log-level", required_argument, NULL, 'l'},
-        {"status", no_argument, NULL, 's'},        {"detach", no_argument, NULL, 'd'},
-        {"version", no_argument, NULL, 'v'},       {"help", no_argument, NULL, 'h'},
+        {"run-dir", required_argument, NULL, 'r'},
+        {"pin-dir", required_argument, NULL, 'p'},
+        {"memory", required_argument, NULL, 'm'},
+        {"log-level", required_argument, NULL, 'l'},
+        {"status", no_argument, NULL, 's'},
+        {"detach", no_argument, NULL, 'd'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     int option;

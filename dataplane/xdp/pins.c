@@ -88,7 +88,8 @@ int pins_make(const char *pin_dir)
     }
     if (fs.f_type != BPF_FS_MAGIC) {
         log_error("%s is not on a BPF file system: `mount -t bpf bpf /sys/fs/bpf`, or give "
-                  "--pin-dir", pin_dir);
+                  "--pin-dir",
+                  pin_dir);
         return CULVERT_ENOTFOUND;
     }
     for (size_t at = strlen(path) + 1; at <= strlen(pin_dir); at++) {

@@ -19,10 +19,14 @@ int pins_make(const char *pin_dir);
 /* Removes PIN/arena, PIN/arena_next and the directories. */
 void pins_remove(const char *pin_dir);
 
+/* PIN/name. */
 void pins_path(const char *pin_dir, const char *name, char path[PINS_PATH_BYTES]);
 
-/* A BPF file system allows no dots in names: they are written as %2e. */
+/* The pin of the link on an interface. A BPF file system allows no dots in names: they are written
+ * as %2e. */
 void pins_link_path(const char *pin_dir, const char *interface, char path[PINS_PATH_BYTES]);
+
+/* The other way: the interface that a file in PIN/links stands for. False: no such name. */
 bool pins_link_name(const char *file, char *interface, size_t size);
 
 #endif

@@ -58,9 +58,9 @@ bool ports_update(int map, struct devices *devices, const struct interfaces *int
 
     for (size_t i = 0; i < devices->count; i++) {
         struct device *device = &devices->all[i];
-        bool takes = device->type == ARPHRD_ETHER &&
-                     (generic || is_attached(interfaces, device->ifindex) ||
-                      has_xmit(device->ifindex));
+        bool takes =
+            device->type == ARPHRD_ETHER &&
+            (generic || is_attached(interfaces, device->ifindex) || has_xmit(device->ifindex));
 
         changed |= takes != device->takes_frames;
         device->takes_frames = takes;

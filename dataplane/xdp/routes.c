@@ -66,8 +66,7 @@ static const char *explain_type(uint8_t type)
     }
 }
 
-int route_find(struct rtnl *rtnl, const uint8_t address[16], struct route *route,
-               const char **why)
+int route_find(struct rtnl *rtnl, const uint8_t address[16], struct route *route, const char **why)
 {
     struct route_answer answer = {.route = route};
     struct rtnl_request request;
@@ -204,8 +203,8 @@ static int collect_ours(void *arg, const struct nlmsghdr *message)
     uint32_t ifindex;
     uint8_t address[16];
 
-    if (batch->count == DROP_BATCH ||
-        !neighbour_parse(message, &ifindex, address, &neighbour) || !neighbour.ours)
+    if (batch->count == DROP_BATCH || !neighbour_parse(message, &ifindex, address, &neighbour) ||
+        !neighbour.ours)
         return 0;
     batch->entry[batch->count].ifindex = ifindex;
     memcpy(batch->entry[batch->count].address, address, sizeof(address));

@@ -26,8 +26,7 @@ struct route {
 
 /* Asks for the way to `address`. Returns 0; CULVERT_ENOTFOUND: there is none that leads to another
  * machine; `why` is a static text. */
-int route_find(struct rtnl *rtnl, const uint8_t address[16], struct route *route,
-               const char **why);
+int route_find(struct rtnl *rtnl, const uint8_t address[16], struct route *route, const char **why);
 
 struct neighbour {
     uint16_t state; /* NUD_*; 0: no entry */

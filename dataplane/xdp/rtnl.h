@@ -24,9 +24,9 @@
 struct rtnl {
     int fd;
     uint32_t sequence;
-    int errnum;                  /* errno of the last request that failed */
-    char text[RTNL_TEXT_BYTES];  /* the kernel's own words on it, or strerror's */
-    uint8_t *buffer;             /* RTNL_BUFFER_BYTES */
+    int errnum;                 /* errno of the last request that failed */
+    char text[RTNL_TEXT_BYTES]; /* the kernel's own words on it, or strerror's */
+    uint8_t *buffer;            /* RTNL_BUFFER_BYTES */
 };
 
 struct rtnl_request {

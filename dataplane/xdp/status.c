@@ -147,8 +147,9 @@ char *status_json(const struct status_input *input)
     yyjson_mut_obj_add_bool(builder.doc, root, "connected", input->connected);
     yyjson_mut_obj_add_bool(builder.doc, root, "filled", input->filled);
     if (!input->filled)
-        add_error(&builder, "tables", "new, and waiting for culvertd to fill them; the interfaces "
-                                      "run by the ones before");
+        add_error(&builder, "tables",
+                  "new, and waiting for culvertd to fill them; the interfaces "
+                  "run by the ones before");
     add_interfaces(&builder, root, input->interfaces);
     add_nexthops(&builder, root, input->nexthops);
     add_addresses(&builder, root, input->addresses);

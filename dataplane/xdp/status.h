@@ -3,7 +3,8 @@
  * What the driver says of itself: the payload of CHANNEL_STATE and the answer to --status.
  *
  *   {"name": "xdp", "version", "pid", "pin_dir", "connected", "filled",
- *    "interfaces": [{"name", "ifindex", "attached", "state", "mode", "up", "mtu", "error", "note"}],
+ *    "interfaces": [{"name", "ifindex", "attached", "state", "mode", "up", "mtu",
+ *                    "error", "note"}],
  *    "nexthops": {"backends", "resolved", "unresolved": ["10.0.0.13"],
  *                 "reasons": [{"backend", "address", "error"}]},
  *    "addresses": [{"address", "assigned", "error"}],
