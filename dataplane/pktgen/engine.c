@@ -231,6 +231,16 @@ void engine_close(struct engine *engine)
     free(engine);
 }
 
+int engine_program(const struct engine *engine)
+{
+    return bpf_program__fd(engine->bpf->progs.pktgen);
+}
+
+uint32_t engine_frame_bytes(const struct engine *engine)
+{
+    return engine->bpf->rodata->config.frame_bytes;
+}
+
 bool engine_is_generic(const struct engine *engine)
 {
     return engine->attachment.generic;

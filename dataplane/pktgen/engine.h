@@ -21,6 +21,10 @@ int engine_open(struct engine **out, const struct options *options, uint32_t ifi
 /* Stops the threads, takes the program off the interface. */
 void engine_close(struct engine *engine);
 
+/* Descriptor of the program, and the bytes of the frames that it is run on, for tests. */
+int engine_program(const struct engine *engine);
+uint32_t engine_frame_bytes(const struct engine *engine);
+
 /* True when the program runs in the kernel's generic mode. */
 bool engine_is_generic(const struct engine *engine);
 /* False when frames that the driver refuses can't be heard of: they count as sent then. */

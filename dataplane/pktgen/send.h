@@ -159,6 +159,12 @@ static fp_inline fp_u32 next_flow(struct pktgen_sender *sender)
     return flow;
 }
 
+/* Scattered, so that no rhythm of the schedule, the flows or the queries keeps one out. */
+static fp_inline int is_sampled(fp_u32 number)
+{
+    return !((number * 2654435761u) >> 12 & config.sample_mask);
+}
+
 /* Makes the frame. Returns its bytes, or 0: not to be sent. */
 static fp_inline fp_u32 make_frame(struct xdp_md *ctx, struct pktgen_sender *sender)
 {
@@ -177,7 +183,7 @@ static fp_inline fp_u32 make_frame(struct xdp_md *ctx, struct pktgen_sender *sen
     l4 = fp_bytes(&packet, template->l4 & PKTGEN_L4_MASK, PKTGEN_L4_ROOM(config.query_words));
     if (!l3 || !l4)
         return 0;
-    if (!(vary.number & config.sample_mask))
+    if (is_sampled(vary.number))
         vary.now = bpf_ktime_get_ns();
     copy_template(ctx, packet.data, template);
     flow_vary(template, next_flow(sender), &vary);
