@@ -105,8 +105,8 @@ size_t message_answer(const void *region, uint8_t *message, size_t length, size_
             why = FP_DNS_FORMERR;
             reply = say_code(message, rcode);
         } else {
-            reply = fp_dns_answer_message(&env, message, (fp_u32)length, (fp_u32)capacity, tcp,
-                                          &why);
+            reply =
+                fp_dns_answer_message(&env, message, (fp_u32)length, (fp_u32)capacity, tcp, &why);
         }
     }
     if (reason)

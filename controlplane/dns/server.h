@@ -34,8 +34,8 @@ struct dns_listen {
 
 /* What became of one (address, protocol). Strings are valid until the next set or close. */
 struct dns_listener_state {
-    const char *address; /* text */
-    uint16_t port;       /* the real one */
+    const char *address;  /* text */
+    uint16_t port;        /* the real one */
     const char *protocol; /* "tcp", "udp" */
     bool listening;
     const char *error; /* why it isn't, or NULL */

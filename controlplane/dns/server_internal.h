@@ -8,7 +8,7 @@
 
 #define SERVER_TEXT 64
 #define SERVER_ERROR_TEXT 192
-#define SERVER_QUERY_MAX 4096u     /* bytes of a query over TCP: names and options are small */
+#define SERVER_QUERY_MAX 4096u    /* bytes of a query over TCP: names and options are small */
 #define SERVER_PENDING_MAX 65536u /* bytes of answers not yet taken, then reading pauses */
 #define SERVER_BACKLOG 128
 

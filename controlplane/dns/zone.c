@@ -51,12 +51,11 @@ void zone_report(struct zone *zone, const struct rr *rr, const char *hint, const
         const struct zone_record *record = &source->records[rr->line];
 
         zone_report_at(zone, source->site_file, record->line, record->column,
-                       record->field ? record->field
-                                     : record_text(zone, rr, field, sizeof(field)),
+                       record->field ? record->field : record_text(zone, rr, field, sizeof(field)),
                        message, hint);
     } else if (rr) {
-        zone_report_at(zone, source->file, rr->line, 0,
-                       record_text(zone, rr, field, sizeof(field)), message, hint);
+        zone_report_at(zone, source->file, rr->line, 0, record_text(zone, rr, field, sizeof(field)),
+                       message, hint);
     } else {
         zone_report_at(zone, source->file ? source->file : source->site_file,
                        source->file ? 0 : source->line, source->file ? 0 : source->column,

@@ -27,18 +27,18 @@ struct zone_record {
     const char *type;  /* mnemonic or TYPEnnn */
     const char *rdata; /* presentation format; relative names are completed by the apex */
     bool has_ttl;
-    uint32_t ttl;      /* seconds; counts when has_ttl */
-    const char *field; /* for errors: the path in the site file, or NULL */
+    uint32_t ttl;          /* seconds; counts when has_ttl */
+    const char *field;     /* for errors: the path in the site file, or NULL */
     unsigned line, column; /* for errors: where it stands in the site file; 0: unknown */
 };
 
 struct zone_source {
-    const char *name;    /* the apex, e.g. "example.com" (a final dot is optional) */
-    const char *field;   /* for errors that have no other place, e.g. "zones.example.com"; or NULL */
+    const char *name;  /* the apex, e.g. "example.com" (a final dot is optional) */
+    const char *field; /* for errors that have no other place, e.g. "zones.example.com"; or NULL */
     unsigned line, column; /* the same */
-    uint32_t number;     /* key of its ZONE entry */
-    uint32_t ttl;        /* of records that name none and follow no $TTL, seconds */
-    uint64_t dns_key[2]; /* the name hash's key, as in struct fp_config */
+    uint32_t number;       /* key of its ZONE entry */
+    uint32_t ttl;          /* of records that name none and follow no $TTL, seconds */
+    uint64_t dns_key[2];   /* the name hash's key, as in struct fp_config */
 
     const char *file; /* the zone file's name for errors; NULL: no zone file */
     const char *text; /* its content, not NUL-terminated */
@@ -86,7 +86,7 @@ int zone_compile(const struct zone_source *source, zone_emit_fn emit, zone_error
 /* Emits the nodes above the apexes that are in no zone ("com" for "example.com"): a search for the
  * closest encloser needs them. An apex that is no domain name, or occurs twice, is skipped here:
  * zone_compile reports it. Returns as zone_compile. */
-int zone_hollows_compile(const char *const *apexes, size_t apexes_count,
-                         const uint64_t dns_key[2], zone_emit_fn emit, void *arg);
+int zone_hollows_compile(const char *const *apexes, size_t apexes_count, const uint64_t dns_key[2],
+                         zone_emit_fn emit, void *arg);
 
 #endif

@@ -6,8 +6,8 @@
 #define POINTER_QUESTION (0xc000u | FP_DNS_HEADER)
 
 /* Notes that a name stands at `offset` of the message, and its suffixes up to the one at `end`. */
-static void learn_name(struct answer *answer, const uint8_t *wire, unsigned length,
-                       unsigned offset, const uint8_t *end)
+static void learn_name(struct answer *answer, const uint8_t *wire, unsigned length, unsigned offset,
+                       const uint8_t *end)
 {
     while (wire < end && *wire && offset <= POINTER_MAX && answer->known_count < ANSWER_NAMES_MAX) {
         answer->known[answer->known_count].offset = (uint16_t)offset;

@@ -6,7 +6,7 @@
 #include "dataplane/fastpath/reasons.h"
 
 #define RCODE_NXDOMAIN 3u /* RFC 1035 section 4.1.1 */
-#define EXTRAS_MAX 16 /* names whose addresses are added to one answer */
+#define EXTRAS_MAX 64     /* names whose addresses are added to one answer */
 #define DIRECTORY_MAX (sizeof(struct fp_dns_node) + FP_DNS_TYPES_MAX * sizeof(struct fp_dns_type))
 
 struct body *body_new(void)

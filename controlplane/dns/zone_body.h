@@ -8,8 +8,8 @@
 #define BODY_BYTES_MAX (65535u * 8u) /* what 16-bit offsets in units of 8 bytes reach */
 
 struct body {
-    uint8_t *data; /* BODY_BYTES_MAX + one answer of room */
-    size_t length; /* of the answers behind BODY_ANSWERS_AT */
+    uint8_t *data;                             /* BODY_BYTES_MAX + one answer of room */
+    size_t length;                             /* of the answers behind BODY_ANSWERS_AT */
     struct fp_dns_type type[FP_DNS_TYPES_MAX]; /* offsets count from the first answer, plus 1 */
     unsigned ntypes;
     uint16_t other; /* the same; 0: NODATA */

@@ -68,8 +68,7 @@ static int put_tree_node(struct sink *sink, const struct zone *zone, const struc
 
 int zone_emit(struct zone *zone, zone_emit_fn emit, void *arg, struct zone_stats *stats)
 {
-    struct sink sink = {
-        .emit = emit, .arg = arg, .stats = stats, .dns_key = zone->source->dns_key};
+    struct sink sink = {.emit = emit, .arg = arg, .stats = stats, .dns_key = zone->source->dns_key};
     struct body *body = body_new();
     int error;
 

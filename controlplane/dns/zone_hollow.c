@@ -38,8 +38,8 @@ static int emit_above(const struct name *apex, unsigned from, const uint64_t dns
     return 0;
 }
 
-int zone_hollows_compile(const char *const *apexes, size_t apexes_count,
-                         const uint64_t dns_key[2], zone_emit_fn emit, void *arg)
+int zone_hollows_compile(const char *const *apexes, size_t apexes_count, const uint64_t dns_key[2],
+                         zone_emit_fn emit, void *arg)
 {
     struct name_buffer *names = malloc((apexes_count + 1) * sizeof(*names));
     struct name_buffer **order = malloc((apexes_count + 1) * sizeof(struct name_buffer *));

@@ -67,12 +67,12 @@ struct rr {
 
 enum {
     NODE_APEX = 1,
-    NODE_CUT = 2,    /* delegated here */
-    NODE_BELOW = 4,  /* below a cut */
-    NODE_CHILD = 8,  /* another zone's apex */
-    NODE_HIDDEN = 16, /* below another zone's apex */
+    NODE_CUT = 2,       /* delegated here */
+    NODE_BELOW = 4,     /* below a cut */
+    NODE_CHILD = 8,     /* another zone's apex */
+    NODE_HIDDEN = 16,   /* below another zone's apex */
     NODE_WILDCARD = 32, /* has a child "*" */
-    NODE_KEPT = 64, /* below a cut, but above another zone's apex: an entry nevertheless */
+    NODE_KEPT = 64,     /* below a cut, but above another zone's apex: an entry nevertheless */
     NODE_DNAME = 128,
 };
 

@@ -11,8 +11,8 @@ struct lines {
     const char *text, *end; /* what is left to read */
     char *line;             /* the line: comments gone, parentheses blanks, NUL-terminated */
     size_t capacity;
-    unsigned number;  /* the line's first line, from 1 */
-    unsigned current; /* lines read so far */
+    unsigned number;            /* the line's first line, from 1 */
+    unsigned current;           /* lines read so far */
     const char *problem, *hint; /* after CULVERT_EREJECTED */
 };
 

@@ -58,8 +58,7 @@ static int keep_name(struct zone *zone, const struct name *owner, struct pool_na
     return 0;
 }
 
-int zone_add(struct zone *zone, const struct name *owner, const struct rr *rr,
-             const uint8_t *rdata)
+int zone_add(struct zone *zone, const struct name *owner, const struct rr *rr, const uint8_t *rdata)
 {
     struct rr *kept;
 
@@ -122,7 +121,8 @@ static int take_rr(struct zone *zone, const ldns_rr *from, unsigned line, bool i
         return 0;
     }
     if (rr.ttl > 0x7fffffffu) {
-        zone_report(zone, &rr, "0 to 2147483647 seconds (RFC 2181 section 8)", "the TTL is too large");
+        zone_report(zone, &rr, "0 to 2147483647 seconds (RFC 2181 section 8)",
+                    "the TTL is too large");
         return 0;
     }
     if (!name_is_within(&name.name, &zone->apex.name)) {
@@ -203,8 +203,8 @@ static bool read_directive(struct zone *zone, struct reader *reader, const char 
     } else if (!strcasecmp(word, "$INCLUDE")) {
         zone_report(zone, &where, "put the records into one file", "$INCLUDE is not supported");
     } else {
-        zone_report(zone, &where, "$ORIGIN name or $TTL time", "%s: unknown or incomplete directive",
-                    word);
+        zone_report(zone, &where, "$ORIGIN name or $TTL time",
+                    "%s: unknown or incomplete directive", word);
     }
     return true;
 }

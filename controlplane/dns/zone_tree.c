@@ -18,8 +18,8 @@ static int compare_rrs(const void *a_, const void *b_, void *arg)
     if (!order)
         order = (int)a->type - (int)b->type;
     if (!order)
-        order = memcmp(rr_rdata(zone, a), rr_rdata(zone, b),
-                       a->rdlen < b->rdlen ? a->rdlen : b->rdlen);
+        order =
+            memcmp(rr_rdata(zone, a), rr_rdata(zone, b), a->rdlen < b->rdlen ? a->rdlen : b->rdlen);
     if (!order)
         order = (int)a->rdlen - (int)b->rdlen;
     if (!order && a->line != b->line)

@@ -75,8 +75,7 @@ static fp_inline fp_u32 fp_dns_resolve_missing(struct fp_env *env, struct fp_pac
 /* Finds the answer to a query. Returns 0, or the reason to end here. */
 static fp_inline fp_u32 fp_dns_resolve(struct fp_env *env, struct fp_packet *packet,
                                        const struct fp_dns_site *site,
-                                       const struct fp_dns_query *query,
-                                       struct fp_dns_found *found)
+                                       const struct fp_dns_query *query, struct fp_dns_found *found)
 {
     struct fp_dns_node FP_REGION *node;
     struct fp_rec FP_REGION *record;

@@ -5,9 +5,9 @@
 #ifndef CULVERT_FASTPATH_DNS_HOST_H
 #define CULVERT_FASTPATH_DNS_HOST_H
 
+#include "dataplane/fastpath/dns.h"
 #include "dataplane/fastpath/parse.h"
 #include "dataplane/fastpath/reply.h"
-#include "dataplane/fastpath/dns.h"
 
 /* Replies to the message in place. `capacity` is the buffer's, at least `length`; a reply that is
  * longer is truncated. `tcp`: up to 65,535 bytes are wanted, else what the query and the site
@@ -16,10 +16,8 @@
 static inline fp_u32 fp_dns_answer_message(struct fp_env *env, fp_u8 *message, fp_u32 length,
                                            fp_u32 capacity, int tcp, fp_u32 *reason)
 {
-    struct fp_packet packet = {.data = message,
-                               .end = message + length,
-                               .head = message,
-                               .limit = message + capacity};
+    struct fp_packet packet = {
+        .data = message, .end = message + length, .head = message, .limit = message + capacity};
     struct fp_dns_query query = {.at = 0, .length = length};
     fp_u32 why = fp_dns_reply(env, &packet, &query, tcp);
 

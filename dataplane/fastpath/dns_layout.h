@@ -19,8 +19,8 @@
 
 #include "dataplane/fastpath/base.h"
 
-#define FP_DNS_HEADER 12u     /* RFC 1035 section 4.1.1 */
-#define FP_DNS_NAME_MAX 255u  /* RFC 1035 section 2.3.4 */
+#define FP_DNS_HEADER 12u    /* RFC 1035 section 4.1.1 */
+#define FP_DNS_NAME_MAX 255u /* RFC 1035 section 2.3.4 */
 #define FP_DNS_LABELS_MAX 127u
 #define FP_DNS_OPT_BYTES 11u  /* RFC 6891 section 6.1.2, without options */
 #define FP_DNS_TYPES_MAX 64u  /* types of one node */
@@ -47,10 +47,10 @@ struct fp_dns_type {
 
 /* The first type answers ANY (RFC 8482 section 4.1) unless the node is a cut. */
 struct fp_dns_node {
-    fp_u16 zone;  /* number */
+    fp_u16 zone; /* number */
     fp_u8 flags;
     fp_u8 ntypes;
-    fp_u16 other; /* offset of the answer to types that are not listed; 0: NODATA */
+    fp_u16 other;      /* offset of the answer to types that are not listed; 0: NODATA */
     fp_u8 name_length; /* of its name in wire format */
     fp_u8 labels;
     struct fp_dns_type type[];

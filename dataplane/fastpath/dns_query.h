@@ -47,13 +47,12 @@ struct fp_dns_query {
     fp_u32 name_end; /* offset in the message behind the question's name */
     fp_u32 labels;   /* in it, the root not counted */
     fp_u16 type;
-    fp_u8 edns;      /* 1: the query has an OPT record */
-    fp_u8 dok;       /* DO bit, as the byte it lies in (0x80) */
+    fp_u8 edns; /* 1: the query has an OPT record */
+    fp_u8 dok;  /* DO bit, as the byte it lies in (0x80) */
 };
 
 /* Walks the question's name. Returns 0, or -1: not a name (compressed, too long, cut off). */
-static fp_inline int fp_dns_walk(struct fp_packet *packet, struct fp_dns_query *query,
-                                 fp_u32 have)
+static fp_inline int fp_dns_walk(struct fp_packet *packet, struct fp_dns_query *query, fp_u32 have)
 {
     fp_u8 *scratch = packet->scratch;
     fp_u64 labels = FP_DNS_LABELS_MAX + 1;
@@ -149,9 +148,8 @@ static fp_inline fp_u32 fp_dns_read(struct fp_packet *packet, struct fp_dns_quer
     if (what >> 16 != fp_htons(FP_DNS_CLASS_IN))
         return FP_DNS_REFUSED;
     if (fp_unlikely(query->type >= FP_DNS_TYPE_META && query->type < FP_DNS_TYPE_ANY))
-        return query->type == FP_DNS_TYPE_AXFR || query->type == FP_DNS_TYPE_IXFR
-                   ? FP_DNS_REFUSED
-                   : FP_DNS_NOTIMP;
+        return query->type == FP_DNS_TYPE_AXFR || query->type == FP_DNS_TYPE_IXFR ? FP_DNS_REFUSED
+                                                                                  : FP_DNS_NOTIMP;
     if (query->type == FP_DNS_TYPE_OPT)
         return FP_DNS_FORMERR;
     return 0;

@@ -10,11 +10,11 @@
 
 /* What to say. */
 struct fp_dns_reply {
-    fp_u32 answer;  /* offset in the region of a struct fp_dns_answer, 0: none */
-    fp_u32 length;  /* of its bytes that are sent */
-    fp_u32 shift;   /* what its compression pointers move by */
-    fp_u64 counts;  /* QDCOUNT, ANCOUNT, NSCOUNT, ARCOUNT as they lie in the header */
-    fp_u32 flags;   /* QR, AA and TC, as in the header's third byte */
+    fp_u32 answer; /* offset in the region of a struct fp_dns_answer, 0: none */
+    fp_u32 length; /* of its bytes that are sent */
+    fp_u32 shift;  /* what its compression pointers move by */
+    fp_u64 counts; /* QDCOUNT, ANCOUNT, NSCOUNT, ARCOUNT as they lie in the header */
+    fp_u32 flags;  /* QR, AA and TC, as in the header's third byte */
     fp_u32 rcode;
 };
 
@@ -36,8 +36,8 @@ static fp_inline void fp_dns_say(struct fp_dns_reply *reply, const struct fp_dns
 /* Says a compiled answer, or as much of it as `limit` bytes of message hold. Returns the answer's
  * reason, or FP_DNS_TRUNCATED. */
 static fp_inline fp_u32 fp_dns_say_answer(struct fp_env *env, struct fp_dns_reply *reply,
-                                          const struct fp_dns_query *query, fp_u32 at,
-                                          fp_u32 shift, fp_u32 limit)
+                                          const struct fp_dns_query *query, fp_u32 at, fp_u32 shift,
+                                          fp_u32 limit)
 {
     struct fp_dns_answer FP_REGION *answer = FP_AT(env, struct fp_dns_answer, at);
     fp_u32 flags = answer->flags;
@@ -178,8 +178,8 @@ static fp_inline int fp_dns_write(struct fp_env *env, struct fp_packet *packet,
     header[2] = (fp_u8)(reply->flags | (header[2] & (FP_DNS_OPCODE | FP_DNS_RD)));
     header[3] = (fp_u8)((header[3] & FP_DNS_CD) | (reply->rcode & 15));
     fp_store64(header + 4, counts);
-    if (edns && fp_dns_write_opt(packet, query, at + length - FP_DNS_OPT_BYTES, udp_max,
-                                 reply->rcode))
+    if (edns &&
+        fp_dns_write_opt(packet, query, at + length - FP_DNS_OPT_BYTES, udp_max, reply->rcode))
         return -1;
     if (reply->length) {
         fp_u64 place = (at + body) | (fp_u64)reply->length << 16 | (fp_u64)reply->shift << 32;

@@ -64,9 +64,8 @@ static inline void add_section(char *text, size_t size, const char *name, ldns_r
 /* "NOERROR aa tc | an: www.example.com. 60 IN A 192.0.2.1 | ...": sections sorted. */
 static inline void describe(const uint8_t *wire, size_t length, char *text, size_t size)
 {
-    static const char *const codes[16] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN",
-                                          "NOTIMP",  "REFUSED", "YXDOMAIN", "7",
-                                          "8",       "NOTAUTH"};
+    static const char *const codes[16] = {"NOERROR", "FORMERR",  "SERVFAIL", "NXDOMAIN", "NOTIMP",
+                                          "REFUSED", "YXDOMAIN", "7",        "8",        "NOTAUTH"};
     ldns_pkt *packet = NULL;
 
     if (!length || ldns_wire2pkt(&packet, wire, length) != LDNS_STATUS_OK) {

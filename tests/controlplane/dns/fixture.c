@@ -55,9 +55,8 @@ static int put_zones(struct fixture *fixture, const struct fixture_zone *zones, 
             error = result;
     }
     if (!error)
-        error = zone_hollows_compile(apexes, count,
-                                     (const uint64_t[]){FIXTURE_KEY_A, FIXTURE_KEY_B}, put_entry,
-                                     fixture);
+        error = zone_hollows_compile(
+            apexes, count, (const uint64_t[]){FIXTURE_KEY_A, FIXTURE_KEY_B}, put_entry, fixture);
     return error;
 }
 

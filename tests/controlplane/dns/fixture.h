@@ -21,7 +21,7 @@ struct fixture {
     size_t size;
     zone_error_fn error; /* where errors of zones go; may be NULL */
     void *arg;
-    unsigned udp_max;    /* 0: 1232 */
+    unsigned udp_max; /* 0: 1232 */
     size_t entries;
     unsigned max_labels;
 };

@@ -97,10 +97,12 @@ static const struct {
      "web.example.com. 900 IN A 192.0.2.1 | an: web.example.com. 900 IN A 192.0.2.2"},
     /* delegations: glue in the core, no AA */
     {"a.b.sub.example.com", 1, FP_DNS_REFERRAL,
-     "NOERROR | ns: sub.example.com. 900 IN NS ns.sub.example.com. | ns: sub.example.com. 900 IN NS "
+     "NOERROR | ns: sub.example.com. 900 IN NS ns.sub.example.com. | ns: sub.example.com. 900 IN "
+     "NS "
      "ns.test. | ar: ns.sub.example.com. 900 IN A 192.0.2.9"},
     {"ns.sub.example.com", 1, FP_DNS_REFERRAL,
-     "NOERROR | ns: sub.example.com. 900 IN NS ns.sub.example.com. | ns: sub.example.com. 900 IN NS "
+     "NOERROR | ns: sub.example.com. 900 IN NS ns.sub.example.com. | ns: sub.example.com. 900 IN "
+     "NS "
      "ns.test. | ar: ns.sub.example.com. 900 IN A 192.0.2.9"},
     {"plain.example.com", 255, FP_DNS_REFERRAL,
      "NOERROR | ns: plain.example.com. 900 IN NS ns.test."},

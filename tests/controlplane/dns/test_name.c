@@ -14,9 +14,9 @@
 static void test_canonical_order(void **state)
 {
     static const char *const order[] = {
-        "example.",         "a.example.",     "yljkjljk.a.example.", "Z.a.example.",
-        "zABC.a.EXAMPLE.",  "z.example.",     "\\001.z.example.",    "*.z.example.",
-        "\\200.z.example.",
+        "example.",         "a.example.",      "yljkjljk.a.example.",
+        "Z.a.example.",     "zABC.a.EXAMPLE.", "z.example.",
+        "\\001.z.example.", "*.z.example.",    "\\200.z.example.",
     };
     struct name_buffer a, b;
 
@@ -26,8 +26,7 @@ static void test_canonical_order(void **state)
         assert_true(name_from_text(&b, order[i + 1]));
         assert_true(name_compare(&a.name, &b.name) < 0);
         assert_true(name_compare(&b.name, &a.name) > 0);
-        assert_int_equal(name_is_within(&b.name, &a.name),
-                         i == 0 || (i == 1) || i == 5);
+        assert_int_equal(name_is_within(&b.name, &a.name), i == 0 || (i == 1) || i == 5);
     }
 }
 

@@ -73,7 +73,8 @@ static void test_refused(void **state)
         {HEAD "s NS ns.test.\nx.s A 192.0.2.1\n", "z:5: x.s.example.com. A", "never served"},
         {HEAD "s NS ns.s\n", "z:4: s.example.com. NS", "ns.s.example.com. has no address"},
         {HEAD "s NS n\nn CNAME ns1\n", "z:4: s.example.com. NS", "n.example.com. is an alias"},
-        {HEAD "d DS 1 8 2 " "00000000000000000000000000000000"
+        {HEAD "d DS 1 8 2 "
+              "00000000000000000000000000000000"
               "00000000000000000000000000000000\n",
          "z:4: d.example.com. DS", "nothing is delegated"},
         {HEAD "* NS ns.test.\n", "z:4: *.example.com. NS", "wildcard cannot be delegated"},
@@ -143,7 +144,7 @@ static void test_accepted(void **state)
              "a 30 RRSIG TXT 8 2 30 20300101000000 20200101000000 1 example.com. AAAA\n",
         HEAD "c CNAME *.w\n*.w A 192.0.2.1\n",
         HEAD "s NS ns.t\nt NS ns.u.test.\n", /* glue below another delegation */
-        HEAD "last A 192.0.2.1", /* no newline */
+        HEAD "last A 192.0.2.1",             /* no newline */
     };
     struct seen seen;
 
@@ -181,8 +182,7 @@ static void test_inline_records(void **state)
     records[3].rdata = "x\nevil A 192.0.2.66";
     records[3].field = "zones.example.com.records.www.TXT";
     records[3].line = 12;
-    assert_int_equal(zone_compile(&source, see_entry, see_error, &seen, &stats),
-                     CULVERT_EREJECTED);
+    assert_int_equal(zone_compile(&source, see_entry, see_error, &seen, &stats), CULVERT_EREJECTED);
     assert_int_equal(seen.errors, 1);
     assert_ptr_equal(strstr(seen.error[0], "site.yaml:12: zones.example.com.records.www.TXT: "),
                      seen.error[0]);
@@ -214,7 +214,11 @@ static void test_emit_stops(void **state)
 
 static void test_bad_names(void **state)
 {
-    static const char *const names[] = {"", "a..b", ".a", "a\\", "*.example.com",
+    static const char *const names[] = {"",
+                                        "a..b",
+                                        ".a",
+                                        "a\\",
+                                        "*.example.com",
                                         "x2345678901234567890123456789012345678901234567890"
                                         "12345678901234.com"};
     struct seen seen;
@@ -262,11 +266,16 @@ static void test_hollows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused),        cmocka_unit_test(test_all_errors_at_once),
-        cmocka_unit_test(test_bound_of_errors), cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_inline_records), cmocka_unit_test(test_deterministic),
-        cmocka_unit_test(test_emit_stops),     cmocka_unit_test(test_bad_names),
-        cmocka_unit_test(test_too_much_at_one_name), cmocka_unit_test(test_hollows),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_all_errors_at_once),
+        cmocka_unit_test(test_bound_of_errors),
+        cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_inline_records),
+        cmocka_unit_test(test_deterministic),
+        cmocka_unit_test(test_emit_stops),
+        cmocka_unit_test(test_bad_names),
+        cmocka_unit_test(test_too_much_at_one_name),
+        cmocka_unit_test(test_hollows),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
