@@ -122,12 +122,13 @@ static int list_produce(struct channel_apply *apply)
         count++;
     }
     if (count) {
-        int rc = channel_write(&apply->writer, CHANNEL_ENTRIES, entries,
-                               count * sizeof(entries[0]), NULL, 0);
+        int rc = channel_write(&apply->writer, CHANNEL_ENTRIES, entries, count * sizeof(entries[0]),
+                               NULL, 0);
         if (rc)
             return rc;
     }
-    return apply->listing ? 0 : channel_write(&apply->writer, CHANNEL_ENTRIES_END, NULL, 0, NULL, 0);
+    return apply->listing ? 0
+                          : channel_write(&apply->writer, CHANNEL_ENTRIES_END, NULL, 0, NULL, 0);
 }
 
 /* ---- transactions ---- */
@@ -179,9 +180,8 @@ static int error_text(const struct channel_apply *apply, char *text, size_t size
 
     if (!kinds[kind])
         return snprintf(text, size, "%s", culvert_strerror(apply->error));
-    return snprintf(text, size, "%s (table %s, entry %llx %llx %x)",
-                    culvert_strerror(apply->error), kinds[kind], apply->fault.a, apply->fault.b,
-                    apply->fault.c);
+    return snprintf(text, size, "%s (table %s, entry %llx %llx %x)", culvert_strerror(apply->error),
+                    kinds[kind], apply->fault.a, apply->fault.b, apply->fault.c);
 }
 
 static int commit(struct channel_apply *apply, const void *payload)

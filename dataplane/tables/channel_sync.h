@@ -56,11 +56,11 @@ int channel_sync_ask_explain(struct channel_sync *sync, uint32_t cookie, uint32_
                              const void *frame, size_t length);
 
 struct channel_sync_status {
-    bool greeted;        /* the hello came */
-    bool in_sync;        /* the data plane has acknowledged all that we committed */
-    uint64_t generation; /* of ours that the data plane last said it is at */
-    int error;           /* of the last transaction, 0: none */
-    size_t waiting;      /* changed keys not yet sent */
+    bool greeted;           /* the hello came */
+    bool in_sync;           /* the data plane has acknowledged all that we committed */
+    uint64_t generation;    /* of ours that the data plane last said it is at */
+    int error;              /* of the last transaction, 0: none */
+    size_t waiting;         /* changed keys not yet sent */
     uint64_t puts, deletes; /* sent over this connection */
 };
 void channel_sync_status(const struct channel_sync *sync, struct channel_sync_status *status);

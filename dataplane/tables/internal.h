@@ -63,15 +63,15 @@ struct tables {
     void *grace_arg;
     struct heap heap;
 
-    bool open;          /* a transaction is */
-    uint32_t *staged;   /* records of the open, or the last committed, transaction */
+    bool open;        /* a transaction is */
+    uint32_t *staged; /* records of the open, or the last committed, transaction */
     size_t staged_count, staged_room;
-    uint32_t *retired;  /* records that wait for a grace period */
+    uint32_t *retired; /* records that wait for a grace period */
     size_t retired_count, retired_room;
     struct tables_sums committed, working;
 
-    size_t indexed;                 /* places taken in the index */
-    struct tables_block index;      /* of the bucket array */
+    size_t indexed;            /* places taken in the index */
+    struct tables_block index; /* of the bucket array */
     struct tables_block index_retired[INDEX_RETIRED_MAX];
     unsigned index_retired_count;
     bool filter_stale; /* an access entry went: the filter may be narrowed after the grace period */
@@ -94,8 +94,7 @@ static inline struct fp_rec *tables_rec_committed(const struct tables *tables, u
 
 static inline struct fp_key tables_rec_key(const struct fp_rec *rec)
 {
-    return (struct fp_key){
-        .a = rec->a, .b = rec->b, .c = rec->c, .kind = rec->kind & ~FP_REC_DEAD};
+    return (struct fp_key){.a = rec->a, .b = rec->b, .c = rec->c, .kind = rec->kind & ~FP_REC_DEAD};
 }
 
 static inline uint32_t *tables_slots(const struct tables *tables, uint32_t kind)
@@ -120,8 +119,7 @@ struct tables_place {
     uint32_t home, at, way;
 };
 
-void tables_place_find(struct tables *tables, const struct fp_key *key,
-                       struct tables_place *place);
+void tables_place_find(struct tables *tables, const struct fp_key *key, struct tables_place *place);
 /* Makes `ref` the one that readers of a found place get. */
 void tables_place_set(struct tables *tables, struct tables_place *place, uint32_t ref);
 /* Gives a key that has no place one, with `ref` in it. CULVERT_EFULL, nothing changed. */
@@ -147,7 +145,7 @@ int tables_recover(struct tables *tables);
 int tables_reserve(struct tables *tables);
 /* A block of the heap, after waiting for a grace period if that may give one. 0: full. */
 uint32_t tables_alloc(struct tables *tables, size_t size, uint32_t *got);
-void tables_retire(struct tables *tables, uint32_t ref);       /* room was reserved */
+void tables_retire(struct tables *tables, uint32_t ref); /* room was reserved */
 void tables_retire_index(struct tables *tables, struct tables_block block);
 void tables_retired_free(struct tables *tables); /* waits for a grace period */
 

@@ -98,8 +98,7 @@ static bool rec_sane(const struct tables *tables, uint32_t ref)
     const struct fp_root *root = tables->root;
     const struct fp_rec *rec;
 
-    if (ref < root->heap || ref % HEAP_GRANULE ||
-        (uint64_t)ref + sizeof(*rec) > root->heap_end)
+    if (ref < root->heap || ref % HEAP_GRANULE || (uint64_t)ref + sizeof(*rec) > root->heap_end)
         return false;
     rec = tables_rec(tables, ref);
     return rec->size % HEAP_GRANULE == 0 && (uint64_t)ref + rec->size <= root->heap_end &&
@@ -174,8 +173,8 @@ static bool rec_has_tag(const struct tables *tables, uint32_t ref, uint32_t tag)
     const struct fp_rec *rec = tables_rec(tables, ref);
 
     return rec->kind < FP_KIND_COUNT && !tables_slot_capacity[rec->kind] &&
-           fp_hash_tag(fp_key_hash(rec->a, rec->b, rec->c, rec->kind,
-                                   tables->root->index_seed)) == tag;
+           fp_hash_tag(fp_key_hash(rec->a, rec->b, rec->c, rec->kind, tables->root->index_seed)) ==
+               tag;
 }
 
 static void bucket_recover(struct tables *tables, uint64_t *live, struct fp_bucket *bucket)
@@ -183,8 +182,7 @@ static void bucket_recover(struct tables *tables, uint64_t *live, struct fp_buck
     for (unsigned way = 0; way < FP_BUCKET_WAYS; way++) {
         uint32_t ref = bucket->tag[way] ? ref_recover(tables, bucket->ref[way]) : 0;
 
-        if (ref && (!rec_has_tag(tables, ref, bucket->tag[way]) ||
-                    !rec_recover(tables, live, ref)))
+        if (ref && (!rec_has_tag(tables, ref, bucket->tag[way]) || !rec_recover(tables, live, ref)))
             ref = 0;
         if (!ref && bucket->tag[way])
             __atomic_store_n(&bucket->tag[way], 0, __ATOMIC_RELEASE);

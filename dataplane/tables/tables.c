@@ -19,9 +19,8 @@ int tables_open(struct tables **out, struct tables_options *options)
     options->recovered = false;
     if (!root || options->size < sizeof(*root) || (uintptr_t)root % FP_CACHE_LINE)
         return CULVERT_EINVAL;
-    if (root->magic &&
-        (root->magic != FP_REGION_MAGIC || root->layout != FP_REGION_LAYOUT ||
-         root->size > options->size))
+    if (root->magic && (root->magic != FP_REGION_MAGIC || root->layout != FP_REGION_LAYOUT ||
+                        root->size > options->size))
         return CULVERT_ELAYOUT;
     tables = calloc(1, sizeof(*tables));
     if (!tables)

@@ -22,9 +22,9 @@ struct tables;
 #define TABLES_BODY_MAX ((1u << 20) - sizeof(struct fp_key)) /* bytes of an entry's body */
 
 struct tables_options {
-    void *base;      /* page-aligned, zeroed when new */
-    size_t size;     /* bytes, at most 4 GiB */
-    unsigned cpus;   /* counter blocks; 0: no counters, meters and flows (culvertd's copy) */
+    void *base;           /* page-aligned, zeroed when new */
+    size_t size;          /* bytes, at most 4 GiB */
+    unsigned cpus;        /* counter blocks; 0: no counters, meters and flows (culvertd's copy) */
     unsigned meters_log2; /* lines of 4 meters; 0: default 2^16 */
     unsigned flows_log2;  /* lines of 8 flows; 0: default 2^14 */
     /* Returns when no reader can hold what was replaced before the call. NULL: at once. */

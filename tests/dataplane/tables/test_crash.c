@@ -51,8 +51,8 @@ static void region_prepare(struct tables *tables, unsigned entries)
 
 static void access_put(struct tables *tables)
 {
-    struct fp_key key = {.b = 0x0000cb00ffff0000ull | 0x71ull << 56, .c = 120,
-                         .kind = FP_KIND_ACCESS};
+    struct fp_key key = {
+        .b = 0x0000cb00ffff0000ull | 0x71ull << 56, .c = 120, .kind = FP_KIND_ACCESS};
     struct fp_access access = {.action = FP_ACCESS_DENY};
 
     assert_int_equal(tables_put(tables, &key, &access, sizeof(access)), 0);
@@ -184,8 +184,8 @@ static void snapshot_recover(struct stepper *stepper, bool use)
     memcpy(stepper->copy, stepper->seen, REGION);
     tables = region_open(stepper->copy);
     generation = root_of(tables)->generation;
-    recovered_check(tables, generation == stepper->before.generation ? &stepper->before
-                                                                     : &stepper->after);
+    recovered_check(tables,
+                    generation == stepper->before.generation ? &stepper->before : &stepper->after);
     if (use)
         recovered_use(tables, stepper->empty);
     tables_close(tables);
@@ -236,7 +236,8 @@ static void child_step(struct stepper *stepper, pid_t child)
     }
     assert_int_equal(WEXITSTATUS(status), 0);
     snapshot_update(stepper);
-    assert_memory_equal(stepper->seen, stepper->region, ((struct fp_root *)stepper->region)->heap_end);
+    assert_memory_equal(stepper->seen, stepper->region,
+                        ((struct fp_root *)stepper->region)->heap_end);
     snapshot_recover(stepper, true);
 }
 

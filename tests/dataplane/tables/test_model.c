@@ -134,7 +134,8 @@ static struct tables *reopen(struct tables *tables)
 
 static void transaction_random(struct tables *tables, struct model *model, uint64_t *random)
 {
-    unsigned changes = random_next(random) % 8 ? random_next(random) % 8 : random_next(random) % 900;
+    unsigned changes =
+        random_next(random) % 8 ? random_next(random) % 8 : random_next(random) % 900;
 
     for (unsigned i = 0; i < changes; i++) {
         unsigned number = random_next(random) % KEYS;

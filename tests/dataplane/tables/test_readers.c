@@ -79,8 +79,8 @@ static const char *packet(struct shared *shared, uint32_t *last)
     }
     for (unsigned number = 0; number < KEYS; number++) {
         struct fp_key key = dns_key(number);
-        const char *problem = record_check(fp_find(&env, key.kind, key.a, key.b, key.c), stamp,
-                                           number);
+        const char *problem =
+            record_check(fp_find(&env, key.kind, key.a, key.b, key.c), stamp, number);
 
         if (problem)
             return problem;

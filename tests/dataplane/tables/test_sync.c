@@ -70,9 +70,9 @@ static void on_explain(void *arg, uint32_t cookie, uint32_t ifindex, const void 
 
     assert_int_equal(ifindex, 3);
     assert_int_equal(length, 60);
-    assert_int_equal(channel_apply_send(pair->apply, CHANNEL_EXPLAIN_REPLY, head, sizeof(head),
-                                        "{\"a\":1}", 7),
-                     0);
+    assert_int_equal(
+        channel_apply_send(pair->apply, CHANNEL_EXPLAIN_REPLY, head, sizeof(head), "{\"a\":1}", 7),
+        0);
 }
 
 static void sync_connect(struct pair *pair)
@@ -270,6 +270,8 @@ static void test_only_the_difference_travels(void **state)
     assert_int_equal(status.puts, 120);
     assert_int_equal(status.deletes, 109);
     assert_true(pair->down < 229 * 150);
+    assert_true(pair->up > 350 * 1024);
+    assert_in_range(pair->most_waiting, 1, 300 * 1024);
     assert_non_null(tables_get(pair->theirs, &hop, NULL));
 }
 
@@ -420,15 +422,15 @@ static void test_stats_explain_and_state(void **state)
         put_backend(pair->ours, i, 1);
     tables_commit(pair->ours, 1);
     talk(pair);
-    counters = (struct fp_counters *)((char *)root_of(pair->theirs) +
-                                      root_of(pair->theirs)->counters);
+    counters =
+        (struct fp_counters *)((char *)root_of(pair->theirs) + root_of(pair->theirs)->counters);
     for (unsigned cpu = 0; cpu < 2; cpu++) {
         counters[cpu].reason[3].packets = 10;
         for (unsigned i = 1; i < 3000; i++)
             counters[cpu].backend[i].packets = i;
     }
-    assert_int_equal(
-        tables_counter(pair->theirs, offsetof(struct fp_counters, reason), 3).packets, 20);
+    assert_int_equal(tables_counter(pair->theirs, offsetof(struct fp_counters, reason), 3).packets,
+                     20);
     assert_int_equal(channel_sync_ask_stats(pair->sync, 5), 0);
     assert_int_equal(channel_sync_ask_explain(pair->sync, 6, 3, frame, sizeof(frame)), 0);
     assert_int_equal(channel_apply_send(pair->apply, CHANNEL_STATE, "{", 1, "}", 1), 0);
@@ -461,8 +463,7 @@ static void test_a_broken_connection_leaves_no_half(void **state)
 
 /* ---- a peer that breaks the rules ---- */
 
-static int apply_says(struct pair *pair, enum channel_type type, const void *payload,
-                      size_t length)
+static int apply_says(struct pair *pair, enum channel_type type, const void *payload, size_t length)
 {
     struct channel_writer writer = {.bound = MIB};
     size_t room;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Transactions, generations and look-ups, one story a test. */
+#include "dataplane/fastpath/access.h"
 #include "tests/dataplane/tables/helper.h"
 
 #define REGION (16 * MIB)
@@ -231,8 +232,7 @@ static void test_wrong_entries_are_refused(void **state)
 
     tables_begin(*state);
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-        assert_int_equal(tables_put(*state, &wrong[i].key, body, wrong[i].length),
-                         CULVERT_EINVAL);
+        assert_int_equal(tables_put(*state, &wrong[i].key, body, wrong[i].length), CULVERT_EINVAL);
     commit(*state, 1);
     assert_int_equal(root_of(*state)->generation, 1);
     free(body);
@@ -254,8 +254,7 @@ static void test_wrong_bodies_are_refused(void **state)
     tables_begin(*state);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(tables_put(*state, &vip, &vips[i], sizeof(vips[i])), CULVERT_EINVAL);
-        assert_int_equal(tables_put(*state, &limit, &limits[i], sizeof(limits[i])),
-                         CULVERT_EINVAL);
+        assert_int_equal(tables_put(*state, &limit, &limits[i], sizeof(limits[i])), CULVERT_EINVAL);
     }
     assert_int_equal(tables_put(*state, &natback, &backs, sizeof(backs)), CULVERT_EINVAL);
     assert_int_equal(tables_put(*state, &address, &addresses, sizeof(addresses)), CULVERT_EINVAL);
@@ -475,6 +474,76 @@ static void test_digests_follow_the_content(void **state)
     tables_end(other);
 }
 
+static void access_put(struct tables *tables, uint64_t a, uint64_t b, unsigned length)
+{
+    struct fp_key key = {.a = a, .b = b, .c = length, .kind = FP_KIND_ACCESS};
+    struct fp_access access = {.action = FP_ACCESS_DENY};
+
+    fp_prefix_cut(&key.a, &key.b, length);
+    assert_int_equal(tables_put(tables, &key, &access, sizeof(access)), 0);
+}
+
+/* Prefixes shorter than a line of the filter cover all addresses under them. */
+static void test_access_filter_covers_short_prefixes(void **state)
+{
+    struct fp_env env;
+
+    tables_begin(*state);
+    access_put(*state, 0, FP_KEY_IPV4(fp_htonl(0x0a000000)), FP_MAPPED_LENGTH + 9);
+    access_put(*state, 0, FP_KEY_IPV4(fp_htonl(0xc6336400)), FP_MAPPED_LENGTH + 24);
+    access_put(*state, fp_bswap64(0x2001000000000000), 0, 19);
+    access_put(*state, fp_bswap64(0xfd00000000000000), 0, 32);
+    commit(*state, 1);
+    env = env_of(*state, root_of(*state)->generation);
+    for (uint32_t host = 0; host < 1u << 24; host += 65521) {
+        fp_u64 a = fp_bswap64(0x2001000000000000 + ((fp_u64)host << 28)), b = host;
+
+        assert_int_equal(fp_access_find(&env, 0, FP_KEY_IPV4(fp_htonl(0x0a000000 + host))),
+                         host < 1u << 23 ? FP_ACCESS_DENY : FP_ACCESS_NONE);
+        assert_int_equal(fp_access_find(&env, a, b), host >> 17 ? FP_ACCESS_NONE : FP_ACCESS_DENY);
+        a = fp_bswap64(0xfd00000000000000 + host);
+        assert_int_equal(fp_access_find(&env, a, b), FP_ACCESS_DENY);
+    }
+    assert_int_equal(fp_access_find(&env, 0, FP_KEY_IPV4(fp_htonl(0xc63364ff))), FP_ACCESS_DENY);
+    assert_int_equal(fp_access_find(&env, 0, FP_KEY_IPV4(fp_htonl(0xc63365ff))), FP_ACCESS_NONE);
+}
+
+/* eBPF can't make a page present: the counters of every number in use are, on each CPU. */
+static void test_counters_in_use_are_present(void **state)
+{
+    struct fp_root *root = root_of(*state);
+    struct fp_key limit = slot_key(FP_KIND_LIMIT, 1000), vip = {.kind = FP_KIND_VIP};
+    struct fp_limit limits = {.per = FP_PER_VIP};
+    struct fp_vip vips = {.id = 16000};
+    const size_t offsets[] = {
+        offsetof(struct fp_counters, reason[127]), offsetof(struct fp_counters, vip[16000]),
+        offsetof(struct fp_counters, backend[65535]), offsetof(struct fp_counters, limit[1000])};
+    unsigned char present;
+
+    tables_begin(*state);
+    assert_int_equal(tables_put(*state, &limit, &limits, sizeof(limits)), 0);
+    assert_int_equal(tables_put(*state, &vip, &vips, sizeof(vips)), 0);
+    put_backend(*state, 65535, 1);
+    commit(*state, 1);
+    for (unsigned cpu = 0; cpu < 2; cpu++) {
+        size_t block = root->counters + cpu * sizeof(struct fp_counters);
+
+        for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++)
+            for (unsigned half = 0; half < 16; half += 8) {
+                size_t page = (block + offsets[i] + half) & ~(size_t)4095;
+
+                assert_int_equal(mincore((uint8_t *)root + page, 1, &present), 0);
+                assert_true(present & 1);
+            }
+        assert_int_equal(
+            mincore((uint8_t *)root +
+                        ((block + offsetof(struct fp_counters, backend[30000])) & ~(size_t)4095),
+                    1, &present),
+            0);
+        assert_false(present & 1);
+    }
+}
+
 static void test_one_transaction_at_a_time(void **state)
 {
     assert_int_equal(tables_begin(*state), 0);
@@ -490,8 +559,8 @@ static void graces_count(void *arg)
 static void test_memory_waits_for_the_grace_period(void **state)
 {
     unsigned graces = 0;
-    struct tables_options options = {.base = region_new(REGION), .size = REGION,
-                                     .grace = graces_count, .grace_arg = &graces};
+    struct tables_options options = {
+        .base = region_new(REGION), .size = REGION, .grace = graces_count, .grace_arg = &graces};
     struct tables *tables;
 
     assert_int_equal(tables_open(&tables, &options), 0);
@@ -577,6 +646,8 @@ int main(void)
         TEST(test_local_entries),
         TEST(test_each_next_and_changes),
         TEST(test_digests_follow_the_content),
+        TEST(test_access_filter_covers_short_prefixes),
+        TEST(test_counters_in_use_are_present),
         TEST(test_one_transaction_at_a_time),
         TEST(test_memory_waits_for_the_grace_period),
         TEST(test_old_records_stay_visible_for_ever),
