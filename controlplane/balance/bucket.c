@@ -34,7 +34,8 @@ uint32_t bucket_size_log2(size_t backends)
     return log2;
 }
 
-static uint32_t backend_place(const struct bucket_backend *backends, uint32_t count, uint32_t number)
+static uint32_t backend_place(const struct bucket_backend *backends, uint32_t count,
+                              uint32_t number)
 {
     uint32_t low = 0, high = count;
 
@@ -113,9 +114,8 @@ static int quotas_choose(struct assignment *work)
         work->quota[i] = work->total ? (uint32_t)(exact / work->total) : 0;
         given += work->quota[i];
         if (work->total && exact % work->total)
-            rests[candidates++] = (struct rest){.place = i,
-                                                .have = work->have[i] > work->quota[i],
-                                                .rest = exact % work->total};
+            rests[candidates++] = (struct rest){
+                .place = i, .have = work->have[i] > work->quota[i], .rest = exact % work->total};
     }
     qsort(rests, candidates, sizeof(*rests), rest_compare);
     for (uint32_t i = 0; work->total && given < work->size; i++, given++) {

@@ -41,8 +41,7 @@ int units_parse_address(const char *text, struct address *address)
     return 0;
 }
 
-int units_parse_prefix(const char *text, struct address *address, unsigned *length,
-                       bool *host_bits)
+int units_parse_prefix(const char *text, struct address *address, unsigned *length, bool *host_bits)
 {
     const char *slash = strchr(text, '/');
     char start[INET6_ADDRSTRLEN];

@@ -116,8 +116,12 @@ void buffer_format(struct buffer *buffer, const char *format, ...)
 /* Length of the UTF-8 sequence (RFC 3629) at `text`, 0 when it is not one. */
 static size_t utf8_length(const unsigned char *text, size_t length)
 {
-    size_t need = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2
-                : text[0] < 0xf0 ? 3 : text[0] < 0xf5 ? 4 : 0;
+    size_t need = text[0] < 0x80   ? 1
+                  : text[0] < 0xc2 ? 0
+                  : text[0] < 0xe0 ? 2
+                  : text[0] < 0xf0 ? 3
+                  : text[0] < 0xf5 ? 4
+                                   : 0;
 
     if (!need || need > length)
         return 0;

@@ -20,7 +20,7 @@ struct buffer {
 
 /* A zeroed struct buffer is an empty one with the default bound. */
 void buffer_init(struct buffer *buffer, size_t bound);
-void buffer_free(struct buffer *buffer); /* and makes it an empty one, error cleared */
+void buffer_free(struct buffer *buffer);  /* and makes it an empty one, error cleared */
 void buffer_clear(struct buffer *buffer); /* length 0, error cleared, the memory kept */
 
 void buffer_add(struct buffer *buffer, const void *data, size_t length);

@@ -19,8 +19,9 @@ static void digest_print(const uint8_t digest[DIGEST_BYTES], char text[DIGEST_TE
 
 int digest_sha256(const void *data, size_t length, uint8_t digest[DIGEST_BYTES])
 {
-    return EVP_Digest(length ? data : "", length, digest, NULL, EVP_sha256(), NULL) ? 0
-                                                                                    : CULVERT_ENOMEM;
+    return EVP_Digest(length ? data : "", length, digest, NULL, EVP_sha256(), NULL)
+               ? 0
+               : CULVERT_ENOMEM;
 }
 
 int digest_text(const void *data, size_t length, char text[DIGEST_TEXT])

@@ -17,8 +17,7 @@ void log_set_level(enum log_level level);
 bool log_level_parse(const char *text, enum log_level *level);
 
 /* Control characters in the message are replaced, so that one message is one line. */
-void log_write(enum log_level level, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...) log_write(LOG_LEVEL_WARN, __VA_ARGS__)

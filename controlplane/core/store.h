@@ -24,12 +24,12 @@ struct store;
 
 /* A revision as it is stored. All pointers belong to whoever made the struct. */
 struct store_revision {
-    uint64_t number;  /* set by store_append: the latest plus 1; the first is 1 */
-    int64_t time_ms;  /* wall clock */
+    uint64_t number;              /* set by store_append: the latest plus 1; the first is 1 */
+    int64_t time_ms;              /* wall clock */
     const char *author, *comment; /* "" when there is none */
-    uint64_t changes; /* number of paths that differ from the revision before */
-    const char *site; /* canonical JSON of the site */
-    const char *state; /* JSON: ids, secrets, bucket tables' digests, zone files' digests */
+    uint64_t changes;             /* number of paths that differ from the revision before */
+    const char *site;             /* canonical JSON of the site */
+    const char *state;        /* JSON: ids, secrets, bucket tables' digests, zone files' digests */
     const char *const *blobs; /* digests of every blob that the revision needs */
     size_t blob_count;
 };

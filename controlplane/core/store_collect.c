@@ -49,8 +49,8 @@ static int blob_collect(void *arg, const char *name)
 
     if (!digest_valid(name))
         return 0;
-    if (collection->count && bsearch(name, collection->named.data, collection->count, DIGEST_TEXT,
-                                     digest_compare))
+    if (collection->count &&
+        bsearch(name, collection->named.data, collection->count, DIGEST_TEXT, digest_compare))
         return 0;
     if (fstatat(collection->store->blobs, name, &info, AT_SYMLINK_NOFOLLOW) ||
         info.st_mtime > collection->before)

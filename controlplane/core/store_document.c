@@ -76,7 +76,7 @@ static int revision_fill(struct store_revision *revision, yyjson_val *root)
     revision->blobs = (const char *const *)names;
     if (!revision->author || !revision->comment || !names)
         return CULVERT_ENOMEM;
-    yyjson_arr_foreach(blobs, at, end, name) {
+    yyjson_arr_foreach (blobs, at, end, name) {
         if (!yyjson_is_str(name) || !digest_valid(yyjson_get_str(name)))
             return CULVERT_ECORRUPT;
         names[at] = strdup(yyjson_get_str(name));

@@ -130,8 +130,8 @@ static void key_unknown(struct check *check, const struct site_node *node,
     const char *near = NULL;
 
     if (is_later(schema, node->key)) {
-        node_error_at_key(&check->report, node, "take it out",
-                          "\"%s\" comes in a later release", node->key);
+        node_error_at_key(&check->report, node, "take it out", "\"%s\" comes in a later release",
+                          node->key);
         return;
     }
     for (unsigned i = 0; i < schema->field_count; i++)
@@ -219,8 +219,8 @@ static void fields_complete(struct check *check, struct site_node *node, const b
 
 /* Record types in use, for the letter case and for "did you mean"; others must be capitals. */
 static const char *const record_types[] = {
-    "A", "AAAA", "CAA", "CNAME", "DNAME", "DNSKEY", "DS", "HINFO", "HTTPS", "LOC", "MX", "NAPTR",
-    "NS", "PTR", "RP", "SPF", "SRV", "SSHFP", "SVCB", "TLSA", "TXT", NULL};
+    "A",     "AAAA", "CAA", "CNAME", "DNAME", "DNSKEY", "DS",    "HINFO", "HTTPS", "LOC", "MX",
+    "NAPTR", "NS",   "PTR", "RP",    "SPF",   "SRV",    "SSHFP", "SVCB",  "TLSA",  "TXT", NULL};
 
 static bool type_check(struct check *check, struct site_node *node, const struct schema *schema)
 {
@@ -319,8 +319,7 @@ static bool list_check(struct check *check, struct site_node *node)
     }
     if (node->kind != NODE_LIST) {
         snprintf(hint, sizeof(hint), "write [%.40s]", node->text);
-        node_error(&check->report, node,
-                   node->kind == NODE_SCALAR ? hint : schema_expects(schema),
+        node_error(&check->report, node, node->kind == NODE_SCALAR ? hint : schema_expects(schema),
                    "%s where a list is wanted",
                    node->kind == NODE_MAP ? "a map" : "a single value");
         return false;
@@ -332,10 +331,7 @@ static bool list_check(struct check *check, struct site_node *node)
         return false;
     }
     for (uint32_t i = 0; i < node->count; i++)
-        if (!node_check(check, node->child[i], schema->element))
-            node->child[i]->bad = true;
-    for (uint32_t i = 0; i < node->count; i++)
-        if (node->child[i]->kind != NODE_SCALAR || !node->child[i]->bad)
+        if (node_check(check, node->child[i], schema->element))
             node->child[kept++] = node->child[i];
     node->count = kept;
     return true;
@@ -383,9 +379,8 @@ static bool node_check(struct check *check, struct site_node *node, const struct
 
 int schema_check(struct site *site, const struct site_source *source, struct site_errors *errors)
 {
-    struct check check = {.arena = &site->arena,
-                          .report = {.file = site->file, .errors = errors},
-                          .source = source};
+    struct check check = {
+        .arena = &site->arena, .report = {.file = site->file, .errors = errors}, .source = source};
 
     node_check(&check, site->root, &schema_root);
     return check.no_memory ? CULVERT_ENOMEM : errors_result(errors);

@@ -63,8 +63,7 @@ void compile_fail(struct compile *compile, int error)
         compile->error = error;
 }
 
-void compile_put(struct compile *compile, const struct fp_key *key, const void *body,
-                 size_t length)
+void compile_put(struct compile *compile, const struct fp_key *key, const void *body, size_t length)
 {
     if (compile->error)
         return;
@@ -164,8 +163,8 @@ static int sweep_each(void *arg, const struct fp_key *key, const void *body, siz
 static void zone_keys_list(struct compile *compile, const struct zone_state *zone)
 {
     for (size_t i = 0; i < zone->count && !compile->error; i++) {
-        struct fp_key key = {.a = zone->key[i].a, .b = zone->key[i].b, .c = zone->key[i].c,
-                             .kind = FP_KIND_DNS};
+        struct fp_key key = {
+            .a = zone->key[i].a, .b = zone->key[i].b, .c = zone->key[i].c, .kind = FP_KIND_DNS};
 
         compile_fail(compile, key_list_add(&compile->puts, &key));
     }

@@ -84,15 +84,15 @@ static void diff_named(struct diff *diff, const struct site_node *old, const str
 }
 
 /* A list of rules is compared as the set that it is: each by its prefix. */
-static void diff_access(struct diff *diff, const struct site_node *old,
-                        const struct site_node *new)
+static void diff_access(struct diff *diff, const struct site_node *old, const struct site_node *new)
 {
     struct diff *d = diff;
 
     NODE_EACH(rule, old)
-        if (!access_find(new, rule))
-            diff_step(d, access_prefix(rule)->text, rule, NULL);
-    NODE_EACH(rule, new) {
+    if (!access_find(new, rule))
+        diff_step(d, access_prefix(rule)->text, rule, NULL);
+    NODE_EACH(rule, new)
+    {
         const struct site_node *before = access_find(old, rule);
 
         if (!before || !node_equal(before, rule))
@@ -114,7 +114,8 @@ static void diff_node(struct diff *diff, const struct site_node *old, const stru
         diff_access(diff, old, new);
         return;
     }
-    if (!old || !new || any->kind != NODE_MAP || any->schema->type == SCHEMA_RECORDS) {
+    if (!old || !new || any->kind != NODE_MAP || any->schema->type == SCHEMA_RECORDS ||
+        any->schema == schema_root.fields[ROOT_ACCESS].element) {
         diff_add(diff, old, new);
         return;
     }

@@ -38,17 +38,16 @@ const struct site_node *access_find(const struct site_node *access, const struct
     struct site_node **found = NULL;
 
     if (access && access->count)
-        found = bsearch(&rule, access->child, access->count, sizeof(*access->child),
-                        access_compare);
+        found =
+            bsearch(&rule, access->child, access->count, sizeof(*access->child), access_compare);
     return found ? *found : NULL;
 }
 
 /* The digest by which documents are compared, resource by resource. */
 static int resource_settle(struct site_node *node, struct buffer *json)
 {
-    const struct site_node *file = node->schema == schema_root.fields[ROOT_ZONES].element
-                                       ? node_field(node, ZONE_FILE)
-                                       : NULL;
+    const struct site_node *file =
+        node->schema == schema_root.fields[ROOT_ZONES].element ? node_field(node, ZONE_FILE) : NULL;
     uint8_t digest[DIGEST_BYTES];
     int error;
 

@@ -161,8 +161,8 @@ static int plan_fill(struct site_plan *plan, const struct site_source *source)
         zones_verify(compile);
     if (error)
         return compile->error == CULVERT_ENOMEM ? compile->error : error;
-    plan->changed = !compile->old->site ||
-                    !node_equal(compile->old->site->root, compile->new->site->root);
+    plan->changed =
+        !compile->old->site || !node_equal(compile->old->site->root, compile->new->site->root);
     if (!plan->changed)
         return plan_describe(plan);
     error = plan_compile(plan);
@@ -275,9 +275,8 @@ void site_abort(struct site_engine *engine, struct site_plan *plan)
 static int load_fill(struct site_plan *plan, const struct store_revision *revision)
 {
     struct compile *compile = &plan->compile;
-    struct site_source source = {.name = "stored revision",
-                                 .text = revision->site,
-                                 .length = strlen(revision->site)};
+    struct site_source source = {
+        .name = "stored revision", .text = revision->site, .length = strlen(revision->site)};
     int error = prior_read(&compile->prior, revision);
 
     if (error)

@@ -19,7 +19,7 @@ struct pool_state {
     uint32_t count;
     struct bucket_table table;
     char digest[DIGEST_TEXT]; /* of the table's blob, when `stored` */
-    bool stored; /* the store has it, or will with the plan that is open */
+    bool stored;              /* the store has it, or will with the plan that is open */
 };
 
 struct zone_key {
@@ -36,12 +36,18 @@ struct zone_state {
 
 /* Where numbers are given out: one space for each section of named resources, and the backends. */
 enum space {
-    SPACE_INTERFACES, SPACE_POOLS, SPACE_VIPS, SPACE_LIMITS, SPACE_ZONES, SPACE_BACKENDS, SPACES
+    SPACE_INTERFACES,
+    SPACE_POOLS,
+    SPACE_VIPS,
+    SPACE_LIMITS,
+    SPACE_ZONES,
+    SPACE_BACKENDS,
+    SPACES
 };
 #define SPACE_SECTIONS SPACE_BACKENDS
 struct space_info {
-    unsigned section;   /* enum root_field; backends: ROOT_POOLS */
-    const char *name;   /* in the stored state */
+    unsigned section; /* enum root_field; backends: ROOT_POOLS */
+    const char *name; /* in the stored state */
     uint32_t first, end;
 };
 extern const struct space_info space_info[SPACES];
@@ -53,7 +59,7 @@ struct freed {
 
 struct site_state {
     struct site *site;
-    uint64_t dns_key[2], flow_seed; /* made at first; the document's own key goes before */
+    uint64_t dns_key[2], flow_seed;   /* made at first; the document's own key goes before */
     uint32_t *number[SPACE_SECTIONS]; /* in the order of the document's section */
     struct freed freed[SPACES]; /* in the last revision: not given out in the next one either */
     struct pool_state **pool;   /* in the order of the document */
@@ -139,7 +145,6 @@ void compile_end(struct compile *compile); /* frees its lists and blobs, not the
 
 /* Deletes what the tables hold and the new state doesn't have: for a load. */
 void compile_sweep(struct compile *compile);
-
 
 /* Reports what is wrong in the zone files of a document that is rejected for other reasons. */
 void zones_verify(struct compile *compile);

@@ -25,7 +25,7 @@ static int uploads_read(struct prior *prior)
     prior->uploads = calloc(yyjson_obj_size(files) + 1, sizeof(*prior->uploads));
     if (!prior->uploads)
         return CULVERT_ENOMEM;
-    yyjson_obj_foreach(files, at, end, name, digest) {
+    yyjson_obj_foreach (files, at, end, name, digest) {
         if (!yyjson_is_str(digest))
             return CULVERT_ECORRUPT;
         prior->uploads[prior->upload_count++] =
@@ -102,8 +102,9 @@ static bool parse_hex(const char *text, size_t digits, uint64_t *value)
     *value = 0;
     for (size_t i = 0; i < digits; i++) {
         char c = text[i];
-        unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0')
-                       : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 16;
+        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+                                                : 16;
 
         if (digit > 15)
             return false;
@@ -132,7 +133,7 @@ int prior_freed(struct prior *prior, enum space space, struct freed *freed)
     freed->number = calloc(yyjson_arr_size(list) + 1, sizeof(*freed->number));
     if (!freed->number)
         return CULVERT_ENOMEM;
-    yyjson_arr_foreach(list, at, end, number)
+    yyjson_arr_foreach (list, at, end, number)
         if (yyjson_get_uint(number) < space_info[space].end)
             freed->number[freed->count++] = (uint32_t)yyjson_get_uint(number);
     return 0;

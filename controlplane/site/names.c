@@ -73,7 +73,7 @@ static bool listen_name(struct site_engine *engine)
     if (!engine->listen)
         return false;
     NODE_EACH(address, listen)
-        engine->listen[engine->listen_count++] = address->address;
+    engine->listen[engine->listen_count++] = address->address;
     return true;
 }
 
@@ -99,9 +99,12 @@ static const struct name_map *map_find(const struct site_engine *engine, enum fp
     static const struct {
         enum fp_kind kind;
         enum space space;
-    } spaces[] = {{FP_KIND_INTERFACE, SPACE_INTERFACES}, {FP_KIND_POOL, SPACE_POOLS},
-                  {FP_KIND_VIP, SPACE_VIPS},             {FP_KIND_LIMIT, SPACE_LIMITS},
-                  {FP_KIND_ZONE, SPACE_ZONES},           {FP_KIND_BACKEND, SPACE_BACKENDS}};
+    } spaces[] = {{FP_KIND_INTERFACE, SPACE_INTERFACES},
+                  {FP_KIND_POOL, SPACE_POOLS},
+                  {FP_KIND_VIP, SPACE_VIPS},
+                  {FP_KIND_LIMIT, SPACE_LIMITS},
+                  {FP_KIND_ZONE, SPACE_ZONES},
+                  {FP_KIND_BACKEND, SPACE_BACKENDS}};
 
     /* The maps are a cache: what is committed doesn't change by it. */
     if (!names_make((struct site_engine *)engine))

@@ -88,9 +88,8 @@ void node_path(const struct site_node *node, struct buffer *path)
         buffer_format(path, "%s%s", path->length ? "." : "", node->key);
 }
 
-static void error_at(const struct site_report *report, const struct site_node *node,
-                     unsigned line, unsigned column, const char *hint, const char *format,
-                     va_list args)
+static void error_at(const struct site_report *report, const struct site_node *node, unsigned line,
+                     unsigned column, const char *hint, const char *format, va_list args)
 {
     struct buffer path = {0}, message = {0};
 
@@ -122,8 +121,8 @@ void node_error_at_key(const struct site_report *report, const struct site_node 
     va_list args;
 
     va_start(args, format);
-    error_at(report, node, key ? node->key_line : node->line,
-             key ? node->key_column : node->column, hint, format, args);
+    error_at(report, node, key ? node->key_line : node->line, key ? node->key_column : node->column,
+             hint, format, args);
     va_end(args);
 }
 

@@ -41,7 +41,7 @@ struct site_node {
         struct address address;
         uint8_t secret[16];
         uint8_t content[16]; /* of resources: the start of their canonical JSON's SHA-256 */
-        const char *digest;            /* of a file's blob */
+        const char *digest;  /* of a file's blob */
         const struct site_node *target; /* what a reference names */
     };
 };

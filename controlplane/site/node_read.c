@@ -9,9 +9,9 @@
 /* A map or list that is being read. */
 struct level {
     struct site_node *node;
-    size_t start;            /* of its children on the stack */
-    const char *key;         /* read, its value not yet */
-    uint32_t line, column;   /* of the key */
+    size_t start;          /* of its children on the stack */
+    const char *key;       /* read, its value not yet */
+    uint32_t line, column; /* of the key */
 };
 
 struct reader {
@@ -99,8 +99,7 @@ static int event_check(struct reader *reader, const yaml_event_t *event)
         reader_error(reader, event->start_mark, "tags (!) are not supported",
                      "leave it out, or put the value in quotes");
     else if (++reader->nodes > NODE_COUNT_MAX)
-        reader_error(reader, event->start_mark, "too many values in one file",
-                     "at most 8 million");
+        reader_error(reader, event->start_mark, "too many values in one file", "at most 8 million");
     else
         return 0;
     return CULVERT_EREJECTED;

@@ -21,8 +21,8 @@ struct picker {
 
 static int picker_open(struct picker *picker, const struct space_info *info)
 {
-    *picker = (struct picker){.next_free = info->first, .next_untaken = info->first,
-                              .end = info->end};
+    *picker =
+        (struct picker){.next_free = info->first, .next_untaken = info->first, .end = info->end};
     picker->taken = calloc(info->end, 1);
     picker->avoid = calloc(info->end, 1);
     return picker->taken && picker->avoid ? 0 : CULVERT_ENOMEM;
@@ -145,9 +145,9 @@ static void section_number(struct compile *compile, enum space space)
     }
     compile->new->number[space] = number;
     if (!numbers_keep(compile, space, number))
-        compile_fail(compile, space_assign(compile, space, number, count,
-                                           compile->old->number[space],
-                                           section_count(compile->old, field)));
+        compile_fail(compile,
+                     space_assign(compile, space, number, count, compile->old->number[space],
+                                  section_count(compile->old, field)));
 }
 
 uint32_t number_of(const struct site_state *state, enum space space, const struct site_node *node)
@@ -245,9 +245,8 @@ static bool pools_start(struct compile *compile)
     bool same = count == section_count(compile->old, ROOT_POOLS);
 
     compile->new->pool = calloc((size_t)count + 1, sizeof(*compile->new->pool));
-    for (uint32_t i = 0; compile->new->pool && i < count; i++) {
-        const struct site_node *old =
-            old_named(compile, ROOT_POOLS, pools->child[i], &old_place);
+    for (uint32_t i = 0; compile->new->pool &&i < count; i++) {
+        const struct site_node *old = old_named(compile, ROOT_POOLS, pools->child[i], &old_place);
         const struct site_node *backends = node_field(pools->child[i], POOL_BACKENDS);
         struct pool_state *pool;
 

@@ -115,8 +115,7 @@ static void pool_compile(struct compile *compile, uint32_t place, const struct b
     if (list)
         moved = bucket_assign(&pool->table, before,
                               pool_log2(node, pool->count, before ? before->log2 : 0), list,
-                              pool->count, compile->now,
-                              (int64_t)node->child[POOL_DRAIN]->number);
+                              pool->count, compile->now, (int64_t)node->child[POOL_DRAIN]->number);
     free(list);
     if (moved < 0) {
         compile_fail(compile, moved);

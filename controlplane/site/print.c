@@ -75,7 +75,8 @@ static const struct site_node *path_find(const struct site_node *node, const cha
         const struct site_node *child = node->child[i], *end;
         size_t length = child ? strlen(child->key) : 0;
 
-        if (!child || strncmp(child->key, path, length) || (path[length] && path[length] != '.'))
+        if (!child || strncmp(child->key, path, length) ||
+            (path[length] && (path[length] != '.' || !path[length + 1])))
             continue;
         end = path_find(child, path + length + (path[length] == '.'));
         if (end && (!found || length > best)) {

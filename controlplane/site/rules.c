@@ -21,7 +21,7 @@ static void reference_resolve(struct rules *rules, struct site_node *node)
     if (target)
         return;
     NODE_EACH(resource, resources)
-        near = suggest_better(node->text, near, resource->key);
+    near = suggest_better(node->text, near, resource->key);
     if (near)
         buffer_format(&hint, "did you mean \"%s\"?", near);
     else if (!resources || !resources->count)
@@ -29,8 +29,8 @@ static void reference_resolve(struct rules *rules, struct site_node *node)
     else
         buffer_text(&hint, "there are: ");
     NODE_EACH(resource, near ? NULL : resources)
-        if (listed++ < 8)
-            buffer_format(&hint, "%s%s", listed > 1 ? ", " : "", resource->key);
+    if (listed++ < 8)
+        buffer_format(&hint, "%s%s", listed > 1 ? ", " : "", resource->key);
     if (listed > 8)
         buffer_text(&hint, ", ...");
     node_error(&rules->report, node, hint.data, "no %s \"%s\"", kinds[section], node->text);
@@ -107,7 +107,8 @@ static void limit_check(struct rules *rules, const struct site_node *limit)
 
 static void access_check(struct rules *rules, const struct site_node *access)
 {
-    NODE_EACH(rule, access) {
+    NODE_EACH(rule, access)
+    {
         const struct site_node *allow = node_field(rule, ACCESS_ALLOW);
         const struct site_node *deny = node_field(rule, ACCESS_DENY);
 
@@ -125,8 +126,7 @@ static void record_check(struct rules *rules, const struct site_node *record)
         const char *type = record->child[i]->key;
 
         if (!strcmp(type, "A") || !strcmp(type, "AAAA") || !strcmp(type, "CNAME"))
-            node_error_at_key(&rules->report, record->child[i],
-                              "keep the pool or the addresses",
+            node_error_at_key(&rules->report, record->child[i], "keep the pool or the addresses",
                               "it doesn't go with the addresses of a pool");
     }
     if (!pool && record->count == RECORD_FIELDS && !record->bad)
@@ -143,10 +143,9 @@ static void zone_check(struct rules *rules, const struct site_node *zone)
         node_error_at_key(&rules->report, zone, "file: NAME, or soa: { mname: ..., rname: ... }",
                           "neither a zone file nor a SOA");
     if (file && soa)
-        node_error_at_key(&rules->report, soa, "take one of them out",
-                          "the zone file has the SOA");
+        node_error_at_key(&rules->report, soa, "take one of them out", "the zone file has the SOA");
     NODE_EACH(record, node_field(zone, ZONE_RECORDS))
-        record_check(rules, record);
+    record_check(rules, record);
 }
 
 static void capacity_check(struct rules *rules, unsigned field, uint64_t most)
@@ -173,7 +172,8 @@ static void capacities_check(struct rules *rules)
     capacity_check(rules, ROOT_LIMITS, slots[FP_KIND_LIMIT]);
     capacity_check(rules, ROOT_ZONES, slots[FP_KIND_ZONE]);
     capacity_check(rules, ROOT_VIPS, FP_COUNT_VIPS);
-    NODE_EACH(pool, pools) {
+    NODE_EACH(pool, pools)
+    {
         const struct site_node *list = node_field(pool, POOL_BACKENDS);
 
         backends += list ? list->count : 0;
@@ -193,14 +193,14 @@ int rules_check(struct site *site, struct site_errors *errors)
     references_resolve(&rules, site->root);
     capacities_check(&rules);
     NODE_EACH(pool, node_field(site->root, ROOT_POOLS))
-        pool_check(&rules, pool);
+    pool_check(&rules, pool);
     NODE_EACH(limit, node_field(site->root, ROOT_LIMITS))
-        limit_check(&rules, limit);
+    limit_check(&rules, limit);
     access_check(&rules, node_field(site->root, ROOT_ACCESS));
     NODE_EACH(zone, node_field(site->root, ROOT_ZONES))
-        zone_check(&rules, zone);
+    zone_check(&rules, zone);
     NODE_EACH(vip, node_field(site->root, ROOT_VIPS))
-        list_twice(&rules, node_field(vip, VIP_LIMITS));
+    list_twice(&rules, node_field(vip, VIP_LIMITS));
     list_twice(&rules, node_field(dns, DNS_LIMITS));
     list_twice(&rules, node_field(dns, DNS_LISTEN));
     error = rules_vips_check(&rules);

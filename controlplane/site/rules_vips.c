@@ -9,7 +9,7 @@
 /* An address (with a port: 0 is all of them) that a node names. */
 struct place {
     struct address address;
-    uint32_t port; /* protocol << 16 | port; prefixes: the length */
+    uint32_t port;                 /* protocol << 16 | port; prefixes: the length */
     const struct site_node *node;  /* where an error is shown */
     const struct site_node *owner; /* whose it is */
 };
@@ -115,7 +115,7 @@ static void ports_add(struct places *places, const struct address *address,
         return;
     }
     NODE_EACH(one, ports)
-        place_add(places, address, protocol | (uint32_t)one->number, node ? node : one, vip);
+    place_add(places, address, protocol | (uint32_t)one->number, node ? node : one, vip);
 }
 
 static void vips_twice(struct rules *rules, const struct places *vips)
@@ -161,7 +161,8 @@ static void vip_backends_check(struct rules *rules, const struct site_node *vip,
     const struct site_node *pool = node_field(vip, VIP_POOL);
     bool same_family = vip_is(vip, MODE_DSR_L2) || vip_is(vip, MODE_NAT);
 
-    NODE_EACH(backend, node_field(pool ? pool->target : NULL, POOL_BACKENDS)) {
+    NODE_EACH(backend, node_field(pool ? pool->target : NULL, POOL_BACKENDS))
+    {
         const struct site_node *to = node_field(backend, BACKEND_ADDRESS);
 
         if (!to)
@@ -207,8 +208,10 @@ static void nats_check(struct rules *rules, const struct places *nats)
 /* A packet to a backend that is a virtual IP would come back to us. */
 static void backends_check(struct rules *rules, const struct places *vips)
 {
-    NODE_EACH(pool, node_field(rules->root, ROOT_POOLS)) {
-        NODE_EACH(backend, node_field(pool, POOL_BACKENDS)) {
+    NODE_EACH(pool, node_field(rules->root, ROOT_POOLS))
+    {
+        NODE_EACH(backend, node_field(pool, POOL_BACKENDS))
+        {
             const struct site_node *address = node_field(backend, BACKEND_ADDRESS);
             const struct place *vip = address ? place_find(vips, &address->address) : NULL;
 
@@ -222,9 +225,10 @@ static void backends_check(struct rules *rules, const struct places *vips)
 static void listen_check(struct rules *rules, const struct places *vips)
 {
     const struct site_node *dns = node_field(rules->root, ROOT_DNS);
-    const struct place *end = vips->list + vips->count;
+    const struct place *end = vips->count ? vips->list + vips->count : NULL;
 
-    NODE_EACH(listen, node_field(dns, DNS_LISTEN)) {
+    NODE_EACH(listen, node_field(dns, DNS_LISTEN))
+    {
         const struct place *vip = place_find(vips, &listen->address);
 
         for (; vip && vip < end && address_equal(&vip->address, &listen->address); vip++) {
@@ -257,7 +261,8 @@ int rules_vips_check(struct rules *rules)
     const struct site_node *all = node_field(rules->root, ROOT_VIPS);
     bool no_memory;
 
-    NODE_EACH(vip, all) {
+    NODE_EACH(vip, all)
+    {
         const struct site_node *address = node_field(vip, VIP_ADDRESS);
 
         if (address)
@@ -265,7 +270,8 @@ int rules_vips_check(struct rules *rules)
     }
     places_sort(&vips);
     vips_twice(rules, &vips);
-    NODE_EACH(vip, all) {
+    NODE_EACH(vip, all)
+    {
         vip_port_check(rules, vip);
         vip_backends_check(rules, vip, &vips, &nats);
     }
@@ -274,10 +280,10 @@ int rules_vips_check(struct rules *rules)
     backends_check(rules, &vips);
     listen_check(rules, &vips);
     NODE_EACH(rule, node_field(rules->root, ROOT_ACCESS))
-        for (unsigned i = 0; i < ACCESS_FIELDS; i++)
-            if (node_field(rule, i))
-                place_add(&prefixes, &rule->child[i]->address, rule->child[i]->length,
-                          rule->child[i], rule);
+    for (unsigned i = 0; i < ACCESS_FIELDS; i++)
+        if (node_field(rule, i))
+            place_add(&prefixes, &rule->child[i]->address, rule->child[i]->length, rule->child[i],
+                      rule);
     places_sort(&prefixes);
     prefixes_check(rules, &prefixes);
     no_memory = vips.no_memory || nats.no_memory || prefixes.no_memory;

@@ -14,10 +14,10 @@
 
 static bool wrong(const struct site_report *report, const struct site_node *node)
 {
-    const char *hint = node->quoted && (node->schema->type == SCHEMA_NUMBER ||
-                                        node->schema->type == SCHEMA_BOOL)
-                           ? "write it without quotes"
-                           : NULL;
+    const char *hint =
+        node->quoted && (node->schema->type == SCHEMA_NUMBER || node->schema->type == SCHEMA_BOOL)
+            ? "write it without quotes"
+            : NULL;
 
     node_error(report, node, hint, "\"%.*s\" is not %s", SHOWN, node->text,
                schema_expects(node->schema));
@@ -230,8 +230,7 @@ bool scalar_check(const struct site_report *report, struct site_node *node)
     case SCHEMA_BOOL:
         return bool_check(report, node);
     case SCHEMA_NUMBER:
-        return node->quoted ? wrong(report, node)
-                            : number_check(report, node, units_parse_number);
+        return node->quoted ? wrong(report, node) : number_check(report, node, units_parse_number);
     case SCHEMA_SIZE:
         return number_check(report, node, units_parse_size);
     case SCHEMA_RATE:

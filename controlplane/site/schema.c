@@ -6,118 +6,163 @@
 #define FIELDS(table) .fields = (table), .field_count = sizeof(table) / sizeof((table)[0])
 
 static const struct schema interface_fields[] = {
-    [INTERFACE_DRIVER] = {"driver", SCHEMA_WORD, .initial = "xdp", .words = WORDS("xdp"),
+    [INTERFACE_DRIVER] = {.key = "driver",
+                          .type = SCHEMA_WORD,
+                          .initial = "xdp",
+                          .words = WORDS("xdp"),
                           .later = WORDS("dpdk")},
-    [INTERFACE_MODE] = {"mode", SCHEMA_WORD, .initial = "auto",
+    [INTERFACE_MODE] = {.key = "mode",
+                        .type = SCHEMA_WORD,
+                        .initial = "auto",
                         .words = WORDS("auto", "native", "generic")},
 };
-static const struct schema interface_schema = {NULL, SCHEMA_OBJECT, FIELDS(interface_fields)};
+static const struct schema interface_schema = {.type = SCHEMA_OBJECT, FIELDS(interface_fields)};
 
 static const struct schema backend_fields[] = {
-    [BACKEND_ADDRESS] = {"address", SCHEMA_ADDRESS, .required = true},
-    [BACKEND_WEIGHT] = {"weight", SCHEMA_NUMBER, .initial = "100", .least = 0, .most = 1000},
-    [BACKEND_DRAIN] = {"drain", SCHEMA_BOOL, .initial = "false"},
+    [BACKEND_ADDRESS] = {.key = "address", .type = SCHEMA_ADDRESS, .required = true},
+    [BACKEND_WEIGHT] =
+        {.key = "weight", .type = SCHEMA_NUMBER, .initial = "100", .least = 0, .most = 1000},
+    [BACKEND_DRAIN] = {.key = "drain", .type = SCHEMA_BOOL, .initial = "false"},
 };
-static const struct schema backend_schema = {NULL, SCHEMA_OBJECT, FIELDS(backend_fields),
-                                             .later = WORDS("region", "health")};
+static const struct schema backend_schema = {
+    .type = SCHEMA_OBJECT, FIELDS(backend_fields), .later = WORDS("region", "health")};
 
 static const struct schema pool_fields[] = {
-    [POOL_POLICY] = {"policy", SCHEMA_WORD, .initial = "hash", .words = WORDS("hash"),
+    [POOL_POLICY] = {.key = "policy",
+                     .type = SCHEMA_WORD,
+                     .initial = "hash",
+                     .words = WORDS("hash"),
                      .later = WORDS("weighted", "round-robin", "latency", "geo", "failover")},
-    [POOL_BUCKETS] = {"buckets", SCHEMA_NUMBER, .least = 64, .most = 65536},
-    [POOL_DRAIN] = {"drain", SCHEMA_TIME, .initial = "60s", .least = 0, .most = 3600000},
-    [POOL_BACKENDS] = {"backends", SCHEMA_NAMED, .element = &backend_schema},
+    [POOL_BUCKETS] = {.key = "buckets", .type = SCHEMA_NUMBER, .least = 64, .most = 65536},
+    [POOL_DRAIN] =
+        {.key = "drain", .type = SCHEMA_TIME, .initial = "60s", .least = 0, .most = 3600000},
+    [POOL_BACKENDS] = {.key = "backends", .type = SCHEMA_NAMED, .element = &backend_schema},
 };
-static const struct schema pool_schema = {NULL, SCHEMA_OBJECT, FIELDS(pool_fields),
-                                          .later = WORDS("health", "when-all-down")};
+static const struct schema pool_schema = {
+    .type = SCHEMA_OBJECT, FIELDS(pool_fields), .later = WORDS("health", "when-all-down")};
 
-static const struct schema port_schema = {NULL, SCHEMA_NUMBER, .least = 1, .most = 65535};
-static const struct schema limit_reference = {NULL, SCHEMA_REFERENCE, .target = ROOT_LIMITS};
+static const struct schema port_schema = {.type = SCHEMA_NUMBER, .least = 1, .most = 65535};
+static const struct schema limit_reference = {.type = SCHEMA_REFERENCE, .target = ROOT_LIMITS};
 
 static const struct schema vip_fields[] = {
-    [VIP_ADDRESS] = {"address", SCHEMA_ADDRESS, .required = true},
-    [VIP_PROTOCOL] = {"protocol", SCHEMA_WORD, .initial = "tcp", .words = WORDS("tcp", "udp")},
-    [VIP_PORTS] = {"ports", SCHEMA_LIST, .required = true, .least = 1, .most = 64,
-                   .element = &port_schema, .words = WORDS("all")},
-    [VIP_MODE] = {"mode", SCHEMA_WORD, .initial = "dsr-ipip",
+    [VIP_ADDRESS] = {.key = "address", .type = SCHEMA_ADDRESS, .required = true},
+    [VIP_PROTOCOL] = {.key = "protocol",
+                      .type = SCHEMA_WORD,
+                      .initial = "tcp",
+                      .words = WORDS("tcp", "udp")},
+    [VIP_PORTS] = {.key = "ports",
+                   .type = SCHEMA_LIST,
+                   .required = true,
+                   .least = 1,
+                   .most = 64,
+                   .element = &port_schema,
+                   .words = WORDS("all")},
+    [VIP_MODE] = {.key = "mode",
+                  .type = SCHEMA_WORD,
+                  .initial = "dsr-ipip",
                   .words = WORDS("dsr-ipip", "dsr-l2", "nat"),
                   .later = WORDS("dsr-gue", "fullnat")},
-    [VIP_POOL] = {"pool", SCHEMA_REFERENCE, .required = true, .target = ROOT_POOLS},
-    [VIP_PORT] = {"port", SCHEMA_NUMBER, .least = 1, .most = 65535},
-    [VIP_LIMITS] = {"limits", SCHEMA_LIST, .most = FP_LIMITS_MAX, .element = &limit_reference},
+    [VIP_POOL] = {.key = "pool", .type = SCHEMA_REFERENCE, .required = true, .target = ROOT_POOLS},
+    [VIP_PORT] = {.key = "port", .type = SCHEMA_NUMBER, .least = 1, .most = 65535},
+    [VIP_LIMITS] = {.key = "limits",
+                    .type = SCHEMA_LIST,
+                    .most = FP_LIMITS_MAX,
+                    .element = &limit_reference},
 };
-static const struct schema vip_schema = {NULL, SCHEMA_OBJECT, FIELDS(vip_fields)};
+static const struct schema vip_schema = {.type = SCHEMA_OBJECT, FIELDS(vip_fields)};
 
 #define RATE_MOST 100000000000ull
 static const struct schema limit_fields[] = {
-    [LIMIT_PER] = {"per", SCHEMA_SOURCE, .required = true, .most = 32, .words = WORDS("vip")},
-    [LIMIT_PER6] = {"per6", SCHEMA_SOURCE, .most = 128},
-    [LIMIT_PACKETS] = {"packets", SCHEMA_RATE, .least = 1, .most = RATE_MOST},
-    [LIMIT_BURST] = {"burst", SCHEMA_SIZE, .least = 1, .most = RATE_MOST},
-    [LIMIT_BYTES] = {"bytes", SCHEMA_RATE, .least = 1, .most = RATE_MOST},
-    [LIMIT_BURST_BYTES] = {"burst-bytes", SCHEMA_SIZE, .least = 1, .most = RATE_MOST},
+    [LIMIT_PER] =
+        {.key = "per", .type = SCHEMA_SOURCE, .required = true, .most = 32, .words = WORDS("vip")},
+    [LIMIT_PER6] = {.key = "per6", .type = SCHEMA_SOURCE, .most = 128},
+    [LIMIT_PACKETS] = {.key = "packets", .type = SCHEMA_RATE, .least = 1, .most = RATE_MOST},
+    [LIMIT_BURST] = {.key = "burst", .type = SCHEMA_SIZE, .least = 1, .most = RATE_MOST},
+    [LIMIT_BYTES] = {.key = "bytes", .type = SCHEMA_RATE, .least = 1, .most = RATE_MOST},
+    [LIMIT_BURST_BYTES] = {.key = "burst-bytes",
+                           .type = SCHEMA_SIZE,
+                           .least = 1,
+                           .most = RATE_MOST},
 };
-static const struct schema limit_schema = {NULL, SCHEMA_OBJECT, FIELDS(limit_fields),
-                                           .later = WORDS("responses", "slip")};
+static const struct schema limit_schema = {
+    .type = SCHEMA_OBJECT, FIELDS(limit_fields), .later = WORDS("responses", "slip")};
 
 static const struct schema access_fields[] = {
-    [ACCESS_ALLOW] = {"allow", SCHEMA_PREFIX},
-    [ACCESS_DENY] = {"deny", SCHEMA_PREFIX},
+    [ACCESS_ALLOW] = {.key = "allow", .type = SCHEMA_PREFIX},
+    [ACCESS_DENY] = {.key = "deny", .type = SCHEMA_PREFIX},
 };
-static const struct schema access_schema = {NULL, SCHEMA_OBJECT, FIELDS(access_fields)};
+static const struct schema access_schema = {.type = SCHEMA_OBJECT, FIELDS(access_fields)};
 
 static const struct schema listen_schema = {.type = SCHEMA_ADDRESS};
 static const struct schema dns_fields[] = {
-    [DNS_LISTEN] = {"listen", SCHEMA_LIST, .most = 64, .element = &listen_schema},
-    [DNS_LIMITS] = {"limits", SCHEMA_LIST, .most = FP_LIMITS_MAX, .element = &limit_reference},
-    [DNS_UDP_SIZE] = {"udp-size", SCHEMA_NUMBER, .initial = "1232", .least = 512, .most = 4096},
-    [DNS_KEY] = {"key", SCHEMA_SECRET},
+    [DNS_LISTEN] = {.key = "listen", .type = SCHEMA_LIST, .most = 64, .element = &listen_schema},
+    [DNS_LIMITS] = {.key = "limits",
+                    .type = SCHEMA_LIST,
+                    .most = FP_LIMITS_MAX,
+                    .element = &limit_reference},
+    [DNS_UDP_SIZE] =
+        {.key = "udp-size", .type = SCHEMA_NUMBER, .initial = "1232", .least = 512, .most = 4096},
+    [DNS_KEY] = {.key = "key", .type = SCHEMA_SECRET},
 };
 
 #define TTL_MOST 2147483647u /* RFC 2181 section 8 */
 static const struct schema soa_fields[] = {
-    [SOA_MNAME] = {"mname", SCHEMA_DOMAIN, .required = true},
-    [SOA_RNAME] = {"rname", SCHEMA_DOMAIN, .required = true},
-    [SOA_SERIAL] = {"serial", SCHEMA_NUMBER, .initial = "1", .most = UINT32_MAX},
-    [SOA_REFRESH] = {"refresh", SCHEMA_SECONDS, .initial = "10800", .most = TTL_MOST},
-    [SOA_RETRY] = {"retry", SCHEMA_SECONDS, .initial = "3600", .most = TTL_MOST},
-    [SOA_EXPIRE] = {"expire", SCHEMA_SECONDS, .initial = "604800", .most = TTL_MOST},
-    [SOA_MINIMUM] = {"minimum", SCHEMA_SECONDS, .initial = "300", .most = TTL_MOST},
+    [SOA_MNAME] = {.key = "mname", .type = SCHEMA_DOMAIN, .required = true},
+    [SOA_RNAME] = {.key = "rname", .type = SCHEMA_DOMAIN, .required = true},
+    [SOA_SERIAL] = {.key = "serial", .type = SCHEMA_NUMBER, .initial = "1", .most = UINT32_MAX},
+    [SOA_REFRESH] = {.key = "refresh",
+                     .type = SCHEMA_SECONDS,
+                     .initial = "10800",
+                     .most = TTL_MOST},
+    [SOA_RETRY] = {.key = "retry", .type = SCHEMA_SECONDS, .initial = "3600", .most = TTL_MOST},
+    [SOA_EXPIRE] = {.key = "expire", .type = SCHEMA_SECONDS, .initial = "604800", .most = TTL_MOST},
+    [SOA_MINIMUM] = {.key = "minimum", .type = SCHEMA_SECONDS, .initial = "300", .most = TTL_MOST},
 };
 
 static const struct schema text_schema = {.type = SCHEMA_TEXT};
-static const struct schema texts_schema = {NULL, SCHEMA_TEXTS, .least = 1, .most = 4096,
-                                           .element = &text_schema};
+static const struct schema texts_schema = {
+    .type = SCHEMA_TEXTS, .least = 1, .most = 4096, .element = &text_schema};
 static const struct schema record_fields[] = {
-    [RECORD_POOL] = {"pool", SCHEMA_REFERENCE, .target = ROOT_POOLS},
-    [RECORD_TTL] = {"ttl", SCHEMA_SECONDS, .most = TTL_MOST},
+    [RECORD_POOL] = {.key = "pool", .type = SCHEMA_REFERENCE, .target = ROOT_POOLS},
+    [RECORD_TTL] = {.key = "ttl", .type = SCHEMA_SECONDS, .most = TTL_MOST},
 };
-static const struct schema records_schema = {NULL, SCHEMA_RECORDS, FIELDS(record_fields),
-                                             .element = &texts_schema};
+static const struct schema records_schema = {
+    .type = SCHEMA_RECORDS, FIELDS(record_fields), .element = &texts_schema};
 
 static const struct schema zone_fields[] = {
-    [ZONE_FILE] = {"file", SCHEMA_FILE},
-    [ZONE_TTL] = {"ttl", SCHEMA_SECONDS, .initial = "3600", .most = TTL_MOST},
-    [ZONE_SOA] = {"soa", SCHEMA_OBJECT, FIELDS(soa_fields)},
-    [ZONE_RECORDS] = {"records", SCHEMA_NAMED, .element = &records_schema, .names = NAMES_OWNER},
+    [ZONE_FILE] = {.key = "file", .type = SCHEMA_FILE},
+    [ZONE_TTL] = {.key = "ttl", .type = SCHEMA_SECONDS, .initial = "3600", .most = TTL_MOST},
+    [ZONE_SOA] = {.key = "soa", .type = SCHEMA_OBJECT, FIELDS(soa_fields)},
+    [ZONE_RECORDS] = {.key = "records",
+                      .type = SCHEMA_NAMED,
+                      .element = &records_schema,
+                      .names = NAMES_OWNER},
 };
-static const struct schema zone_schema = {NULL, SCHEMA_OBJECT, FIELDS(zone_fields),
-                                          .later = WORDS("regional-names")};
+static const struct schema zone_schema = {
+    .type = SCHEMA_OBJECT, FIELDS(zone_fields), .later = WORDS("regional-names")};
 
 static const struct schema root_fields[] = {
-    [ROOT_SITE] = {"site", SCHEMA_NAME, .required = true},
-    [ROOT_INTERFACES] = {"interfaces", SCHEMA_NAMED, .element = &interface_schema,
+    [ROOT_SITE] = {.key = "site", .type = SCHEMA_NAME, .required = true},
+    [ROOT_INTERFACES] = {.key = "interfaces",
+                         .type = SCHEMA_NAMED,
+                         .element = &interface_schema,
                          .names = NAMES_INTERFACE},
-    [ROOT_POOLS] = {"pools", SCHEMA_NAMED, .element = &pool_schema},
-    [ROOT_VIPS] = {"vips", SCHEMA_NAMED, .element = &vip_schema},
-    [ROOT_LIMITS] = {"limits", SCHEMA_NAMED, .element = &limit_schema},
-    [ROOT_ACCESS] = {"access", SCHEMA_LIST, .most = 1000000, .element = &access_schema},
-    [ROOT_DNS] = {"dns", SCHEMA_OBJECT, FIELDS(dns_fields)},
-    [ROOT_ZONES] = {"zones", SCHEMA_NAMED, .element = &zone_schema, .names = NAMES_ZONE},
+    [ROOT_POOLS] = {.key = "pools", .type = SCHEMA_NAMED, .element = &pool_schema},
+    [ROOT_VIPS] = {.key = "vips", .type = SCHEMA_NAMED, .element = &vip_schema},
+    [ROOT_LIMITS] = {.key = "limits", .type = SCHEMA_NAMED, .element = &limit_schema},
+    [ROOT_ACCESS] = {.key = "access",
+                     .type = SCHEMA_LIST,
+                     .most = 1000000,
+                     .element = &access_schema},
+    [ROOT_DNS] = {.key = "dns", .type = SCHEMA_OBJECT, FIELDS(dns_fields)},
+    [ROOT_ZONES] = {.key = "zones",
+                    .type = SCHEMA_NAMED,
+                    .element = &zone_schema,
+                    .names = NAMES_ZONE},
 };
 
-const struct schema schema_root = {NULL, SCHEMA_OBJECT, FIELDS(root_fields),
-                                   .later = WORDS("regions")};
+const struct schema schema_root = {
+    .type = SCHEMA_OBJECT, FIELDS(root_fields), .later = WORDS("regions")};
 
 const char *schema_expects(const struct schema *schema)
 {

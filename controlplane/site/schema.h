@@ -9,13 +9,13 @@
 #include "controlplane/site/node.h"
 
 enum schema_type {
-    SCHEMA_NAME,      /* 1..63 letters, digits, - _ . */
+    SCHEMA_NAME, /* 1..63 letters, digits, - _ . */
     SCHEMA_BOOL,
-    SCHEMA_NUMBER,    /* least..most */
-    SCHEMA_SIZE,      /* a number that may take k, M, G */
-    SCHEMA_RATE,      /* per second */
-    SCHEMA_TIME,      /* in ms */
-    SCHEMA_SECONDS,   /* a number of seconds, or a time */
+    SCHEMA_NUMBER,  /* least..most */
+    SCHEMA_SIZE,    /* a number that may take k, M, G */
+    SCHEMA_RATE,    /* per second */
+    SCHEMA_TIME,    /* in ms */
+    SCHEMA_SECONDS, /* a number of seconds, or a time */
     SCHEMA_ADDRESS,
     SCHEMA_PREFIX,
     SCHEMA_SOURCE,    /* source/LENGTH, number: the length; or a word, number: 256 + its place */
@@ -51,23 +51,50 @@ enum schema_names { NAMES_PLAIN, NAMES_INTERFACE, NAMES_ZONE, NAMES_OWNER };
 
 /* The fields of each object, in the canonical order. */
 enum root_field {
-    ROOT_SITE, ROOT_INTERFACES, ROOT_POOLS, ROOT_VIPS, ROOT_LIMITS, ROOT_ACCESS, ROOT_DNS,
-    ROOT_ZONES, ROOT_FIELDS
+    ROOT_SITE,
+    ROOT_INTERFACES,
+    ROOT_POOLS,
+    ROOT_VIPS,
+    ROOT_LIMITS,
+    ROOT_ACCESS,
+    ROOT_DNS,
+    ROOT_ZONES,
+    ROOT_FIELDS
 };
 enum interface_field { INTERFACE_DRIVER, INTERFACE_MODE, INTERFACE_FIELDS };
 enum pool_field { POOL_POLICY, POOL_BUCKETS, POOL_DRAIN, POOL_BACKENDS, POOL_FIELDS };
 enum backend_field { BACKEND_ADDRESS, BACKEND_WEIGHT, BACKEND_DRAIN, BACKEND_FIELDS };
 enum vip_field {
-    VIP_ADDRESS, VIP_PROTOCOL, VIP_PORTS, VIP_MODE, VIP_POOL, VIP_PORT, VIP_LIMITS, VIP_FIELDS
+    VIP_ADDRESS,
+    VIP_PROTOCOL,
+    VIP_PORTS,
+    VIP_MODE,
+    VIP_POOL,
+    VIP_PORT,
+    VIP_LIMITS,
+    VIP_FIELDS
 };
 enum limit_field {
-    LIMIT_PER, LIMIT_PER6, LIMIT_PACKETS, LIMIT_BURST, LIMIT_BYTES, LIMIT_BURST_BYTES, LIMIT_FIELDS
+    LIMIT_PER,
+    LIMIT_PER6,
+    LIMIT_PACKETS,
+    LIMIT_BURST,
+    LIMIT_BYTES,
+    LIMIT_BURST_BYTES,
+    LIMIT_FIELDS
 };
 enum access_field { ACCESS_ALLOW, ACCESS_DENY, ACCESS_FIELDS };
 enum dns_field { DNS_LISTEN, DNS_LIMITS, DNS_UDP_SIZE, DNS_KEY, DNS_FIELDS };
 enum zone_field { ZONE_FILE, ZONE_TTL, ZONE_SOA, ZONE_RECORDS, ZONE_FIELDS };
 enum soa_field {
-    SOA_MNAME, SOA_RNAME, SOA_SERIAL, SOA_REFRESH, SOA_RETRY, SOA_EXPIRE, SOA_MINIMUM, SOA_FIELDS
+    SOA_MNAME,
+    SOA_RNAME,
+    SOA_SERIAL,
+    SOA_REFRESH,
+    SOA_RETRY,
+    SOA_EXPIRE,
+    SOA_MINIMUM,
+    SOA_FIELDS
 };
 enum record_field { RECORD_POOL, RECORD_TTL, RECORD_FIELDS }; /* then the record types, sorted */
 

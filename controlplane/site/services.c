@@ -47,8 +47,7 @@ static void interface_each(struct compile *compile, const struct site_state *sta
     const struct site_node *node = state_section(state, ROOT_INTERFACES)->child[place];
     struct fp_key key = {.a = state->number[SPACE_INTERFACES][place], .kind = FP_KIND_INTERFACE};
     static const uint8_t modes[] = {0, 1, 2}; /* auto, native, generic */
-    struct fp_interface body = {.driver = 0,
-                                .mode = modes[node->child[INTERFACE_MODE]->number]};
+    struct fp_interface body = {.driver = 0, .mode = modes[node->child[INTERFACE_MODE]->number]};
 
     strncpy(body.name, node->key, sizeof(body.name) - 1);
     entry(compile, &key, &body, sizeof(body), put);
@@ -119,9 +118,10 @@ static void access_compile(struct compile *compile)
     const struct site_node *new = state_section(compile->new, ROOT_ACCESS);
 
     NODE_EACH(rule, old)
-        if (!access_find(new, rule))
-            access_put(compile, rule, false);
-    NODE_EACH(rule, new) {
+    if (!access_find(new, rule))
+        access_put(compile, rule, false);
+    NODE_EACH(rule, new)
+    {
         const struct site_node *before = access_find(old, rule);
 
         if (!before || !node_equal(before, rule))
@@ -135,7 +135,7 @@ static void limits_fill(const struct site_state *state, const struct site_node *
                         uint16_t limit[FP_LIMITS_MAX], uint8_t *count)
 {
     NODE_EACH(reference, limits)
-        limit[(*count)++] = (uint16_t)number_of(state, SPACE_LIMITS, reference->target);
+    limit[(*count)++] = (uint16_t)number_of(state, SPACE_LIMITS, reference->target);
 }
 
 /* The ways back of one port, from every backend of a virtual IP of mode nat. */
@@ -146,10 +146,10 @@ static void natback_each(struct compile *compile, const struct site_node *vip, u
     struct fp_natback body = {.vip = number, .port = to ? (uint16_t)port : 0};
 
     memcpy(body.address, vip->child[VIP_ADDRESS]->address.bytes, sizeof(body.address));
-    NODE_EACH(backend, node_field(pool, POOL_BACKENDS)) {
-        struct fp_key key =
-            address_key(FP_KIND_NATBACK, &backend->child[BACKEND_ADDRESS]->address,
-                        protocol | (to ? (uint32_t)to->number : port));
+    NODE_EACH(backend, node_field(pool, POOL_BACKENDS))
+    {
+        struct fp_key key = address_key(FP_KIND_NATBACK, &backend->child[BACKEND_ADDRESS]->address,
+                                        protocol | (to ? (uint32_t)to->number : port));
 
         entry(compile, &key, &body, sizeof(body), put);
     }
@@ -217,9 +217,9 @@ static struct ours *ours_list(const struct site_state *state, size_t *count)
     if (!list)
         return NULL;
     NODE_EACH(vip, vips)
-        list[all++] = (struct ours){vip->child[VIP_ADDRESS]->address, FP_ADDRESS_VIP};
+    list[all++] = (struct ours){vip->child[VIP_ADDRESS]->address, FP_ADDRESS_VIP};
     NODE_EACH(address, listen)
-        list[all++] = (struct ours){address->address, FP_ADDRESS_DNS};
+    list[all++] = (struct ours){address->address, FP_ADDRESS_DNS};
     if (all > 1)
         qsort(list, all, sizeof(*list), ours_compare);
     for (size_t i = 0; i < all; i++) {
@@ -249,7 +249,8 @@ static void addresses_compile(struct compile *compile)
     struct ours *old, *new;
 
     if (compile->old->site &&
-        node_equal(state_section(compile->old, ROOT_VIPS), state_section(compile->new, ROOT_VIPS)) &&
+        node_equal(state_section(compile->old, ROOT_VIPS),
+                   state_section(compile->new, ROOT_VIPS)) &&
         node_equal(state_section(compile->old, ROOT_DNS), state_section(compile->new, ROOT_DNS)))
         return;
     old = ours_list(compile->old, &old_count);

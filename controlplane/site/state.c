@@ -149,7 +149,8 @@ static void write_files(const struct site_state *state, struct buffer *json, con
     size_t kept = 0;
 
     buffer_text(json, ",\"files\":{");
-    NODE_EACH(zone, zones) {
+    NODE_EACH(zone, zones)
+    {
         const struct site_node *file = node_field(zone, ZONE_FILE);
 
         if (!file)
@@ -179,8 +180,9 @@ int state_write(const struct site_state *state, struct buffer *json, const char 
     *blobs = calloc(most + 1, sizeof(**blobs));
     if (!*blobs)
         return CULVERT_ENOMEM;
-    buffer_format(json, "{\"dns-key\":\"%016" PRIx64 "%016" PRIx64 "\",\"flow-seed\":\"%016" PRIx64
-                  "\"", state->dns_key[0], state->dns_key[1], state->flow_seed);
+    buffer_format(json,
+                  "{\"dns-key\":\"%016" PRIx64 "%016" PRIx64 "\",\"flow-seed\":\"%016" PRIx64 "\"",
+                  state->dns_key[0], state->dns_key[1], state->flow_seed);
     for (enum space space = 0; space < SPACE_SECTIONS; space++)
         write_names(state, space, json);
     write_pools(state, json);

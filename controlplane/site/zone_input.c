@@ -65,11 +65,11 @@ int zone_set_make(struct zone_set *set, const struct site_node *old, const struc
     if (!set->changed)
         return error;
     NODE_EACH(zone, old)
-        if (!node_find_sorted(new, zone->key))
-            apex_note(set, new, zone->key, NULL);
+    if (!node_find_sorted(new, zone->key))
+        apex_note(set, new, zone->key, NULL);
     NODE_EACH(zone, new)
-        if (!node_find_sorted(old, zone->key))
-            apex_note(set, new, zone->key, NULL);
+    if (!node_find_sorted(old, zone->key))
+        apex_note(set, new, zone->key, NULL);
     return error;
 }
 
@@ -115,7 +115,8 @@ static struct zone_record *record_add(struct zone_input *input, const struct sit
 /* The first of the pool's serving backends that has its address. */
 static bool first_with(const struct site_node *backends, const struct site_node *backend)
 {
-    NODE_EACH(other, backends) {
+    NODE_EACH(other, backends)
+    {
         if (other == backend)
             return true;
         if (backend_serves(other) && address_equal(&other->child[BACKEND_ADDRESS]->address,
@@ -130,7 +131,8 @@ static int pool_records(struct zone_input *input, const struct site_node *owner)
     const struct site_node *pool = node_field(owner, RECORD_POOL);
     const struct site_node *backends = pool ? node_field(pool->target, POOL_BACKENDS) : NULL;
 
-    NODE_EACH(backend, backends) {
+    NODE_EACH(backend, backends)
+    {
         struct zone_record *record;
 
         if (!backend_serves(backend) || !first_with(backends, backend))
@@ -163,7 +165,8 @@ static int soa_record(struct zone_input *input, const struct site_node *soa)
 static int owner_records(struct zone_input *input, const struct site_node *owner)
 {
     for (uint32_t i = RECORD_FIELDS; i < owner->count; i++) {
-        NODE_EACH(text, owner->child[i]) {
+        NODE_EACH(text, owner->child[i])
+        {
             struct zone_record *record = record_add(input, owner, text);
 
             if (!record)
@@ -185,8 +188,8 @@ int zone_input_make(struct zone_input *input, const struct site_state *state, ui
     int error = soa ? soa_record(input, soa) : 0;
 
     NODE_EACH(owner, node_field(zone, ZONE_RECORDS))
-        if (!error)
-            error = owner_records(input, owner);
+    if (!error)
+        error = owner_records(input, owner);
     node_path(zone, &path);
     source->field = path.data ? arena_copy(&input->arena, path.data, path.length) : NULL;
     buffer_free(&path);
@@ -227,7 +230,8 @@ bool zone_usable(const struct site_node *zone)
 {
     if (!good(zone) || (node_field(zone, ZONE_FILE) && node_field(zone, ZONE_SOA)))
         return false;
-    NODE_EACH(owner, node_field(zone, ZONE_RECORDS)) {
+    NODE_EACH(owner, node_field(zone, ZONE_RECORDS))
+    {
         const struct site_node *pool = node_field(owner, RECORD_POOL);
 
         if (pool && !good(pool->target))

@@ -165,15 +165,15 @@ static bool answers_equal(const struct site_node *old, const struct site_node *n
 
 static bool pools_equal(const struct compile *compile, const struct site_node *zone)
 {
-    NODE_EACH(record, node_field(zone, ZONE_RECORDS)) {
+    NODE_EACH(record, node_field(zone, ZONE_RECORDS))
+    {
         const struct site_node *pool = node_field(record, RECORD_POOL), *old;
         uint32_t place;
 
         if (!pool)
             continue;
         old = old_named(compile, ROOT_POOLS, pool->target, &place);
-        if (!answers_equal(node_field(old, POOL_BACKENDS),
-                           node_field(pool->target, POOL_BACKENDS)))
+        if (!answers_equal(node_field(old, POOL_BACKENDS), node_field(pool->target, POOL_BACKENDS)))
             return false;
     }
     return true;
@@ -217,8 +217,7 @@ static int fresh_collect(const struct compile *compile, struct zone_state *fresh
     size_t keys = 0, zones = 0;
 
     for (uint32_t i = 0; i <= count; i++) {
-        const struct zone_state *zone =
-            i < count ? compile->new->zone[i] : compile->new->hollows;
+        const struct zone_state *zone = i < count ? compile->new->zone[i] : compile->new->hollows;
 
         if (zone->refs == 1 && zone->count) {
             keys += zone->count;
@@ -233,8 +232,7 @@ static int fresh_collect(const struct compile *compile, struct zone_state *fresh
     if (!fresh->key)
         return CULVERT_ENOMEM;
     for (uint32_t i = 0; i <= count; i++) {
-        const struct zone_state *zone =
-            i < count ? compile->new->zone[i] : compile->new->hollows;
+        const struct zone_state *zone = i < count ? compile->new->zone[i] : compile->new->hollows;
 
         if (zone->refs == 1 && zone->count) {
             memcpy(fresh->key + fresh->count, zone->key, zone->count * sizeof(*zone->key));

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include <cmocka.h>
 
 #include "controlplane/balance/bucket.h"
@@ -81,10 +82,10 @@ static size_t random_backends(struct bucket_backend *list, size_t most)
     for (uint32_t number = 1; number <= most; number++) {
         if (!random_below(4))
             continue;
-        list[count++] = (struct bucket_backend){
-            .number = (uint16_t)number,
-            .weight = (uint16_t)(random_below(5) ? random_below(1001) : 0),
-            .keeps = true};
+        list[count++] =
+            (struct bucket_backend){.number = (uint16_t)number,
+                                    .weight = (uint16_t)(random_below(5) ? random_below(1001) : 0),
+                                    .keeps = true};
     }
     return count;
 }
@@ -111,8 +112,9 @@ static void test_random_histories(void **state)
             int moved = bucket_assign(&next, first ? NULL : &table, log2, list, backends, 1000, 50);
 
             assert_true(moved >= 0);
-            assert_int_equal(bucket_assign(&again, first ? NULL : &table, log2, list, backends,
-                                           1000, 50), moved);
+            assert_int_equal(
+                bucket_assign(&again, first ? NULL : &table, log2, list, backends, 1000, 50),
+                moved);
             assert_memory_equal(next.bucket, again.bucket, size * sizeof(uint32_t));
             bucket_free(&again);
             check_exact(&next, list, backends);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include <cmocka.h>
 
 #include "controlplane/base/arena.h"
@@ -136,9 +137,9 @@ static void test_arena(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_buffer),  cmocka_unit_test(test_buffer_bound),
-        cmocka_unit_test(test_json),    cmocka_unit_test(test_suggest),
-        cmocka_unit_test(test_digest),  cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_buffer), cmocka_unit_test(test_buffer_bound),
+        cmocka_unit_test(test_json),   cmocka_unit_test(test_suggest),
+        cmocka_unit_test(test_digest), cmocka_unit_test(test_arena),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+
 #include <cmocka.h>
 
 #include "controlplane/base/error.h"
@@ -77,11 +78,14 @@ static void test_rates(void **state)
 
 static void test_times(void **state)
 {
-    static const struct example times[] = {
-        {"500ms", 0, 500, NULL},          {"60s", 0, 60000, "1m"},
-        {"90s", 0, 90000, NULL},          {"2h", 0, 7200000, NULL},
-        {"0ms", 0, 0, "0s"},              {"5", CULVERT_EINVAL, 0, NULL},
-        {"5 s", CULVERT_EINVAL, 0, NULL}, {"1d", CULVERT_EINVAL, 0, NULL}};
+    static const struct example times[] = {{"500ms", 0, 500, NULL},
+                                           {"60s", 0, 60000, "1m"},
+                                           {"90s", 0, 90000, NULL},
+                                           {"2h", 0, 7200000, NULL},
+                                           {"0ms", 0, 0, "0s"},
+                                           {"5", CULVERT_EINVAL, 0, NULL},
+                                           {"5 s", CULVERT_EINVAL, 0, NULL},
+                                           {"1d", CULVERT_EINVAL, 0, NULL}};
 
     (void)state;
     CHECK(times, units_parse_time, units_write_time);
@@ -89,12 +93,11 @@ static void test_times(void **state)
 
 static void test_addresses(void **state)
 {
-    static const char *const good[][2] = {{"192.0.2.1", "192.0.2.1"},
-                                          {"2001:DB8:0::1", "2001:db8::1"},
-                                          {"::", "::"}};
-    static const char *const bad[] = {"",        "192.0.2",   "192.0.2.256", "192.0.2.01.1",
-                                      ":::",     "1::2::3",   "fe80::1%lo",  "::ffff:192.0.2.1",
-                                      " ::1",    "::1 ",      "192.0.2.1/32"};
+    static const char *const good[][2] = {
+        {"192.0.2.1", "192.0.2.1"}, {"2001:DB8:0::1", "2001:db8::1"}, {"::", "::"}};
+    static const char *const bad[] = {"",     "192.0.2", "192.0.2.256", "192.0.2.01.1",
+                                      ":::",  "1::2::3", "fe80::1%lo",  "::ffff:192.0.2.1",
+                                      " ::1", "::1 ",    "192.0.2.1/32"};
     struct address address;
     char text[UNITS_TEXT];
 
@@ -140,16 +143,18 @@ static void test_prefixes(void **state)
                      CULVERT_EINVAL);
     assert_int_equal(units_parse_prefix("10.0.0.0/8/8", &address, &length, &host_bits),
                      CULVERT_EINVAL);
-    assert_int_equal(units_parse_prefix("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/8",
-                                        &address, &length, &host_bits), CULVERT_EINVAL);
+    assert_int_equal(
+        units_parse_prefix("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/8", &address,
+                           &length, &host_bits),
+        CULVERT_EINVAL);
     assert_false(host_bits);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),     cmocka_unit_test(test_rates),
-        cmocka_unit_test(test_times),     cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_rates),
+        cmocka_unit_test(test_times),    cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_prefixes),
     };
 

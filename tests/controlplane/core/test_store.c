@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
 #include <cmocka.h>
 
 #include "controlplane/base/error.h"
@@ -51,9 +52,14 @@ static uint64_t append(struct store *store, const char *site, const char *text)
 {
     struct store_blob blob = blob_of(text);
     const char *names[1] = {blob.digest};
-    struct store_revision revision = {.time_ms = 1234567, .author = "ann \"x\"",
-                                      .comment = "why\nnot", .changes = 3, .site = site,
-                                      .state = "{\"ids\":1}", .blobs = names, .blob_count = 1};
+    struct store_revision revision = {.time_ms = 1234567,
+                                      .author = "ann \"x\"",
+                                      .comment = "why\nnot",
+                                      .changes = 3,
+                                      .site = site,
+                                      .state = "{\"ids\":1}",
+                                      .blobs = names,
+                                      .blob_count = 1};
 
     assert_int_equal(store_append(store, &revision, &blob, 1), 0);
     return revision.number;
@@ -175,8 +181,7 @@ static void test_missing_blob(void **state)
     struct store *store = open_store(0);
     struct store_blob blob = blob_of("not there");
     const char *names[1] = {blob.digest};
-    struct store_revision revision = {.site = "{}", .state = "{}", .blobs = names,
-                                      .blob_count = 1};
+    struct store_revision revision = {.site = "{}", .state = "{}", .blobs = names, .blob_count = 1};
 
     (void)state;
     assert_int_equal(store_append(store, &revision, NULL, 0), CULVERT_ENOTFOUND);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
 #include <cmocka.h>
 
 #include "controlplane/base/error.h"
@@ -99,8 +100,8 @@ static int append(struct store *store, unsigned number, unsigned blobs)
     char text[BLOBS_MOST][32], site[32];
     struct store_blob blob[BLOBS_MOST];
     const char *names[BLOBS_MOST];
-    struct store_revision revision = {.site = site, .state = "{}", .blobs = names,
-                                      .blob_count = blobs};
+    struct store_revision revision = {
+        .site = site, .state = "{}", .blobs = names, .blob_count = blobs};
 
     snprintf(site, sizeof(site), "{\"site\":\"s%u\"}", number);
     for (unsigned i = 0; i < blobs; i++) {

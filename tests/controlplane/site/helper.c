@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-/* After the four headers that it wants. */
+
 #include <cmocka.h>
 
 #define REGION_BYTES ((size_t)64 << 20)
@@ -172,8 +172,7 @@ const void *rig_address(struct rig *rig, enum fp_kind kind, const char *address,
     return rig_entry(rig, kind, part[0], part[1], c);
 }
 
-const struct fp_vip *rig_vip(struct rig *rig, const char *address, unsigned protocol,
-                             unsigned port)
+const struct fp_vip *rig_vip(struct rig *rig, const char *address, unsigned protocol, unsigned port)
 {
     return rig_address(rig, FP_KIND_VIP, address, protocol << 16 | port);
 }

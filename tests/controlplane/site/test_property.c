@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include <cmocka.h>
 
 #include "helper.h"
@@ -30,12 +31,13 @@ static void random_pools(struct buffer *text)
     for (unsigned i = 0; i < 5; i++) {
         if (i && !random_below(4))
             continue;
-        buffer_format(text, "  p%u:\n    buckets: 64\n    backends:\n      z: { address: 10.1.%u.1 }\n",
+        buffer_format(text,
+                      "  p%u:\n    buckets: 64\n    backends:\n      z: { address: 10.1.%u.1 }\n",
                       i, i);
         for (unsigned j = 0; j < 4; j++)
             if (random_below(3))
-                buffer_format(text, "      b%u: { address: 10.0.%u.%u, weight: %u, drain: %s }\n", j,
-                              i, j + 1 + random_below(2) * 10, 1 + random_below(100),
+                buffer_format(text, "      b%u: { address: 10.0.%u.%u, weight: %u, drain: %s }\n",
+                              j, i, j + 1 + random_below(2) * 10, 1 + random_below(100),
                               random_below(5) ? "false" : "true");
     }
 }
@@ -49,9 +51,11 @@ static void random_zones(struct buffer *text)
     for (unsigned i = 0; i < 4; i++) {
         if (!random_below(3))
             continue;
-        buffer_format(text, "  %s:\n    soa: { mname: ns1, rname: hm }\n    records:\n"
+        buffer_format(text,
+                      "  %s:\n    soa: { mname: ns1, rname: hm }\n    records:\n"
                       "      \"@\": { NS: ns1 }\n      ns1: { A: 192.0.2.%u }\n"
-                      "      www: { pool: p0 }\n", names[i], random_below(3));
+                      "      www: { pool: p0 }\n",
+                      names[i], random_below(3));
         if (random_below(2))
             buffer_format(text, "      x.b.a: { TXT: hello }\n");
     }
@@ -70,9 +74,10 @@ static char *random_site(void)
     buffer_text(&text, "vips:\n");
     for (unsigned i = 0; i < 6; i++)
         if (random_below(4))
-            buffer_format(&text, "  v%u: { address: 192.0.2.%u, ports: [%u, %u], pool: p0, "
-                          "mode: %s, limits: [l] }\n", i, 10 + i % 3,
-                          80 + 10 * i, 81 + 10 * i + random_below(2),
+            buffer_format(&text,
+                          "  v%u: { address: 192.0.2.%u, ports: [%u, %u], pool: p0, "
+                          "mode: %s, limits: [l] }\n",
+                          i, 10 + i % 3, 80 + 10 * i, 81 + 10 * i + random_below(2),
                           random_below(2) ? "nat" : "dsr-l2");
     buffer_text(&text, "access:\n  - { deny: 203.0.113.0/24 }\n");
     for (unsigned i = 0; i < 4; i++)
@@ -88,7 +93,8 @@ static char *random_site(void)
 static void random_file(struct rig *rig)
 {
     char *text = text_of("%sx%u A 192.0.2.1\ny.example A 192.0.2.2\n"
-                         "z.a.example A 192.0.2.%u\n", zone_head, random_below(4), random_below(3));
+                         "z.a.example A 192.0.2.%u\n",
+                         zone_head, random_below(4), random_below(3));
 
     rig_file(rig, "com.zone", text);
     free(text);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include <cmocka.h>
 
 #include "helper.h"
@@ -14,22 +15,21 @@ static const char zone[] = "$TTL 300\n"
                            "ns1 A 192.0.2.53\n"
                            "a.b A 192.0.2.1\n";
 
-static const char site[] =
-    "site: lab\n"
-    "pools:\n"
-    "  web:\n"
-    "    backends:\n"
-    "      a: { address: 10.0.0.11 }\n"
-    "      b: { address: 10.0.0.12 }\n"
-    "zones:\n"
-    "  example.com:\n"
-    "    file: com.zone\n"
-    "    records: { www: { pool: web, ttl: 30 } }\n"
-    "  example.net:\n"
-    "    soa: { mname: ns1.example.net., rname: hostmaster.example.net. }\n"
-    "    records:\n"
-    "      \"@\": { NS: [ns1], MX: [\"10 mail\"] }\n"
-    "      ns1: { A: 192.0.2.53, AAAA: \"2001:db8::53\" }\n";
+static const char site[] = "site: lab\n"
+                           "pools:\n"
+                           "  web:\n"
+                           "    backends:\n"
+                           "      a: { address: 10.0.0.11 }\n"
+                           "      b: { address: 10.0.0.12 }\n"
+                           "zones:\n"
+                           "  example.com:\n"
+                           "    file: com.zone\n"
+                           "    records: { www: { pool: web, ttl: 30 } }\n"
+                           "  example.net:\n"
+                           "    soa: { mname: ns1.example.net., rname: hostmaster.example.net. }\n"
+                           "    records:\n"
+                           "      \"@\": { NS: [ns1], MX: [\"10 mail\"] }\n"
+                           "      ns1: { A: 192.0.2.53, AAAA: \"2001:db8::53\" }\n";
 
 static size_t names(struct rig *rig)
 {
@@ -143,8 +143,8 @@ static void test_key_change(void **state)
     rig_file(&rig, "com.zone", zone);
     rig_good(&rig, site);
     all = names(&rig);
-    changes = edit(&rig, site, "zones:\n",
-                   "dns: { key: 000102030405060708090a0b0c0d0e0f }\nzones:\n");
+    changes =
+        edit(&rig, site, "zones:\n", "dns: { key: 000102030405060708090a0b0c0d0e0f }\nzones:\n");
     assert_int_equal(names(&rig), all);
     assert_int_equal(changes, 2 * all + 1);
     rig_close(&rig);
