@@ -43,7 +43,7 @@ int channel_apply_new(struct channel_apply **out, struct tables *tables, const c
     apply->tables = tables;
     if (hooks)
         apply->hooks = *hooks;
-    strcpy(apply->name, name);
+    memcpy(apply->name, name, strlen(name) + 1);
     apply->writer.bound = OUTPUT_BOUND;
     *out = apply;
     return 0;

@@ -111,19 +111,20 @@ static bool view_insert(struct index_view view, uint64_t hash, uint32_t ref)
     return false;
 }
 
-static int index_alloc(struct tables *tables, uint32_t log2, struct tables_block *block)
+/* `wait`: a grace period may be waited for where that gives room. */
+static int index_alloc(struct tables *tables, uint32_t log2, bool wait, struct tables_block *block)
 {
     size_t bytes = sizeof(struct fp_bucket) << log2;
 
     if (log2 > INDEX_LOG2_MAX)
         return CULVERT_EFULL;
     block->offset = heap_alloc_aligned(&tables->heap, bytes, FP_CACHE_LINE, &block->size);
-    if (!block->offset) {
+    if (!block->offset && wait) {
         tables_retired_free(tables);
         block->offset = heap_alloc_aligned(&tables->heap, bytes, FP_CACHE_LINE, &block->size);
-        if (!block->offset)
-            return CULVERT_EFULL;
     }
+    if (!block->offset)
+        return CULVERT_EFULL;
     memset(tables->base + block->offset, 0, bytes);
     return 0;
 }
@@ -137,7 +138,7 @@ static void index_publish(struct tables *tables, struct tables_block block, uint
 int tables_index_format(struct tables *tables)
 {
     struct tables_block block;
-    int rc = index_alloc(tables, INDEX_LOG2_MIN, &block);
+    int rc = index_alloc(tables, INDEX_LOG2_MIN, false, &block);
 
     if (rc)
         return rc;
@@ -164,14 +165,14 @@ static bool index_copy(struct tables *tables, struct index_view from, struct ind
 }
 
 /* Builds a bucket array of 2^log2 buckets, or more where the entries crowd, and publishes it. */
-static int index_resize(struct tables *tables, uint32_t log2)
+static int index_resize(struct tables *tables, uint32_t log2, bool wait)
 {
     struct index_view from = index_view(tables);
 
     for (;; log2++) {
         struct tables_block block;
         struct index_view to;
-        int rc = index_alloc(tables, log2, &block);
+        int rc = index_alloc(tables, log2, wait, &block);
 
         if (rc)
             return rc;
@@ -200,9 +201,9 @@ int tables_place_add(struct tables *tables, const struct fp_key *key, uint32_t r
     int rc;
 
     if (index_crowded(tables->indexed + 1, view.log2)) {
-        rc = index_resize(tables, view.log2 + (view.log2 < 14 ? 2 : 1));
+        rc = index_resize(tables, view.log2 + (view.log2 < 14 ? 2 : 1), true);
         if (rc) /* a smaller step, or a fuller index, is better than none */
-            rc = index_resize(tables, view.log2 + 1);
+            rc = index_resize(tables, view.log2 + 1, true);
         if (rc && !view_insert(view, hash, ref))
             return rc;
         if (rc) {
@@ -212,7 +213,7 @@ int tables_place_add(struct tables *tables, const struct fp_key *key, uint32_t r
         view = index_view(tables);
     }
     while (!view_insert(view, hash, ref)) {
-        rc = index_resize(tables, view.log2 + 1);
+        rc = index_resize(tables, view.log2 + 1, true);
         if (rc)
             return rc;
         view = index_view(tables);
@@ -240,7 +241,7 @@ void tables_index_shrink(struct tables *tables)
     while (want > INDEX_LOG2_MIN && !index_crowded(tables->indexed * 4, want - 1))
         want--;
     if (want + 2 <= log2)
-        index_resize(tables, want);
+        index_resize(tables, want, false);
 }
 
 int tables_index_recount(struct tables *tables)

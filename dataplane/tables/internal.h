@@ -129,7 +129,7 @@ void tables_place_clear(struct tables *tables, struct tables_place *place);
 
 /* A new, empty bucket array, not yet seen by readers; 0: the region is full. */
 int tables_index_format(struct tables *tables);
-/* Makes the bucket array fit the entries when it is far too large. */
+/* Makes the bucket array fit the entries when it is far too large. Never waits. */
 void tables_index_shrink(struct tables *tables);
 /* Recounts `spilled` and the places taken, exactly. */
 int tables_index_recount(struct tables *tables);

@@ -122,6 +122,8 @@ static void staged_settle(struct tables *tables)
     tables->staged_count = 0;
 }
 
+/* Waits once, at its start: a driver may have waited already, and then its grace() returns at
+ * once. What is retired here is for another grace period. */
 static void settle(struct tables *tables)
 {
     uint32_t access = (uint32_t)tables->committed.kind[FP_KIND_ACCESS];
@@ -166,9 +168,11 @@ int tables_begin(struct tables *tables)
     return 0;
 }
 
-void tables_reclaim(struct tables *tables)
+bool tables_reclaim(struct tables *tables)
 {
     if (!tables->open && tables->staged_count)
         settle(tables);
-    tables_retired_free(tables);
+    else
+        tables_retired_free(tables);
+    return tables->retired_count || tables->index_retired_count;
 }

@@ -49,9 +49,10 @@ int tables_commit(struct tables *tables, uint64_t site_generation);
 void tables_abort(struct tables *tables);
 bool tables_is_open(const struct tables *tables); /* a transaction is under way */
 
-/* Frees what committed transactions replaced, after waiting for the grace period. Called by begin
- * when needed; a driver calls it when idle, so that the next begin doesn't wait. */
-void tables_reclaim(struct tables *tables);
+/* Frees what was replaced before the call, after one call of grace(), at the start. Called by begin
+ * when needed; a driver calls it when idle, so that the next begin doesn't wait. True: what was
+ * found unused only now is freed by another call (or at the next begin); deleted entries need two. */
+bool tables_reclaim(struct tables *tables);
 
 /* Puts or deletes an entry that is local to the data plane (NEXTHOP), outside of transactions,
  * visible at once. */

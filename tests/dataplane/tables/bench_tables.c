@@ -61,7 +61,7 @@ int main(void)
 
     tables_usage(tables, &before);
     fresh = put_all(tables, 1);
-    tables_reclaim(tables);
+    reclaim_all(tables);
     tables_usage(tables, &after);
     again = put_all(tables, 2);
     one = put_one(tables, 100000);

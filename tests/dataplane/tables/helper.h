@@ -50,6 +50,12 @@ static inline void tables_end(struct tables *tables)
     munmap(base, usage.region);
 }
 
+static inline void reclaim_all(struct tables *tables)
+{
+    while (tables_reclaim(tables))
+        ;
+}
+
 /* A DNS node without answers: 8 zero bytes, then any bytes. */
 static inline struct fp_key dns_key(uint64_t number)
 {

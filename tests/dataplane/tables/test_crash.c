@@ -85,7 +85,7 @@ static void story_abort(struct tables *tables)
     put_backend(tables, 2, 3);
     put_backend(tables, 3, 3);
     tables_abort(tables);
-    tables_reclaim(tables);
+    reclaim_all(tables);
 }
 
 /* Past three fifths of 64 buckets of 7: a new bucket array. */
@@ -106,7 +106,7 @@ static void story_local(struct tables *tables)
     nexthop.ifindex = 4;
     tables_put_local(tables, &key, &nexthop, sizeof(nexthop));
     tables_delete_local(tables, &key);
-    tables_reclaim(tables);
+    reclaim_all(tables);
 }
 
 /* ---- */
@@ -163,7 +163,7 @@ static void recovered_use(struct tables *tables, size_t empty)
         else
             assert_int_equal(tables_delete(tables, &key), 0);
     tables_commit(tables, 10);
-    tables_reclaim(tables);
+    reclaim_all(tables);
     tables_usage(tables, &usage);
     assert_int_equal(usage.entries, 0);
     assert_in_range(usage.used, empty, empty + 128); /* the index may stand askew in its block */

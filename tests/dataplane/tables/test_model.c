@@ -183,7 +183,7 @@ static void test_random_transactions(void **state)
         if (what == 2)
             tables = reopen(tables);
         if (what < 5)
-            tables_reclaim(tables);
+            reclaim_all(tables);
         model_check(tables, root_of(tables)->generation, &now);
         digests_check(tables);
         index_check(tables);

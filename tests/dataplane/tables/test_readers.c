@@ -159,7 +159,7 @@ static void test_transactions_are_seen_whole(void **state)
     for (uint32_t stamp = 1; stamp <= TRANSACTIONS && !shared.problem; stamp++) {
         transaction(shared.tables, stamp);
         if (stamp % 13 == 0)
-            tables_reclaim(shared.tables);
+            reclaim_all(shared.tables);
     }
     __atomic_store_n(&shared.stop, true, __ATOMIC_RELAXED);
     pthread_join(thread, NULL);

@@ -84,7 +84,7 @@ static void test_replaced_entry_has_two_versions(void **state)
     commit(*state, 2);
     assert_int_equal(find_at(*state, old, &key)->length, 100);
     assert_int_equal(find_now(*state, &key)->length, 200);
-    tables_reclaim(*state);
+    reclaim_all(*state);
     assert_int_equal(find_now(*state, &key)->prev, 0);
 }
 
@@ -109,7 +109,7 @@ static void test_deleted_entry_has_its_old_version(void **state)
     assert_null(find_now(*state, &key));
     assert_null(find_now(*state, &backend));
     assert_null(tables_get(*state, &key, NULL));
-    tables_reclaim(*state);
+    reclaim_all(*state);
     assert_null(find_now(*state, &key));
     assert_int_equal(used_of(*state), used);
 }
@@ -124,7 +124,7 @@ static void test_abort_leaves_nothing(void **state)
     put_dns(*state, 1, 'a', 100);
     put_dns(*state, 2, 'a', 100);
     commit(*state, 1);
-    tables_reclaim(*state);
+    reclaim_all(*state);
     used = used_of(*state);
     memcpy(digests, tables_digests(*state), sizeof(digests));
     tables_begin(*state);
@@ -137,7 +137,7 @@ static void test_abort_leaves_nothing(void **state)
     assert_non_null(find_now(*state, &two));
     assert_null(find_now(*state, &three));
     assert_memory_equal(digests, tables_digests(*state), sizeof(digests));
-    tables_reclaim(*state);
+    reclaim_all(*state);
     assert_int_equal(used_of(*state), used);
     tables_abort(*state); /* none is open: nothing happens */
 }
@@ -151,7 +151,7 @@ static void test_same_key_again_and_again(void **state)
     tables_begin(*state);
     put_dns(*state, 1, 'a', 100);
     commit(*state, 1);
-    tables_reclaim(*state);
+    reclaim_all(*state);
     used = used_of(*state);
     old = root_of(*state)->generation;
     tables_begin(*state);
@@ -171,7 +171,7 @@ static void test_same_key_again_and_again(void **state)
     delete_dns(*state, 1);
     put_dns(*state, 1, 'a', 100);
     commit(*state, 3);
-    tables_reclaim(*state);
+    reclaim_all(*state);
     assert_int_equal(used_of(*state), used);
 }
 
@@ -363,7 +363,7 @@ static void test_index_grows_and_shrinks(void **state)
     for (uint64_t i = 0; i < 50000; i++)
         assert_int_equal(delete_dns(*state, i), 0);
     commit(*state, 2);
-    tables_reclaim(*state);
+    reclaim_all(*state);
     assert_int_equal(root_of(*state)->index >> 32, log2);
     assert_int_equal(used_of(*state), used);
 }
@@ -399,7 +399,7 @@ static void test_local_entries(void **state)
     assert_int_equal(tables_delete_local(*state, &key), 0);
     assert_null(find_now(*state, &key));
     assert_int_equal(tables_delete_local(*state, &key), 0);
-    tables_reclaim(*state);
+    reclaim_all(*state);
     assert_int_equal(used_of(*state), used);
 }
 
@@ -572,9 +572,11 @@ static void test_memory_waits_for_the_grace_period(void **state)
     assert_int_equal(graces, 1);
     delete_dns(tables, 1);
     commit(tables, 2);
-    tables_reclaim(tables); /* one for the entry, one for its tombstone */
+    assert_true(tables_reclaim(tables)); /* the entry goes, its tombstone is unlinked */
+    assert_int_equal(graces, 2);
+    assert_false(tables_reclaim(tables)); /* the tombstone goes */
     assert_int_equal(graces, 3);
-    tables_reclaim(tables);
+    assert_false(tables_reclaim(tables));
     tables_begin(tables);
     assert_int_equal(graces, 3);
     tables_end(tables);
@@ -591,7 +593,7 @@ static void test_old_records_stay_visible_for_ever(void **state)
     tables_put_local(*state, &hop, &nexthop, sizeof(nexthop));
     /* 2^32 generations in steps that a year of transactions would take one by one. */
     for (unsigned i = 0; i < 17; i++) {
-        tables_reclaim(*state);
+        reclaim_all(*state);
         root_of(*state)->generation = ((root_of(*state)->generation >> 28) + 1) << 28;
         tables_begin(*state);
         put_backend(*state, 1, (uint8_t)i);
