@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Good documents: their canonical JSON, parts of it, differences, files, and words. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "controlplane/base/file.h"
 #include "helper.h"
 
 static const struct site_upload zone_file = {
@@ -229,6 +231,23 @@ static void test_words(void **state)
     site_free(site);
 }
 
+/* The example of docs/SITE.md is a good site file. */
+static void test_documented(void **state)
+{
+    char *page, *start, *end;
+    size_t length;
+
+    (void)state;
+    assert_int_equal(file_read(AT_FDCWD, SITE_MD, 1 << 20, &page, &length), 0);
+    start = strstr(page, "```yaml\n");
+    assert_non_null(start);
+    end = strstr(start + 8, "```");
+    assert_non_null(end);
+    *end = 0;
+    site_free(parse(start + 8));
+    free(page);
+}
+
 static void test_many_errors(void **state)
 {
     struct site_errors errors = {0};
@@ -260,7 +279,7 @@ int main(void)
         cmocka_unit_test(test_canonical),   cmocka_unit_test(test_get),
         cmocka_unit_test(test_diff),        cmocka_unit_test(test_diff_of_files),
         cmocka_unit_test(test_files),       cmocka_unit_test(test_words),
-        cmocka_unit_test(test_many_errors),
+        cmocka_unit_test(test_many_errors), cmocka_unit_test(test_documented),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

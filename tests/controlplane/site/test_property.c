@@ -145,7 +145,7 @@ static void check_same(struct rig *rig, struct rig *fresh)
 static void test_histories(void **state)
 {
     (void)state;
-    for (uint64_t run = 1; run <= 12; run++) {
+    for (uint64_t run = 1; run <= 5; run++) {
         struct rig rig;
 
         rig_open(&rig);
