@@ -10,6 +10,7 @@ reads them, so that a flow lives long.
 
 import json
 import socket
+import socketserver
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -56,7 +57,8 @@ class Server(ThreadingHTTPServer):
 
     def server_bind(self):
         self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        super().server_bind()
+        # Not HTTPServer's: it asks the resolver for the host's name, and there is none in the lab.
+        socketserver.TCPServer.server_bind(self)
 
 
 def serve_udp(name, port):
