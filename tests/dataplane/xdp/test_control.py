@@ -82,7 +82,7 @@ def test_explain_runs_on_the_live_tables(rig):
     answer = rig.control.ask("explained", f"explain {frame('192.0.2.11').hex()}")["answer"]
     assert (answer["verdict"], answer["reason"]) == ("drop", "drop-no-service")
     assert "frame" not in answer
-    assert "error" in rig.control.ask("explained", "explain 00")["answer"] or True
+    assert "error" in rig.control.ask("explained", "explain 00")["answer"]
 
 
 def test_no_root(rig):
