@@ -2,6 +2,8 @@
 /* How fast the tables are written, and how much memory an entry takes. */
 #include <time.h>
 
+#include "dataplane/tables/channel_apply.h"
+#include "dataplane/tables/channel_sync.h"
 #include "tests/dataplane/tables/helper.h"
 
 #define ENTRIES 1000000u
@@ -53,11 +55,79 @@ static double reopen(struct tables *tables)
     return start;
 }
 
+/* One direction, as far as it goes at once. */
+static size_t move_down(struct channel_sync *sync, struct channel_apply *apply)
+{
+    const void *data;
+    size_t length, room;
+    void *to;
+
+    if (channel_sync_output(sync, &data, &length))
+        abort();
+    if (!length)
+        return 0;
+    channel_apply_room(apply, &to, &room);
+    length = length < room ? length : room;
+    memcpy(to, data, length);
+    channel_sync_sent(sync, length);
+    if (channel_apply_add(apply, length))
+        abort();
+    return length;
+}
+
+static size_t move_up(struct channel_sync *sync, struct channel_apply *apply)
+{
+    const void *data;
+    size_t length, room;
+    void *to;
+
+    if (channel_apply_output(apply, &data, &length))
+        abort();
+    if (!length)
+        return 0;
+    channel_sync_room(sync, &to, &room);
+    length = length < room ? length : room;
+    memcpy(to, data, length);
+    channel_apply_sent(apply, length);
+    if (channel_sync_add(sync, length))
+        abort();
+    return length;
+}
+
+/* A connection is made and both are in step. */
+static double resync(struct tables *ours, struct tables *theirs)
+{
+    struct channel_apply *apply;
+    struct channel_sync *sync;
+    double start = seconds();
+
+    if (channel_sync_new(&sync, ours, NULL) || channel_apply_new(&apply, theirs, "bench", NULL) ||
+        channel_apply_start(apply))
+        abort();
+    while (move_up(sync, apply) + move_down(sync, apply))
+        ;
+    start = seconds() - start;
+    if (memcmp(tables_digests(ours), tables_digests(theirs), TABLES_PARTS * sizeof(uint64_t)))
+        abort();
+    channel_apply_free(apply);
+    channel_sync_free(sync);
+    return start;
+}
+
+static void change_some(struct tables *tables)
+{
+    tables_begin(tables);
+    for (unsigned i = 0; i < 1000; i++)
+        if (put_dns(tables, i * 997, 77, BODY))
+            abort();
+    tables_commit(tables, 77);
+}
+
 int main(void)
 {
-    struct tables *tables = tables_new((size_t)1 << 30, 2);
+    struct tables *tables = tables_new((size_t)1 << 30, 2), *peer = tables_new((size_t)1 << 30, 2);
+    double fresh, again, one, fill, difference;
     struct tables_usage before, after;
-    double fresh, again, one;
 
     tables_usage(tables, &before);
     fresh = put_all(tables, 1);
@@ -65,10 +135,15 @@ int main(void)
     tables_usage(tables, &after);
     again = put_all(tables, 2);
     one = put_one(tables, 100000);
+    fill = resync(tables, peer);
+    change_some(tables);
+    difference = resync(tables, peer);
     printf("{\"entries\": %u, \"body_bytes\": %u, \"put_all_s\": %.3f, \"replace_all_s\": %.3f, "
-           "\"put_one_us\": %.2f, \"bytes_per_entry\": %.1f, \"recover_s\": %.3f}\n",
+           "\"put_one_us\": %.2f, \"bytes_per_entry\": %.1f, \"recover_s\": %.3f, "
+           "\"resync_all_s\": %.3f, \"resync_1000_s\": %.3f}\n",
            ENTRIES, BODY, fresh, again, one * 1e6, (double)(after.used - before.used) / ENTRIES,
-           reopen(tables));
+           reopen(tables), fill, difference);
+    tables_end(peer);
     tables_end(tables);
     return 0;
 }

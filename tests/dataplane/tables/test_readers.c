@@ -11,7 +11,7 @@
 #define KEYS 40u
 #define BACKENDS 20u
 #define CROWD 3000u /* other entries that come and go, so that the index grows and shrinks */
-#define TRANSACTIONS 3000u
+#define TRANSACTIONS 1500u
 
 struct shared {
     struct tables *tables;
