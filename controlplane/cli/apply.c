@@ -148,7 +148,7 @@ static int upload(struct cli *cli, int fd, const char *digest, uint64_t length)
 static int bring_zone(struct cli *cli, struct bundle *bundle, size_t i)
 {
     struct stat status;
-    uint64_t length;
+    uint64_t length = 0;
     int code = CLI_OK, fd = open_zone(bundle, bundle->files[i]);
     const char *problem = NULL;
 

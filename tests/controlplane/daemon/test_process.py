@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""culvertd as a process: starts, refusals, full disks, kill -9, hostile bytes."""
+
+import ctypes
+import hashlib
+import os
+import random
+import socket
+import stat
+import subprocess
+import threading
+
+import pytest
+
+from tests.controlplane.daemon.conftest import SITE, ZONE
+
+
+def test_no_server(idle):
+    done = idle.culvert("status")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert f"culvertd is not running (no {idle.path}): start it with" in done.stderr
+
+
+def test_socket_modes_and_clean_end(daemon):
+    for name in ("api.sock", "channel.sock"):
+        assert stat.S_IMODE(os.stat(os.path.join(daemon.run_dir, name)).st_mode) == 0o660
+    daemon.stop()
+    assert os.listdir(daemon.run_dir) == []
+
+
+def test_second_instance_is_told_so(daemon):
+    assert "is in use by another culvertd" in daemon.refused()
+    assert daemon.culvert("status").returncode == 0
+
+
+def test_stale_sockets_are_replaced(idle):
+    os.makedirs(idle.run_dir)
+    for name in ("api.sock", "channel.sock"):
+        with socket.socket(socket.AF_UNIX) as stale:
+            stale.bind(os.path.join(idle.run_dir, name))
+    refused = idle.culvert("status")
+    assert "nobody listens" in refused.stderr
+    idle.start()
+
+
+def test_socket_in_use_or_no_socket(idle):
+    os.makedirs(idle.run_dir)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(idle.path)
+        other.listen()
+        assert "api.sock: somebody listens there already" in idle.refused()
+    os.unlink(idle.path)
+    with open(idle.path, "w"):
+        pass
+    assert "is in the way and is not a socket" in idle.refused()
+
+
+def test_command_line(idle):
+    done = subprocess.run([idle.program, "--version"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("culvertd ")
+    for words in (["--log-level", "loud"], ["--nonsense"], ["word"]):
+        assert subprocess.run([idle.program, *words], capture_output=True).returncode == 2
+
+
+def test_no_permission(idle):
+    if os.getuid() != 0:
+        pytest.skip("needs root to become somebody else")
+    os.makedirs(idle.state_dir, 0o700)
+    os.makedirs(idle.run_dir, 0o700)
+    line = idle.refused(preexec_fn=lambda: os.setuid(65534))
+    assert idle.state_dir in line or idle.run_dir in line
+
+
+def test_damaged_revision_needs_a_decision(daemon):
+    daemon.json("apply", daemon.site)
+    daemon.write(SITE.replace("weight: 50", "weight: 70"))
+    daemon.json("apply", daemon.site)
+    daemon.stop()
+    newest = max(
+        (os.path.join(folder, name) for folder, _, names in os.walk(daemon.state_dir) for name in names if "2" in name and "blob" not in folder),
+        key=os.path.getmtime,
+    )
+    with open(newest, "r+b") as file:
+        file.truncate(os.path.getsize(newest) // 2)
+    assert "--fall-back" in daemon.refused()
+    normal = daemon.command
+    daemon.command = lambda: [*normal(), "--fall-back"]
+    daemon.start()
+    assert daemon.json("status")["revision"] == 1
+
+
+def test_full_disk_changes_nothing(idle):
+    if os.getuid() != 0:
+        pytest.skip("needs root for a small file system")
+    os.makedirs(idle.state_dir)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"none", idle.state_dir.encode(), b"tmpfs", 0, b"size=256k"):
+        pytest.skip("can't mount here")
+    try:
+        idle.start()
+        idle.json("apply", idle.site)
+        with open(os.path.join(idle.state_dir, "filler"), "wb", buffering=0) as filler:
+            try:
+                while filler.write(b"x" * 4096):
+                    pass
+            except OSError:
+                pass
+        idle.write(SITE.replace("weight: 50", "weight: 70"), ZONE + "; changed\n")
+        full = idle.culvert("apply", idle.site)
+        assert full.returncode == 1 and "no space" in full.stderr.lower(), full.stderr
+        idle.write(SITE.replace("weight: 50", "weight: 70"), ZONE)
+        full = idle.culvert("apply", idle.site)
+        assert full.returncode == 1 and "nothing was changed" in full.stderr, full.stderr
+        assert idle.json("status")["revision"] == 1
+        assert any("stored" in alarm for alarm in idle.json("status")["alarms"])
+        assert idle.json("get", "pools.web.backends.b.weight")["value"] == 50
+        os.unlink(os.path.join(idle.state_dir, "filler"))
+        assert idle.json("apply", idle.site)["revision"] == 2
+        idle.stop()
+    finally:
+        if idle.process:
+            idle.kill()
+        assert libc.umount2(idle.state_dir.encode(), 0) == 0
+
+
+def test_kill_9_amid_applies_keeps_what_was_acknowledged(daemon):
+    chance = random.Random(20)
+    acknowledged, weight = 0, 0
+    for _ in range(8):
+        timer = threading.Timer(chance.uniform(0.02, 0.3), daemon.process.kill)
+        timer.start()
+        while True:
+            weight = weight % 900 + 1
+            daemon.write(SITE.replace("weight: 50", f"weight: {weight}"))
+            done = daemon.culvert("apply", daemon.site)
+            if done.returncode:
+                break
+            acknowledged = weight
+        timer.join()
+        daemon.process.wait(20)
+        daemon.start()
+        found = daemon.json("status")["revision"] and daemon.json("get", "pools.web.backends.b.weight")["value"]
+        # The one that was under way may have been stored without its answer.
+        assert found in (acknowledged, weight)
+        acknowledged = found
+
+
+def test_hostile_bytes(daemon):
+    chance = random.Random(1)
+    for data in (
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),
+        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 20000,
+        b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\n\r\n",
+        b"POST /v1/apply HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST /v1/apply HTTP/1.1\r\nContent-Length: 18446744073709551616\r\n\r\n",
+        b"POST /v1/apply HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+        *(chance.randbytes(chance.randrange(1, 4000)) + b"\r\n\r\n" for _ in range(50)),
+    ):
+        answer = daemon.talk(data)
+        assert answer.startswith(b"HTTP/1.1 4") and b'{"errors":[' in answer, (data[:80], answer)
+    assert daemon.json("status")["revision"] == 0
+
+
+def post(path, body, headers=""):
+    return f"POST {path} HTTP/1.1\r\nConnection: close\r\n{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+@pytest.mark.parametrize(
+    "path, body, status",
+    [
+        ("/v1/apply", b"", 400),
+        ("/v1/apply", b"{", 400),
+        ("/v1/apply", b"[]", 400),
+        ("/v1/apply", b"{}", 400),
+        ("/v1/apply", b'{"text": 7}', 400),
+        ("/v1/apply", b'{"text": "site: x", "files": ["a"]}', 400),
+        ("/v1/apply", b'{"text": "site: x", "files": {"a": "00"}}', 400),
+        ("/v1/apply", b'{"text": "site: x", "author": 1}', 400),
+        ("/v1/apply", b'{"text": "site: x", "if_revision": "1"}', 400),
+        ("/v1/apply", b'{"text": "site: x", "dry_run": 1}', 400),
+        ("/v1/apply", b'{"text": "nonsense"}', 422),
+        ("/v1/apply", b'{"text": ' + b"[" * 100000, 400),
+        ("/v1/rollback", b'{"revision": 0}', 400),
+        ("/v1/rollback", b'{"revision": 5}', 404),
+        ("/v1/explain", b'{"frame": "0g"}', 400),
+        ("/v1/explain", b'{"frame": "00"}', 400),
+        ("/v1/nowhere", b"{}", 404),
+        ("/v1/status", b"{}", 405),
+    ],
+)
+def test_wrong_requests(daemon, path, body, status):
+    answer = daemon.talk(post(path, body))
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode()), answer
+
+
+def test_blobs(daemon):
+    data = random.Random(2).randbytes(3_000_000)
+    digest = hashlib.sha256(data).hexdigest()
+
+    def put(name, body):
+        head = f"PUT /v1/blobs/{name} HTTP/1.1\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        return daemon.talk(head.encode() + body)
+
+    def head(name):
+        return daemon.talk(f"HEAD /v1/blobs/{name} HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
+
+    assert head(digest).startswith(b"HTTP/1.1 404")
+    assert put(digest, data[:-1]).startswith(b"HTTP/1.1 422")
+    assert head(digest).startswith(b"HTTP/1.1 404")
+    assert put(digest, data).startswith(b"HTTP/1.1 201")
+    assert head(digest).startswith(b"HTTP/1.1 200")
+    assert put("nonsense", b"x").startswith(b"HTTP/1.1 404")
+    empty = hashlib.sha256(b"").hexdigest()
+    assert put(empty, b"").startswith(b"HTTP/1.1 201")
+
+
+def test_body_of_100_mib(daemon):
+    body = b"x" * (100 << 20)
+    answer = daemon.talk(post("/v1/apply", body))
+    assert answer.startswith(b"HTTP/1.1 413")
+    with open(f"/proc/{daemon.process.pid}/status") as status:
+        (peak,) = (int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    assert peak < 200_000  # KiB: it was not held
+
+
+def test_slow_client_holds_up_nobody(daemon):
+    with daemon.connect() as slow:
+        slow.sendall(b"POST /v1/apply HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
+        assert daemon.json("apply", daemon.site)["revision"] == 1
+
+
+def test_ordinary_user(idle):
+    if os.getuid() != 0:
+        pytest.skip("needs root to become somebody else")
+    folder = subprocess.run(["mktemp", "-d"], capture_output=True, text=True, check=True).stdout.strip()
+    os.chown(folder, 65534, 65534)
+    idle.run_dir, idle.state_dir = os.path.join(folder, "run"), os.path.join(folder, "state")
+    idle.path = os.path.join(idle.run_dir, "api.sock")
+    plain = idle.command
+    idle.command = lambda: ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *plain()]
+    try:
+        idle.start()
+        assert idle.json("apply", idle.site)["revision"] == 1
+        idle.stop()
+    finally:
+        subprocess.run(["rm", "-r", folder], check=True)
