@@ -93,6 +93,7 @@ struct channel_stat {
 
 struct channel_reader; /* a bounded buffer */
 
+/* CULVERT_ENOMEM. The caller frees it. */
 int channel_reader_new(struct channel_reader **out);
 void channel_reader_free(struct channel_reader *reader);
 
@@ -100,9 +101,10 @@ void channel_reader_free(struct channel_reader *reader);
 void channel_reader_room(struct channel_reader *reader, void **to, size_t *room);
 void channel_reader_add(struct channel_reader *reader, size_t bytes);
 
-/* Call it until it returns 0 before asking for room again. The next whole message: 1 and its type and payload (aligned to 8, valid until the next call on
- * this reader), 0: more bytes needed, CULVERT_EPROTO: the peer broke the rules. The payload's
- * length has been checked against its type. */
+/* The next whole message: 1 and its type and payload (aligned to 8, valid until the next call on
+ * this reader), 0: more bytes needed, CULVERT_EPROTO: the peer broke the rules, CULVERT_ENOMEM.
+ * The payload's length has been checked against its type. Call it until it returns 0 before asking
+ * for room again. */
 int channel_reader_next(struct channel_reader *reader, enum channel_type *type,
                         const void **payload, size_t *length);
 

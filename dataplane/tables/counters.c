@@ -63,6 +63,8 @@ void tables_touch_fixed(struct tables *tables)
 
     if (!root->cpus)
         return;
+    /* Slots and filter are only read, but a read of an absent page is a fault for eBPF, too. */
+    touch_range(tables, TOUCH_BYTES, root->counters - TOUCH_BYTES);
     for (unsigned reason = 0; reason < FP_COUNT_REASONS; reason++)
         touch_counter(tables, offsetof(struct fp_counters, reason), reason);
     touch_range(tables, root->meters, sizeof(struct fp_meter_line) << root->meters_log2);

@@ -119,6 +119,7 @@ struct tables_place {
     uint32_t home, at, way;
 };
 
+/* Finds a key's place, whatever version stands there. */
 void tables_place_find(struct tables *tables, const struct fp_key *key, struct tables_place *place);
 /* Makes `ref` the one that readers of a found place get. */
 void tables_place_set(struct tables *tables, struct tables_place *place, uint32_t ref);
@@ -136,6 +137,7 @@ int tables_index_recount(struct tables *tables);
 
 /* ---- layout.c: an empty region, and one that a dead process left ---- */
 
+/* tables->base and size are set. Errors: see tables_open(). */
 int tables_format(struct tables *tables, const struct tables_options *options);
 int tables_recover(struct tables *tables);
 
@@ -151,14 +153,16 @@ void tables_retired_free(struct tables *tables); /* waits for a grace period */
 
 /* ---- access_filter.c ---- */
 
+/* Sets the bits of an entry that is about to be seen. */
 void tables_access_filter(struct tables *tables, const struct fp_key *key);
+/* Clears the bits that no committed entry needs, if there is memory to find out. */
 void tables_access_narrow(struct tables *tables);
 
 /* ---- counters.c ---- */
 
 /* The pages of an entry's counter are made present on every CPU's block: eBPF can't. */
 void tables_touch(struct tables *tables, const struct fp_key *key, const void *body);
-/* The reasons' counters, all meters and flows. */
+/* The slots, the access filter, the reasons' counters, all meters and flows. */
 void tables_touch_fixed(struct tables *tables);
 
 /* ---- sums.c ---- */

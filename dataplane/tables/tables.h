@@ -35,7 +35,8 @@ struct tables_options {
 };
 
 /* Opens the region: formats it when it holds none, else recovers. Returns 0 and a handle that the
- * caller ends with tables_close(); CULVERT_ELAYOUT: a region of another layout (nothing changed). */
+ * caller ends with tables_close(); CULVERT_ELAYOUT: a region of another layout, CULVERT_ECORRUPT:
+ * no region of ours (nothing changed in either case); CULVERT_EINVAL: too small; CULVERT_ENOMEM. */
 int tables_open(struct tables **out, struct tables_options *options);
 void tables_close(struct tables *tables); /* the region itself stays */
 
@@ -49,9 +50,9 @@ int tables_commit(struct tables *tables, uint64_t site_generation);
 void tables_abort(struct tables *tables);
 bool tables_is_open(const struct tables *tables); /* a transaction is under way */
 
-/* Frees what was replaced before the call, after one call of grace(), at the start. Called by begin
- * when needed; a driver calls it when idle, so that the next begin doesn't wait. True: what was
- * found unused only now is freed by another call (or at the next begin); deleted entries need two. */
+/* Frees what was replaced before the call, after one call of grace(), at the start. Called by
+ * begin when needed; a driver calls it when idle, so that the next begin doesn't wait. True: what
+ * went out of use only now (tombstones) is freed by another call, or at the next begin. */
 bool tables_reclaim(struct tables *tables);
 
 /* Puts or deletes an entry that is local to the data plane (NEXTHOP), outside of transactions,
@@ -93,6 +94,7 @@ unsigned tables_part(const struct fp_key *key);
 uint64_t tables_entry_digest(const struct fp_key *key, const void *body, size_t length);
 const uint64_t *tables_digests(const struct tables *tables);
 
+/* The control plane's number of the last commit; the region's first byte. */
 uint64_t tables_site_generation(const struct tables *tables);
 void *tables_base(const struct tables *tables);
 
