@@ -23,28 +23,28 @@
 
 /* A frame to be. Fields that are 0 are left out or take the default that is named. */
 struct fp_build_spec {
-    fp_u8 dmac[6], smac[6];   /* 0: 02:00:00:00:00:02 and 02:00:00:00:00:01 */
-    fp_u16 vlan[2];           /* tags, outer first: 0x1000 | VLAN id; 0: none */
-    fp_u16 vlan_type[2];      /* their EtherTypes; 0: 802.1Q */
-    fp_u8 family;             /* 4 or 6 */
-    fp_u8 source[16];         /* IPv4 as ::ffff:a.b.c.d */
+    fp_u8 dmac[6], smac[6]; /* 0: 02:00:00:00:00:02 and 02:00:00:00:00:01 */
+    fp_u16 vlan[2];         /* tags, outer first: 0x1000 | VLAN id; 0: none */
+    fp_u16 vlan_type[2];    /* their EtherTypes; 0: 802.1Q */
+    fp_u8 family;           /* 4 or 6 */
+    fp_u8 source[16];       /* IPv4 as ::ffff:a.b.c.d */
     fp_u8 destination[16];
     fp_u8 dscp_ecn;
-    fp_u8 hops;               /* 0: FP_BUILD_HOPS */
-    fp_u8 protocol;           /* UDP, TCP, ICMP, ICMPv6: with header; others: payload only */
+    fp_u8 hops;     /* 0: FP_BUILD_HOPS */
+    fp_u8 protocol; /* UDP, TCP, ICMP, ICMPv6: with header; others: payload only */
     fp_u16 sport, dport;
     fp_u8 tcp_flags;
     fp_u32 tcp_seq, tcp_ack;
-    fp_u8 type, code;         /* ICMP */
-    fp_u32 rest;              /* ICMP: bytes 4..7, host order (echo: id << 16 | sequence) */
+    fp_u8 type, code; /* ICMP */
+    fp_u32 rest;      /* ICMP: bytes 4..7, host order (echo: id << 16 | sequence) */
     fp_u16 ip_id;
-    fp_u16 fragment;          /* IPv4: flags and offset field, host order */
-    int later;                /* a later fragment: the payload has no L4 header before it */
-    const void *options;      /* IPv4 options or IPv6 extension headers, a multiple of 4 or 8 */
+    fp_u16 fragment;     /* IPv4: flags and offset field, host order */
+    int later;           /* a later fragment: the payload has no L4 header before it */
+    const void *options; /* IPv4 options or IPv6 extension headers, a multiple of 4 or 8 */
     size_t options_bytes;
-    fp_u8 options_type;       /* IPv6: type of the first extension header; the last one in
+    fp_u8 options_type;  /* IPv6: type of the first extension header; the last one in
                                * `options` must name `protocol` as its next header */
-    int no_udp_checksum;      /* IPv4: the field is 0 */
+    int no_udp_checksum; /* IPv4: the field is 0 */
     const void *payload;
     size_t payload_bytes;
 };

@@ -30,8 +30,8 @@ static fp_inline void fp_encap_ipv4(fp_u8 *ip, const struct fp_parsed *parsed, f
     fp_u32 protocol = parsed->family == 4 ? FP_IP_IPIP : FP_IP_IPV6;
     fp_u32 first, second, third;
 
-    first = fp_htonl(0x45000000u | (fp_u32)parsed->dscp_ecn << 16 |
-                     (FP_IPV4_BYTES + parsed->bytes));
+    first =
+        fp_htonl(0x45000000u | (fp_u32)parsed->dscp_ecn << 16 | (FP_IPV4_BYTES + parsed->bytes));
     second = parsed->flags & FP_PARSED_DF ? fp_htonl(FP_IPV4_DF) : parsed->fragment_id;
     third = fp_htonl(FP_ENCAP_HOPS << 24 | protocol << 16);
     third |= (fp_u32)fp_sum_finish((fp_u64)first + second + third + source + destination) << 16;

@@ -49,7 +49,7 @@ struct fp_env {
     fp_u32 cpu;
     fp_u32 counters; /* offset of this CPU's struct fp_counters, 0: none (fp_env_begin()) */
     fp_u64 now;      /* 1/256 ns, set by the caller */
-    int dry;    /* true: count nothing, meter nothing, note no flow (explain) */
+    int dry;         /* true: count nothing, meter nothing, note no flow (explain) */
     fp_trace_fn trace;
     void *trace_arg;
     /* The kernel's way to an address (16 bytes, IPv4 mapped); false: unknown. May be NULL. */

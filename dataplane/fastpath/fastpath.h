@@ -55,8 +55,8 @@ static fp_inline fp_u32 fp_choose(struct fp_env *env, const struct fp_parsed *pa
 
 /* A packet of a virtual IP's service. Returns the reason of its end. */
 static fp_inline fp_u32 fp_serve_vip(struct fp_env *env, struct fp_packet *packet,
-                                     const struct fp_parsed *parsed,
-                                     struct fp_vip FP_REGION *vip, fp_u32 *ifindex)
+                                     const struct fp_parsed *parsed, struct fp_vip FP_REGION *vip,
+                                     fp_u32 *ifindex)
 {
     struct fp_rec FP_REGION *config = fp_slot(env, FP_KIND_CONFIG, 0, FP_SLOTS_CONFIG);
     fp_u64 seed = config ? FP_BODY(struct fp_config, config)->flow_seed : 0;

@@ -13,9 +13,9 @@
 #include "dataplane/fastpath/lookup.h"
 #include "dataplane/fastpath/parse.h"
 
-#define FP_FLOW_TICK 38u       /* bits of fp_now() below the tick: 2^30 ns, about a second */
-#define FP_FLOW_SYN_TICKS 4096u     /* longer than any drain time */
-#define FP_FLOW_FRAGMENT_TICKS 30u  /* RFC 8200 section 4.5: a minute; kernels keep them for 30 s */
+#define FP_FLOW_TICK 38u           /* bits of fp_now() below the tick: 2^30 ns, about a second */
+#define FP_FLOW_SYN_TICKS 4096u    /* longer than any drain time */
+#define FP_FLOW_FRAGMENT_TICKS 30u /* RFC 8200 section 4.5: a minute; kernels keep them for 30 s */
 #define FP_FLOW_NONE 0x10000u
 
 /* Keyed hash of addresses and one more word. The seed goes in before each multiplication, and the

@@ -39,9 +39,9 @@
 #define FP_TCP_SYN 0x02u
 #define FP_TCP_ACK 0x10u
 
-#define FP_L3_MASK 0x1fu         /* bounds of the offsets, as the verifier sees them */
+#define FP_L3_MASK 0x1fu /* bounds of the offsets, as the verifier sees them */
 #define FP_L4_MASK 0x1ffu
-#define FP_EXT_HEADERS_MAX 8     /* IPv6 extension headers in a row */
+#define FP_EXT_HEADERS_MAX 8 /* IPv6 extension headers in a row */
 
 #define FP_PARSED_FRAGMENT 0x01u /* a part of a fragmented packet */
 #define FP_PARSED_LATER 0x02u    /* not its first part: there is no L4 header */
@@ -56,21 +56,21 @@
 struct fp_parsed {
     fp_u64 source[2];
     fp_u64 destination[2];
-    fp_u32 bytes;       /* of the IP packet, header included; the frame has at least as many */
+    fp_u32 bytes; /* of the IP packet, header included; the frame has at least as many */
     fp_u32 fragment_id;
-    fp_u16 l3;          /* offset of the IP header, 14..FP_L3_MASK */
-    fp_u16 l4;          /* offset behind the IP headers, up to FP_L4_MASK */
-    fp_u16 inner_l4;    /* FP_PARSED_ERROR: where L4 starts in the packet inside */
-    fp_u16 payload;     /* UDP: bytes of the message behind the UDP header */
-    fp_u16 sport;       /* UDP and TCP, else 0 */
+    fp_u16 l3;       /* offset of the IP header, 14..FP_L3_MASK */
+    fp_u16 l4;       /* offset behind the IP headers, up to FP_L4_MASK */
+    fp_u16 inner_l4; /* FP_PARSED_ERROR: where L4 starts in the packet inside */
+    fp_u16 payload;  /* UDP: bytes of the message behind the UDP header */
+    fp_u16 sport;    /* UDP and TCP, else 0 */
     fp_u16 dport;
-    fp_u8 family;       /* 4 or 6 */
-    fp_u8 protocol;     /* behind all extension headers */
-    fp_u8 flags;        /* FP_PARSED_* */
-    fp_u8 type, code;   /* ICMP and ICMPv6 */
-    fp_u8 problem;      /* a DROP reason of what is wrong above the IP header, else 0 */
-    fp_u8 dscp_ecn;     /* the type-of-service or traffic-class byte */
-    fp_u8 hops;         /* TTL or hop limit */
+    fp_u8 family;     /* 4 or 6 */
+    fp_u8 protocol;   /* behind all extension headers */
+    fp_u8 flags;      /* FP_PARSED_* */
+    fp_u8 type, code; /* ICMP and ICMPv6 */
+    fp_u8 problem;    /* a DROP reason of what is wrong above the IP header, else 0 */
+    fp_u8 dscp_ecn;   /* the type-of-service or traffic-class byte */
+    fp_u8 hops;       /* TTL or hop limit */
 };
 
 #endif

@@ -55,7 +55,8 @@ static fp_inline fp_u32 fp_icmp_echo(struct fp_packet *packet, const struct fp_p
 {
     fp_u8 *frame = fp_bytes(packet, 0, FP_ETH_BYTES);
     fp_u32 l3 = parsed->l3 & FP_L3_MASK;
-    fp_u32 was = parsed->type, is = parsed->family == 4 ? FP_ICMP_TYPE_ECHO_REPLY : FP_ICMPV6_ECHO_REPLY;
+    fp_u32 was = parsed->type,
+           is = parsed->family == 4 ? FP_ICMP_TYPE_ECHO_REPLY : FP_ICMPV6_ECHO_REPLY;
     fp_u8 *ip, *icmp;
 
     if (!frame)

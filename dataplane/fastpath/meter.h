@@ -58,7 +58,8 @@ static fp_inline int fp_meter_take(struct fp_env *env, fp_u64 key, fp_u64 cost, 
             return 0;
         if (fp_dry(env))
             return 1;
-        found = __sync_val_compare_and_swap(&meter->time, seen, now + (ahead > 0 ? ahead : 0) + cost);
+        found =
+            __sync_val_compare_and_swap(&meter->time, seen, now + (ahead > 0 ? ahead : 0) + cost);
         if (fp_likely(found == seen))
             return 1;
         seen = found;
@@ -93,8 +94,8 @@ fp_subprogram fp_u32 fp_limit_check(struct fp_env *env, fp_u64 a, fp_u64 b, fp_u
     key = fp_key_hash(a, b, number, FP_KIND_LIMIT, FP_ROOT(env)->index_seed) | FP_METER_PACKETS;
     if (limit->packet_cost && !fp_meter_take(env, key, limit->packet_cost, limit->packet_burst))
         reason = FP_DROP_LIMIT;
-    else if (limit->byte_cost && !fp_meter_take(env, key ^ FP_METER_BYTES, limit->byte_cost * bytes,
-                                                limit->byte_burst))
+    else if (limit->byte_cost &&
+             !fp_meter_take(env, key ^ FP_METER_BYTES, limit->byte_cost * bytes, limit->byte_burst))
         reason = FP_DROP_LIMIT_BYTES;
     if (reason != FP_GO_ON)
         fp_count(env, limit, number, bytes);

@@ -68,8 +68,8 @@ fp_subprogram int fp_route_ask(struct xdp_md *ctx, fp_u32 l3, fp_u64 a, fp_u64 b
         return FP_ROUTE_KERNEL;
     if (fib.ifindex != ctx->ingress_ifindex && !fp_port_is_ours(fib.ifindex))
         return FP_ROUTE_KERNEL; /* a VLAN, tunnel or other device: not for XDP to send to */
-    dmac = *(fp_u16 *)(void *)fib.dmac | (fp_u64)*(fp_u32 *)(void *)(fib.dmac + 2) << 16;
-    smac = *(fp_u32 *)(void *)fib.smac | (fp_u64)*(fp_u16 *)(void *)(fib.smac + 4) << 32;
+    dmac = *(fp_u16 *)(void *)fib.dmac | (fp_u64) * (fp_u32 *)(void *)(fib.dmac + 2) << 16;
+    smac = *(fp_u32 *)(void *)fib.smac | (fp_u64) * (fp_u16 *)(void *)(fib.smac + 4) << 32;
     to->way.macs = (fp_u32)dmac;
     to->way.macs_rest = dmac >> 32 | smac << 16;
     to->way.vlan = 0;
@@ -142,7 +142,8 @@ static fp_inline fp_u32 fp_natback(struct fp_env *env, struct fp_packet *packet,
     address = (fp_u64 FP_REGION *)back->address;
     fp_nat_set(&nat, parsed, FP_NAT_SOURCE, address[0], address[1], back->port);
     route = fp_route_find(env, packet, parsed, &nat, &to);
-    fp_trace(env, "nat-back", route == FP_ROUTE_FOUND ? "route: VIP" : "no route: VIP", back->vip, 0);
+    fp_trace(env, "nat-back", route == FP_ROUTE_FOUND ? "route: VIP" : "no route: VIP", back->vip,
+             0);
     if (route == FP_ROUTE_NONE)
         return FP_PASS_NOT_OURS;
     if (parsed->hops <= 1)

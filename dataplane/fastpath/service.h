@@ -55,8 +55,8 @@ static fp_inline int fp_service_vip(struct fp_env *env, const struct fp_parsed *
 static fp_inline void fp_service_address(struct fp_env *env, const struct fp_parsed *parsed,
                                          struct fp_service *service)
 {
-    struct fp_rec FP_REGION *record = fp_find(env, FP_KIND_ADDRESS, parsed->destination[0],
-                                              parsed->destination[1], 0);
+    struct fp_rec FP_REGION *record =
+        fp_find(env, FP_KIND_ADDRESS, parsed->destination[0], parsed->destination[1], 0);
     struct fp_address FP_REGION *address;
 
     if (!record)

@@ -49,8 +49,7 @@ static fp_inline int fp_way_room(struct fp_packet *packet, const struct fp_parse
 }
 
 /* Writes the Ethernet header at the frame's start. Returns 0, or -1: the frame is too short. */
-static fp_inline int fp_way_write(struct fp_packet *packet, const struct fp_way *way,
-                                  fp_u32 family)
+static fp_inline int fp_way_write(struct fp_packet *packet, const struct fp_way *way, fp_u32 family)
 {
     fp_be16 type = family == 4 ? fp_htons(FP_ETH_IPV4) : fp_htons(FP_ETH_IPV6);
     fp_u8 *frame = fp_bytes(packet, 0, FP_ETH_BYTES + FP_VLAN_BYTES);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "dataplane/fastpath/build.h"
 #include "dataplane/fastpath/host.h"
 #include "dataplane/tables/tables.h"
 
@@ -81,14 +82,11 @@ static inline void site_access(struct tables *tables, const char *text, unsigned
 static inline void site_pool(struct tables *tables, unsigned number, unsigned backend,
                              unsigned previous)
 {
-    struct {
-        struct fp_pool pool;
-        uint32_t bucket[8];
-    } body = {.pool = {.log2 = 3}};
+    uint32_t body[2 + 8] = {3}; /* struct fp_pool: log2, flags, buckets */
 
     for (int i = 0; i < 8; i++)
-        body.bucket[i] = backend | previous << 16;
-    site_put(tables, site_number(FP_KIND_POOL, number), &body, sizeof(body));
+        body[2 + i] = backend | previous << 16;
+    site_put(tables, site_number(FP_KIND_POOL, number), body, sizeof(body));
 }
 
 /* A backend and its next hop: what is local to the data plane is put outside of transactions. */
@@ -129,8 +127,10 @@ static inline void site_backends(struct tables *tables, int local)
     hop.vlan = 0x1000 | 100;
     hop.ifindex = SITE_OTHER;
     site_backend(tables, local, SITE_TAGGED, "10.0.4.14", &hop, "10.0.4.2");
-    hop = (struct fp_nexthop){.ifindex = SITE_IFINDEX, .dmac = {2, 0, 0, 0, 1, 15},
-                              .smac = {2, 0, 0, 0, 0, 2}, .mtu = 600};
+    hop = (struct fp_nexthop){.ifindex = SITE_IFINDEX,
+                              .dmac = {2, 0, 0, 0, 1, 15},
+                              .smac = {2, 0, 0, 0, 0, 2},
+                              .mtu = 600};
     site_backend(tables, local, SITE_SMALL, "10.0.0.15", &hop, "10.0.0.2");
     hop.mtu = 1500;
     hop.dmac[5] = 16;
@@ -206,10 +206,10 @@ static inline void site_natbacks(struct tables *tables)
 static inline void site_limits(struct tables *tables)
 {
     uint64_t second = 1000000000ull << FP_TIME_SHIFT;
-    struct fp_limit packets = {.packet_cost = second, .packet_burst = 2 * second, .len4 = 24,
-                               .len6 = 64};
-    struct fp_limit bytes = {.byte_cost = second / 1000, .byte_burst = second, .len4 = 32,
-                             .len6 = 64};
+    struct fp_limit packets = {
+        .packet_cost = second, .packet_burst = 2 * second, .len4 = 24, .len6 = 64};
+    struct fp_limit bytes = {
+        .byte_cost = second / 1000, .byte_burst = second, .len4 = 32, .len6 = 64};
 
     site_put(tables, site_number(FP_KIND_LIMIT, SITE_LIMIT_SOURCE), &packets, sizeof(packets));
     site_put(tables, site_number(FP_KIND_LIMIT, SITE_LIMIT_BYTES), &bytes, sizeof(bytes));
@@ -220,8 +220,8 @@ static inline void site_limits(struct tables *tables)
 /* Fills a new region. */
 static inline void site_fill(struct tables *tables)
 {
-    struct fp_config config = {.dns_key = {1, 2}, .flow_seed = 3, .dns_udp_max = 1232,
-                               .dns_max_labels = 8};
+    struct fp_config config = {
+        .dns_key = {1, 2}, .flow_seed = 3, .dns_udp_max = 1232, .dns_max_labels = 8};
     struct fp_address dns = {.flags = FP_ADDRESS_DNS};
 
     if (tables_begin(tables))
@@ -255,8 +255,8 @@ static inline void site_fill(struct tables *tables)
 /* A region in plain memory, filled. Ends with site_close(). */
 static inline struct tables *site_open(void)
 {
-    struct tables_options options = {.size = SITE_BYTES, .cpus = 1, .meters_log2 = 8,
-                                     .flows_log2 = 8};
+    struct tables_options options = {
+        .size = SITE_BYTES, .cpus = 1, .meters_log2 = 8, .flows_log2 = 8};
     struct tables *tables;
 
     options.base = mmap(NULL, SITE_BYTES, PROT_READ | PROT_WRITE,
@@ -282,8 +282,10 @@ static inline int site_route(void *arg, const fp_u8 address[16], struct fp_nexth
     (void)arg;
     if (address[12] == 10)
         return 0;
-    *out = (struct fp_nexthop){.ifindex = SITE_IFINDEX, .dmac = {2, 0, 0, 0, 0, 1},
-                               .smac = {2, 0, 0, 0, 0, 2}, .mtu = 1500};
+    *out = (struct fp_nexthop){.ifindex = SITE_IFINDEX,
+                               .dmac = {2, 0, 0, 0, 0, 1},
+                               .smac = {2, 0, 0, 0, 0, 2},
+                               .mtu = 1500};
     if (address[12] == 198 && address[14] == 9)
         out->ifindex = 0;
     return 1;

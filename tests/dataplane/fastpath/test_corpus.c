@@ -17,8 +17,8 @@
 #define ROOM (FP_HOST_ROOM + CORPUS_FRAME_MAX + FP_HOST_ROOM)
 
 /* Runs a frame in memory of its exact size and head room, so that the sanitizer sees each byte. */
-static struct fp_result run(struct tables *tables, const uint8_t *bytes, size_t length, uint8_t *out,
-                            size_t *out_length)
+static struct fp_result run(struct tables *tables, const uint8_t *bytes, size_t length,
+                            uint8_t *out, size_t *out_length)
 {
     uint8_t *room = malloc(FP_HOST_ROOM + length + FP_HOST_ROOM);
     struct fp_env env = site_env(tables);
@@ -57,8 +57,7 @@ static void test_packets(void **state)
             fprintf(stderr, "%s: %s, not %s\n", item.name, corpus_reason(result.reason),
                     item.reason);
             wrong++;
-        } else if (item.compare &&
-                   (length != expected_length || memcmp(out, expected, length))) {
+        } else if (item.compare && (length != expected_length || memcmp(out, expected, length))) {
             fprintf(stderr, "%s:\n", item.name);
             corpus_dump("  got     ", out, length);
             corpus_dump("  expected", expected, expected_length);
