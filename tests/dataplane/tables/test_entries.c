@@ -166,9 +166,9 @@ static void test_what_packets_touch_is_present(void **state)
     struct fp_root *root = root_of(*state);
     struct fp_key limit = slot_key(FP_KIND_LIMIT, 1000), vip = {.kind = FP_KIND_VIP};
     struct fp_limit limits = {.per = FP_PER_VIP};
-    struct fp_vip vips = {.id = 16000};
+    struct fp_vip vips = {.id = 16255};
     const size_t offsets[] = {
-        offsetof(struct fp_counters, reason[127]), offsetof(struct fp_counters, vip[16000]),
+        offsetof(struct fp_counters, reason[127]), offsetof(struct fp_counters, vip[16255]),
         offsetof(struct fp_counters, backend[65535]), offsetof(struct fp_counters, limit[1000])};
     unsigned char present, pages[1024];
 
