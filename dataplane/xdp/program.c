@@ -68,28 +68,40 @@ static int open_pinned(struct program *program, const char *pin_dir, size_t memo
     return -1;
 }
 
-static int load_skeleton(struct program *program, int pinned)
+/* The skeleton gives the object's bytes; maps and programs are found by name. */
+static int open_object(struct program *program)
 {
-    struct bpf_map *arena;
+    LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "culvert");
+    size_t length;
+    const void *bytes = culvert__elf_bytes(&length);
 
-    program->skeleton = culvert__open();
-    if (!program->skeleton) {
-        log_error("can't open the XDP program: %s", strerror(errno));
-        return CULVERT_ESYSTEM;
-    }
-    arena = program->skeleton->maps.arena;
-    if (bpf_map__set_max_entries(arena, (uint32_t)(program->size / PAGE)) ||
-        (pinned >= 0 && bpf_map__reuse_fd(arena, pinned))) {
+    program->object = bpf_object__open_mem(bytes, length, &options);
+    if (program->object)
+        program->map = bpf_object__find_map_by_name(program->object, "arena");
+    if (program->map)
+        return 0;
+    log_error("can't open the XDP program: %s", strerror(errno));
+    return CULVERT_ESYSTEM;
+}
+
+static int load_object(struct program *program, int pinned)
+{
+    int error = open_object(program);
+
+    if (error)
+        return error;
+    if (bpf_map__set_max_entries(program->map, (uint32_t)(program->size / PAGE)) ||
+        (pinned >= 0 && bpf_map__reuse_fd(program->map, pinned))) {
         log_error("can't set up the arena of %zu MiB: %s", program->size >> 20, strerror(errno));
         return CULVERT_ESYSTEM;
     }
-    if (culvert__load(program->skeleton)) {
+    if (bpf_object__load(program->object)) {
         log_error("the kernel refuses the XDP program: %s (--log-level debug shows its words)",
                   strerror(errno));
         return CULVERT_ESYSTEM;
     }
-    program->fd = bpf_program__fd(program->skeleton->progs.culvert_xdp);
-    program->ports = bpf_map__fd(program->skeleton->maps.ports);
+    program->fd = bpf_program__fd(bpf_object__find_program_by_name(program->object, "culvert_xdp"));
+    program->ports = bpf_object__find_map_fd_by_name(program->object, "ports");
     return 0;
 }
 
@@ -113,11 +125,11 @@ int program_load(struct program *program, const char *pin_dir, size_t memory, bo
                                          : PROGRAM_ARENA_NEW;
     if (pinned < 0)
         program->size = memory ? memory : PROGRAM_MEMORY_DEFAULT;
-    error = load_skeleton(program, pinned);
+    error = load_object(program, pinned);
     if (pinned >= 0)
         close(pinned);
     if (!error && !program->base) { /* libbpf maps an arena that it makes */
-        program->base = bpf_map__initial_value(program->skeleton->maps.arena, &mapped);
+        program->base = bpf_map__initial_value(program->map, &mapped);
         if (!program->base) {
             log_error("the arena could not be mapped");
             error = CULVERT_ESYSTEM;
@@ -132,9 +144,9 @@ void program_unload(struct program *program)
 {
     if (program->arena == PROGRAM_ARENA_REUSED && program->base)
         munmap(program->base, program->size);
-    if (program->skeleton)
-        culvert__destroy(program->skeleton); /* unmaps an arena that it made */
-    program->skeleton = NULL;
+    bpf_object__close(program->object); /* unmaps an arena that it made */
+    program->object = NULL;
+    program->map = NULL;
     program->base = NULL;
     program->fd = -1;
 }
@@ -165,7 +177,7 @@ int program_pin(struct program *program, const char *pin_dir)
     unlink(path); /* left by one that died before its arena was filled */
     if (program->arena == PROGRAM_ARENA_NEW)
         pins_path(pin_dir, "arena", path);
-    if (bpf_map__pin(program->skeleton->maps.arena, path)) {
+    if (bpf_map__pin(program->map, path)) {
         log_error("can't pin %s: %s", path, strerror(errno));
         return CULVERT_ESYSTEM;
     }

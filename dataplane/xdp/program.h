@@ -21,15 +21,17 @@ enum program_arena {
     PROGRAM_ARENA_BESIDE, /* the pinned one doesn't fit: ours takes its place when filled */
 };
 
-struct culvert;
+struct bpf_object;
+struct bpf_map;
 
 struct program {
-    struct culvert *skeleton;
+    struct bpf_object *object;
+    struct bpf_map *map; /* the arena; of the object */
     enum program_arena arena;
     uint32_t arena_id; /* of the pinned one that was found; 0: none */
     void *base;        /* FP_ARENA_BASE */
     size_t size;       /* bytes of the arena */
-    int fd;            /* of the program to attach; owned by the skeleton */
+    int fd;            /* of the program to attach; of the object */
     int ports;         /* of the map of devices that it may redirect to; likewise */
 };
 
