@@ -117,7 +117,7 @@ static int setting_read(const char *interface, int which)
         return -1;
     got = read(fd, text, sizeof(text) - 1);
     close(fd);
-    return got > 0 ? atoi(text) : -1;
+    return got > 0 ? (int)strtol(text, NULL, 10) : -1;
 }
 
 static int setting_write(const char *interface, int which, int value)

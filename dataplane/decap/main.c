@@ -68,7 +68,8 @@ static int add_vips(struct decap_run *run)
     }
     if (any_v4 && host_arp_quiet(options->interface, &run->arp))
         say("warning: arp_ignore and arp_announce of %s can't be set (%s): this host may answer "
-            "ARP for the virtual IPs", options->interface, strerror(errno));
+            "ARP for the virtual IPs",
+            options->interface, strerror(errno));
     return 0;
 }
 
@@ -135,7 +136,8 @@ static int take_event(void *arg, const struct nlmsghdr *message)
 
 static int stay(struct decap_run *run, int signals, struct rtnl *events)
 {
-    struct pollfd wait[2] = {{.fd = signals, .events = POLLIN}, {.fd = events->fd, .events = POLLIN}};
+    struct pollfd wait[2] = {{.fd = signals, .events = POLLIN},
+                             {.fd = events->fd, .events = POLLIN}};
 
     for (;;) {
         if (poll(wait, 2, -1) < 0 && errno != EINTR)

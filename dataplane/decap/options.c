@@ -58,7 +58,8 @@ static const struct option known[] = {
     {NULL, 0, NULL, 0},
 };
 
-#define fail(...) (fprintf(stderr, "culvert-decap: " __VA_ARGS__), fputc('\n', stderr), CULVERT_EINVAL)
+#define fail(...)                                                                                  \
+    (fprintf(stderr, "culvert-decap: " __VA_ARGS__), fputc('\n', stderr), CULVERT_EINVAL)
 
 static int add_from(struct options *options, const char *text)
 {

@@ -9,7 +9,7 @@
 #include "controlplane/base/units.h"
 
 #define OPTIONS_LIST_MAX 256
-#define OPTIONS_PIN_DIR  "/sys/fs/bpf/culvert-decap"
+#define OPTIONS_PIN_DIR "/sys/fs/bpf/culvert-decap"
 
 enum options_action { ACTION_RUN, ACTION_PIN, ACTION_DETACH, ACTION_STATS };
 

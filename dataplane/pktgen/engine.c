@@ -16,6 +16,9 @@
 #include "dataplane/pktgen/pktgen.skel.h"
 #include "dataplane/pktgen/sender.h"
 
+#define FULL_SPEED 6400000u /* packets a second, about */
+#define SAMPLES_PER_S 100000u
+
 struct engine {
     struct pktgen_bpf *bpf;
     struct attachment attachment;
@@ -46,10 +49,10 @@ static uint32_t flow_stride(uint32_t flows)
 /* Few enough samples that time stamps cost nothing. */
 static uint32_t sample_mask(const struct options *options)
 {
-    double rate = options->rate > 0 ? options->rate : 6400000;
+    uint64_t rate = options->rate > 0 ? (uint64_t)options->rate : FULL_SPEED;
     uint32_t mask = 0;
 
-    for (; rate > 100000; rate /= 2)
+    while (rate / (mask + 1) > SAMPLES_PER_S)
         mask = mask << 1 | 1;
     return mask;
 }
@@ -200,8 +203,8 @@ int engine_open(struct engine **out, const struct options *options, uint32_t ifi
         engine_close(engine);
         return CULVERT_ESYSTEM;
     }
-    error = attach_program(bpf_program__fd(engine->bpf->progs.pktgen), ifindex,
-                           &engine->attachment, why);
+    error = attach_program(bpf_program__fd(engine->bpf->progs.pktgen), ifindex, &engine->attachment,
+                           why);
     if (error) {
         options_say("%s: %s", options->interface, why);
         engine_close(engine);

@@ -39,9 +39,9 @@ int engine_failure(struct engine *engine);
 
 /* Sums since the start, over all CPUs. */
 struct engine_sums {
-    uint64_t time; /* ns, CLOCK_MONOTONIC */
+    uint64_t time;                  /* ns, CLOCK_MONOTONIC */
     fp_u64 made[PKTGEN_KIND_COUNT]; /* frames given to the interface, by kind */
-    uint64_t sent;                    /* of them, those that it took */
+    uint64_t sent;                  /* of them, those that it took */
     struct pktgen_counters counters;
 };
 int engine_read(struct engine *engine, struct engine_sums *sums);

@@ -11,9 +11,9 @@
 #include "controlplane/base/error.h"
 #include "dataplane/xdp/routes.h"
 
-#define RESOLVE_TRIES    100
+#define RESOLVE_TRIES 100
 #define RESOLVE_PAUSE_NS 20000000
-#define VLAN_TAGGED      0x1000u
+#define VLAN_TAGGED 0x1000u
 
 int gateways_open(struct gateways *gateways, const char *interface)
 {

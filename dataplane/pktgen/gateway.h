@@ -13,7 +13,7 @@
 
 struct gateway {
     uint8_t dmac[6], smac[6];
-    uint16_t vlan;     /* 0, or 0x1000 | VLAN id */
+    uint16_t vlan;      /* 0, or 0x1000 | VLAN id */
     uint8_t source[16]; /* all 0: none known */
 };
 

@@ -17,10 +17,10 @@
 #include "dataplane/pktgen/sender.h"
 #include "dataplane/pktgen/templates.h"
 
-#define NS_PER_S    1000000000ull
-#define POLL_NS     20000000   /* how soon the end of the threads is seen */
-#define QUIET_NS    100000000  /* no reply for so long: none will come */
-#define STRAGGLE_NS NS_PER_S   /* and never wait longer than that */
+#define NS_PER_S 1000000000ull
+#define POLL_NS 20000000     /* how soon the end of the threads is seen */
+#define QUIET_NS 100000000   /* no reply for so long: none will come */
+#define STRAGGLE_NS NS_PER_S /* and never wait longer than that */
 
 /* Waits for a signal to end, for a while. */
 static bool interrupted(const sigset_t *set, uint64_t ns)

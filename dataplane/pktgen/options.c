@@ -111,8 +111,8 @@ static int take_number(const char *option, const char *text, uint64_t low, uint6
                        uint64_t *value)
 {
     if (units_parse_size(text, value) || *value < low || *value > high)
-        return fail("%s %s: not a number from %llu to %llu", option, text,
-                    (unsigned long long)low, (unsigned long long)high);
+        return fail("%s %s: not a number from %llu to %llu", option, text, (unsigned long long)low,
+                    (unsigned long long)high);
     return 0;
 }
 
@@ -238,8 +238,7 @@ static int take_sources(struct options *options, const char *text)
         if (!host_bits)
             return fail("--sources %s: not a prefix like 198.18.0.0/15 or 2001:db8::/64", text);
         units_write_prefix(&prefix.address, prefix.length, right);
-        return fail("--sources %s: bits are set behind the length; %s would be right", text,
-                    right);
+        return fail("--sources %s: bits are set behind the length; %s would be right", text, right);
     }
     family = address_is_v4(&prefix.address) ? 0 : 1;
     if (options->source[family].given)
@@ -251,18 +250,19 @@ static int take_sources(struct options *options, const char *text)
 
 static int take_ports(struct options *options, const char *text)
 {
-    unsigned low, high;
-    char rest;
-    int got = sscanf(text, "%u-%u%c", &low, &high, &rest);
+    char copy[16];
+    char *dash;
+    uint16_t low = 0, high = 0;
+    bool right = snprintf(copy, sizeof(copy), "%s", text) < (int)sizeof(copy);
 
-    if (got == 1 && !strchr(text, '-'))
-        high = low;
-    else if (got != 2)
-        low = 0;
-    if (low < 1 || high > 65535 || low > high)
+    dash = strchr(copy, '-');
+    if (dash)
+        *dash++ = '\0';
+    right = right && !take_port(copy, &low) && !take_port(dash ? dash : copy, &high);
+    if (!right || low > high)
         return fail("--ports %s: not like 1024-32767", text);
-    options->port_low = (uint16_t)low;
-    options->port_high = (uint16_t)high;
+    options->port_low = low;
+    options->port_high = high;
     return 0;
 }
 
@@ -279,12 +279,17 @@ static int take_duration(struct options *options, const char *text)
 
 static int take_mac(struct options *options, const char *text)
 {
-    uint8_t *mac = options->gateway_mac;
-    char rest;
+    const char *at = text;
 
-    if (sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%c", &mac[0], &mac[1], &mac[2], &mac[3],
-               &mac[4], &mac[5], &rest) != 6)
-        return fail("--gateway-mac %s: not like 02:00:00:00:00:01", text);
+    for (int i = 0; i < 6; i++) {
+        char *end;
+        unsigned long byte = strtoul(at, &end, 16);
+
+        if (end == at || end - at > 2 || byte > 255 || *end != (i < 5 ? ':' : '\0'))
+            return fail("--gateway-mac %s: not like 02:00:00:00:00:01", text);
+        options->gateway_mac[i] = (uint8_t)byte;
+        at = end + 1;
+    }
     options->gateway_given = true;
     return 0;
 }

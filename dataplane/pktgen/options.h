@@ -11,7 +11,7 @@
 #include "dataplane/pktgen/pktgen.h"
 
 #define OPTIONS_TARGETS_MAX 64
-#define OPTIONS_WEIGHT_MAX  1000
+#define OPTIONS_WEIGHT_MAX 1000
 #define OPTIONS_THREADS_MAX 256
 
 struct options_target {
@@ -31,14 +31,14 @@ struct options {
     const char *profile; /* as it was typed */
     unsigned weight[PKTGEN_KIND_COUNT];
     const char *queries; /* a file's name */
-    unsigned edns; /* the UDP size to tell; 0: no OPT record */
+    unsigned edns;       /* the UDP size to tell; 0: no OPT record */
     struct options_target target[OPTIONS_TARGETS_MAX];
     size_t target_count;
     struct options_prefix source[2]; /* IPv4, IPv6 */
-    uint32_t flows; /* 0: not given */
+    uint32_t flows;                  /* 0: not given */
     uint16_t port_low, port_high;
-    unsigned size; /* bytes of the Ethernet frame; 0: the smallest */
-    double rate;   /* packets a second; 0: full speed */
+    unsigned size;        /* bytes of the Ethernet frame; 0: the smallest */
+    double rate;          /* packets a second; 0: full speed */
     uint64_t duration_ms; /* 0: no end */
     uint64_t count;       /* 0: no end */
     unsigned threads;

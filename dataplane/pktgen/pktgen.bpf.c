@@ -59,7 +59,7 @@ int pktgen(struct xdp_md *ctx)
     return counters ? receive_frame(&packet, counters) : XDP_PASS;
 }
 
-/* ---- what of the kernel's structures `refused` reads; offsets come from the running kernel ---- */
+/* ---- what `refused` reads of the kernel; offsets come from the running one ---- */
 
 struct ns_common {
     unsigned int inum;

@@ -5,17 +5,17 @@
 
 #include "dataplane/fastpath/base.h"
 
-#define PKTGEN_HEAD_BYTES    128u  /* of a template that are written word by word; frames have room */
+#define PKTGEN_HEAD_BYTES 128u /* of a template that are written word by word; frames have room */
 #define PKTGEN_L4_ROOM(words) (24u + (words) * 8) /* behind the IP header, to write questions to */
-#define PKTGEN_FRAME_MAX     1536u /* bytes of a template */
+#define PKTGEN_FRAME_MAX 1536u                    /* bytes of a template */
 #define PKTGEN_TEMPLATES_MAX 1024u
-#define PKTGEN_SCHEDULE_MAX  4096u
-#define PKTGEN_TARGETS_MAX   256u
-#define PKTGEN_BACKENDS_MAX  4096u
-#define PKTGEN_QUERY_MAX     272u /* a question and an OPT record, a multiple of 8 */
-#define PKTGEN_QUERIES_MAX   4000000u
-#define PKTGEN_L3_MASK       0x1fu /* bounds of offsets, as the verifier sees them */
-#define PKTGEN_L4_MASK       0x7fu
+#define PKTGEN_SCHEDULE_MAX 4096u
+#define PKTGEN_TARGETS_MAX 256u
+#define PKTGEN_BACKENDS_MAX 4096u
+#define PKTGEN_QUERY_MAX 272u /* a question and an OPT record, a multiple of 8 */
+#define PKTGEN_QUERIES_MAX 4000000u
+#define PKTGEN_L3_MASK 0x1fu /* bounds of offsets, as the verifier sees them */
+#define PKTGEN_L4_MASK 0x7fu
 
 /* What is sent. */
 #define PKTGEN_KINDS(X)                                                                            \
@@ -35,12 +35,12 @@ enum pktgen_kind {
  * the source's last word and the checksums are 0 in it. Of DNS it ends behind the DNS header, and
  * all lengths are 0 as well. */
 struct pktgen_template {
-    fp_u32 length; /* bytes of the frame; for DNS without the question */
-    fp_u8 kind;    /* enum pktgen_kind */
-    fp_u8 family;  /* 4 or 6 */
-    fp_u8 l3, l4;  /* offsets */
-    fp_be32 source;       /* the source address' last word without its varied bits */
-    fp_u32 address_bits;  /* how many bits of it vary */
+    fp_u32 length;       /* bytes of the frame; for DNS without the question */
+    fp_u8 kind;          /* enum pktgen_kind */
+    fp_u8 family;        /* 4 or 6 */
+    fp_u8 l3, l4;        /* offsets */
+    fp_be32 source;      /* the source address' last word without its varied bits */
+    fp_u32 address_bits; /* how many bits of it vary */
     fp_u64 ip_sum, l4_sum;
     fp_u8 frame[PKTGEN_FRAME_MAX];
 };
@@ -91,8 +91,8 @@ struct pktgen_config {
     fp_u32 query_words;
     fp_u32 sample_mask; /* one packet in sample_mask + 1 carries a time stamp */
     fp_u32 port_low, port_high;
-    fp_u32 count_only; /* classify all that arrives, by what it is; send nothing */
-    fp_u32 drop;       /* count_only: drop what is encapsulated */
+    fp_u32 count_only;   /* classify all that arrives, by what it is; send nothing */
+    fp_u32 drop;         /* count_only: drop what is encapsulated */
     fp_u32 namespace_id; /* inode of our network namespace */
     fp_u32 pad;
     struct pktgen_prefix source[2];
@@ -123,24 +123,24 @@ enum pktgen_reply {
 };
 
 /* Round-trip times: 16 buckets to an octave of nanoseconds (6% wide). */
-#define PKTGEN_BUCKETS      640u
+#define PKTGEN_BUCKETS 640u
 #define PKTGEN_BUCKET_SHIFT 4u
-#define PKTGEN_RTT_MAX      (fp_u64)10000000000ull /* ns; more is no round trip of ours */
+#define PKTGEN_RTT_MAX (fp_u64)10000000000ull /* ns; more is no round trip of ours */
 
 struct pktgen_counters {
     fp_u64 received, bytes;
     fp_u64 passed; /* not of the test: left to the kernel */
     fp_u64 reply[PKTGEN_REPLY_COUNT];
     fp_u64 rcode[16];
-    fp_u64 icmp[256], icmpv6[256]; /* by type */
-    fp_u64 refused;                /* frames that the interface didn't take */
+    fp_u64 icmp[256], icmpv6[256];               /* by type */
+    fp_u64 refused;                              /* frames that the interface didn't take */
     fp_u64 rtt_count, rtt_sum, rtt_min, rtt_max; /* ns; rtt_min 0: none yet */
     fp_u64 rtt[PKTGEN_BUCKETS];
 };
 
 /* Key and value of the map of backends. */
 struct pktgen_backend_key {
-    fp_u64 a, b; /* where the packet was sent on to */
+    fp_u64 a, b;      /* where the packet was sent on to */
     fp_u64 forwarded; /* 0: encapsulated */
 };
 

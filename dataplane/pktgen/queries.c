@@ -11,10 +11,10 @@
 #include "dataplane/fastpath/build.h"
 #include "dataplane/pktgen/options.h"
 
-#define DATA_MAX   ((size_t)1 << 30)
-#define OPT_BYTES  11
-#define NAME_MAX_  255
-#define BLANKS     " \t\r\n"
+#define DATA_MAX ((size_t)1 << 30)
+#define OPT_BYTES 11
+#define NAME_MAX_ 255
+#define BLANKS " \t\r\n"
 
 static void put16(uint8_t *to, unsigned value)
 {

@@ -6,9 +6,9 @@
 #include "dataplane/fastpath/parse.h"
 #include "dataplane/pktgen/send.h"
 
-#define TCP_RST  0x04u
-#define DNS_QR   0x80u /* in the third byte of the header */
-#define DNS_TC   0x02u
+#define TCP_RST 0x04u
+#define DNS_QR 0x80u /* in the third byte of the header */
+#define DNS_TC 0x02u
 #define DNS_BYTES 12u
 
 /* The addresses and ports of a flow, seen from us. */
@@ -321,8 +321,7 @@ static fp_inline int receive_frame(struct fp_packet *packet, struct pktgen_count
 {
     struct fp_parsed parsed = {0};
 
-    if (fp_parse(packet, &parsed) != FP_GO_ON || parsed.problem ||
-        parsed.flags & FP_PARSED_LATER) {
+    if (fp_parse(packet, &parsed) != FP_GO_ON || parsed.problem || parsed.flags & FP_PARSED_LATER) {
         counters->passed++;
         return XDP_PASS;
     }

@@ -8,7 +8,7 @@
 
 /* RFC 1035, RFC 2136, RFC 6895. */
 static const char *const rcode_names[16] = {
-    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP",  "REFUSED", "YXDOMAIN", "YXRRSET",
+    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN",  "NOTIMP",  "REFUSED", "YXDOMAIN", "YXRRSET",
     "NXRRSET", "NOTAUTH", "NOTZONE",  "DSOTYPENI", "RCODE12", "RCODE13", "RCODE14",  "RCODE15",
 };
 
@@ -108,9 +108,9 @@ void report_line(struct report *report, const struct engine_sums *now, FILE *out
     fprintf(out, "%8.1f %12.0f %12.0f %12llu %9.1f %9.1f %9.1f  %s\n",
             (double)difference(now->time, engine_start_time(report->engine)) / 1e9,
             (double)sent / seconds, (double)since.received / seconds,
-            ull(difference(now->sent, now->counters.received)), report_percentile(&since, 0.5) / 1000,
-            report_percentile(&since, 0.99) / 1000, (double)now->counters.rtt_max / 1000,
-            kinds.data ? kinds.data : "");
+            ull(difference(now->sent, now->counters.received)),
+            report_percentile(&since, 0.5) / 1000, report_percentile(&since, 0.99) / 1000,
+            (double)now->counters.rtt_max / 1000, kinds.data ? kinds.data : "");
     fflush(out);
     buffer_free(&kinds);
     report->last = *now;
@@ -143,8 +143,7 @@ void report_text(struct report *report, const struct engine_sums *sums, double s
     write_kinds(counters, &kinds);
     fprintf(out, "\n%.1f seconds", seconds);
     if (!report->options->count_only)
-        fprintf(out, ", sent %llu (%.0f/s)", ull(sums->sent),
-                (double)sums->sent / least);
+        fprintf(out, ", sent %llu (%.0f/s)", ull(sums->sent), (double)sums->sent / least);
     fprintf(out, ", received %llu (%.0f/s)", ull(counters->received),
             (double)counters->received / least);
     if (!report->options->count_only)
@@ -172,8 +171,8 @@ static void json_number(struct buffer *out, const char *name, uint64_t value)
 }
 
 /* The entries of an array that aren't 0, by name or by number. */
-static void json_array(struct buffer *out, const char *name, const fp_u64 *values,
-                       unsigned count, const char *const *names)
+static void json_array(struct buffer *out, const char *name, const fp_u64 *values, unsigned count,
+                       const char *const *names)
 {
     const char *comma = "";
 
@@ -206,8 +205,8 @@ static void json_backends(struct report *report, struct buffer *out, unsigned fo
             continue;
         memcpy(address.bytes, &backends[i].key.a, 16);
         units_write_address(&address, text);
-        buffer_format(out, "%s\"%s\": {\"packets\": %llu, \"bytes\": %llu}", comma,
-                      text, ull(backends[i].sums.packets), ull(backends[i].sums.bytes));
+        buffer_format(out, "%s\"%s\": {\"packets\": %llu, \"bytes\": %llu}", comma, text,
+                      ull(backends[i].sums.packets), ull(backends[i].sums.bytes));
         comma = ", ";
     }
     buffer_text(out, "}");
@@ -268,9 +267,8 @@ void report_json(struct report *report, const struct engine_sums *sums, double s
     buffer_text(out, ", ");
     json_number(out, "received", counters->received);
     buffer_text(out, ", ");
-    json_number(out, "lost", report->options->count_only
-                                 ? 0
-                                 : difference(sums->sent, counters->received));
+    json_number(out, "lost",
+                report->options->count_only ? 0 : difference(sums->sent, counters->received));
     buffer_text(out, ", ");
     if (engine_hears_refused(report->engine))
         json_number(out, "not_sent", counters->refused);
@@ -278,8 +276,8 @@ void report_json(struct report *report, const struct engine_sums *sums, double s
         buffer_text(out, "\"not_sent\": null");
     buffer_text(out, ", ");
     json_number(out, "passed", counters->passed);
-    buffer_format(out, ", \"sent_pps\": %.1f, \"received_pps\": %.1f, ",
-                  (double)sums->sent / least, (double)counters->received / least);
+    buffer_format(out, ", \"sent_pps\": %.1f, \"received_pps\": %.1f, ", (double)sums->sent / least,
+                  (double)counters->received / least);
     json_array(out, "sent_by", sums->made, PKTGEN_KIND_COUNT, kind_names);
     buffer_text(out, ", ");
     json_replies(report, counters, out);

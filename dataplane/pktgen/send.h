@@ -50,8 +50,8 @@ static fp_inline void write_tcp(fp_u8 *l4, const struct pktgen_template *templat
 static fp_inline void write_udp(fp_u8 *l4, const struct pktgen_template *template,
                                 struct variation *vary)
 {
-    fp_u64 sum = template->l4_sum + vary->sum + vary->number + (vary->now & 0xffffffff) +
-                 (vary->now >> 32);
+    fp_u64 sum =
+        template->l4_sum + vary->sum + vary->number + (vary->now & 0xffffffff) + (vary->now >> 32);
 
     fp_store32(l4 + 12, vary->number);
     fp_store64(l4 + 16, vary->now);
@@ -133,8 +133,7 @@ static fp_inline void copy_template(struct xdp_md *ctx, fp_u8 *frame,
     for (fp_u32 i = 0; i < PKTGEN_HEAD_BYTES; i += 8)
         fp_store64(frame + i, fp_load64(template->frame + i));
     if (length > PKTGEN_HEAD_BYTES && length <= PKTGEN_FRAME_MAX)
-        bpf_xdp_store_bytes(ctx, PKTGEN_HEAD_BYTES,
-                            (void *)(template->frame + PKTGEN_HEAD_BYTES),
+        bpf_xdp_store_bytes(ctx, PKTGEN_HEAD_BYTES, (void *)(template->frame + PKTGEN_HEAD_BYTES),
                             length - PKTGEN_HEAD_BYTES);
 }
 

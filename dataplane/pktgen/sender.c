@@ -13,11 +13,11 @@
 #include "controlplane/base/error.h"
 #include "dataplane/pktgen/pktgen.skel.h"
 
-#define NS_PER_S     1000000000ull
+#define NS_PER_S 1000000000ull
 #define BATCH_FRAMES 64u
-#define FULL_FRAMES  16384u /* of one run at full speed: some milliseconds */
-#define TICK_NS      200000 /* a paced thread wakes this often, at most */
-#define BEHIND_S     0.1    /* what a late thread catches up on, at most */
+#define FULL_FRAMES 16384u /* of one run at full speed: some milliseconds */
+#define TICK_NS 200000     /* a paced thread wakes this often, at most */
+#define BEHIND_S 0.1       /* what a late thread catches up on, at most */
 
 uint64_t sender_clock(void)
 {
@@ -40,9 +40,8 @@ static void sleep_until(uint64_t time)
 static int run(const struct senders *senders, uint32_t frames)
 {
     uint8_t frame[PKTGEN_FRAME_MAX] = {0};
-    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame,
-                .data_size_in = senders->frame_bytes, .repeat = (int)frames,
-                .batch_size = frames < BATCH_FRAMES ? frames : BATCH_FRAMES,
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame, .data_size_in = senders->frame_bytes,
+                .repeat = (int)frames, .batch_size = frames < BATCH_FRAMES ? frames : BATCH_FRAMES,
                 .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
 
     return bpf_prog_test_run_opts(senders->program, &options) ? errno : 0;
@@ -65,8 +64,9 @@ static uint32_t frames_due(const struct senders *senders, uint64_t *origin, uint
     }
     if (due >= 1)
         return due < FULL_FRAMES ? (uint32_t)due : FULL_FRAMES;
-    *next = *origin + (uint64_t)(((double)sent + (tick > 1 ? tick : 1)) / senders->rate *
-                                 (double)NS_PER_S) + 1;
+    *next = *origin +
+            (uint64_t)(((double)sent + (tick > 1 ? tick : 1)) / senders->rate * (double)NS_PER_S) +
+            1;
     return 0;
 }
 

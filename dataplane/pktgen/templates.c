@@ -9,9 +9,9 @@
 
 #define DNS_HEADER_BYTES 12
 #define ADDRESS_BITS_MAX 31u
-#define FLOWS_DEFAULT    1024u
-#define FLOWS_SYN_MAX    (1u << 22)
-#define TCP_PUSH_ACK     0x18
+#define FLOWS_DEFAULT 1024u
+#define FLOWS_SYN_MAX (1u << 22)
+#define TCP_PUSH_ACK 0x18
 
 static const uint8_t zeroes[PKTGEN_FRAME_MAX];
 
@@ -135,7 +135,7 @@ static int make_one(struct templates *templates, const struct options *options,
     if (kind == PKTGEN_UDP)
         memcpy(payload, &stamp, sizeof(stamp));
     if (kind == PKTGEN_DNS) {
-        payload[5] = 1; /* QDCOUNT */
+        payload[5] = 1;                      /* QDCOUNT */
         payload[11] = options->edns ? 1 : 0; /* ARCOUNT */
     }
     spec.payload = payload;
@@ -259,8 +259,8 @@ int templates_make(struct templates *templates, const struct options *options,
     memset(templates, 0, sizeof(*templates));
     /* A base outside of its mask: matches nothing. */
     templates->source[0].base[0] = templates->source[1].base[0] = 1;
-    templates->all = calloc((size_t)OPTIONS_TARGETS_MAX * PKTGEN_KIND_COUNT,
-                            sizeof(*templates->all));
+    templates->all =
+        calloc((size_t)OPTIONS_TARGETS_MAX * PKTGEN_KIND_COUNT, sizeof(*templates->all));
     if (!templates->all)
         return CULVERT_ENOMEM;
     error = make_all(templates, options, gateways, first, counts);

@@ -13,8 +13,8 @@ struct templates {
     uint32_t schedule[PKTGEN_SCHEDULE_MAX]; /* template numbers */
     uint32_t schedule_length;
     uint32_t flows;
-    uint32_t longest;     /* bytes of a frame, questions left out */
-    uint32_t l4_farthest; /* offset of the L4 header, the largest */
+    uint32_t longest;               /* bytes of a frame, questions left out */
+    uint32_t l4_farthest;           /* offset of the L4 header, the largest */
     struct pktgen_prefix source[2]; /* as the receiving program compares */
 };
 

@@ -19,7 +19,7 @@
 #include "dataplane/fastpath/build.h"
 
 #define FRAME_MAX 512
-#define SKIPPED   77
+#define SKIPPED 77
 
 static struct options options;
 static struct decap_bpf *program;
@@ -38,7 +38,7 @@ static void address(uint8_t to[16], int family, unsigned last)
         return;
     }
     memset(to, 0, 16);
-    memcpy(to, "\x20\x01\x0d\xb8", 4);
+    fp_store32(to, fp_htonl(0x20010db8u));
     to[15] = (uint8_t)last;
 }
 
@@ -47,8 +47,13 @@ static void address(uint8_t to[16], int family, unsigned last)
 static struct fp_build_spec inner_spec(int family)
 {
     struct fp_build_spec spec = {
-        .family = (uint8_t)family, .protocol = FP_IP_TCP, .sport = 40000, .dport = 80,
-        .tcp_flags = FP_TCP_SYN, .payload = "hello, backend", .payload_bytes = 14,
+        .family = (uint8_t)family,
+        .protocol = FP_IP_TCP,
+        .sport = 40000,
+        .dport = 80,
+        .tcp_flags = FP_TCP_SYN,
+        .payload = "hello, backend",
+        .payload_bytes = 14,
     };
 
     address(spec.source, family, 100);
@@ -62,7 +67,8 @@ static struct fp_build_spec outer_spec(int family, int inner_family, const uint8
     struct fp_build_spec spec = {
         .family = (uint8_t)family,
         .protocol = inner_family == 4 ? FP_IP_IPIP : FP_IP_IPV6,
-        .payload = payload, .payload_bytes = bytes,
+        .payload = payload,
+        .payload_bytes = bytes,
     };
 
     address(spec.source, family, 2);
@@ -109,9 +115,8 @@ static uint64_t counted(enum decap_result result)
 
 static uint32_t run(const struct frame *in, struct frame *out)
 {
-    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = in->bytes,
-                .data_size_in = (uint32_t)in->length, .data_out = out->bytes,
-                .data_size_out = sizeof(out->bytes), .repeat = 1);
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = in->bytes, .data_size_in = (uint32_t)in->length,
+                .data_out = out->bytes, .data_size_out = sizeof(out->bytes), .repeat = 1);
 
     assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(program->progs.decap), &run), 0);
     out->length = run.data_size_out;
@@ -406,7 +411,7 @@ static void test_congestion_marks(void **state)
         build(&expected, &spec);
         expect_bytes(&in, &expected);
         spec.dscp_ecn = 0xb8;
-        bytes = build_inner(payload, &spec);
+        build_inner(payload, &spec);
         build(&in, &wrapped);
         expect_dropped(&in, DECAP_MALFORMED);
     }
@@ -425,8 +430,10 @@ static void test_mutations(void **state)
         for (long hits = random() % 4; hits >= 0; hits--)
             in.bytes[12 + (size_t)random() % (in.length - 12)] ^= (uint8_t)(1u << random() % 8);
         if (run(&in, &out) == XDP_PASS && out.length != in.length) {
-            struct fp_packet packet = {.data = out.bytes, .end = out.bytes + out.length,
-                                       .head = out.bytes, .limit = out.bytes + FRAME_MAX};
+            struct fp_packet packet = {.data = out.bytes,
+                                       .end = out.bytes + out.length,
+                                       .head = out.bytes,
+                                       .limit = out.bytes + FRAME_MAX};
             struct fp_parsed parsed = {0};
 
             assert_int_equal(fp_parse(&packet, &parsed), FP_GO_ON);

@@ -28,7 +28,7 @@
 #include "dataplane/pktgen/templates.h"
 
 #define HELPER_SKIPPED 77
-#define HELPER_ARGS    24
+#define HELPER_ARGS 24
 #define HELPER_GATEWAY "02:00:00:00:00:99"
 
 struct helper {
@@ -39,12 +39,24 @@ struct helper {
     struct engine *engine;
 };
 
-static inline void helper_shell(const char *command)
+/* Runs `ip` with words parted by blanks; ends the test when that fails. */
+static inline void helper_ip(const char *line)
 {
-    int status = system(command);
+    char copy[128];
+    char *words[HELPER_ARGS + 1] = {NULL};
+    int count = 0, status = 1;
+    pid_t child;
 
-    if (!WIFEXITED(status) || WEXITSTATUS(status)) {
-        fprintf(stderr, "failed: %s\n", command);
+    snprintf(copy, sizeof(copy), "ip %s", line);
+    for (char *word = strtok(copy, " "); word && count < HELPER_ARGS; word = strtok(NULL, " "))
+        words[count++] = word;
+    child = fork();
+    if (!child) {
+        execvp("ip", words);
+        _exit(127);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child || status) {
+        fprintf(stderr, "failed: ip %s\n", line);
         exit(1);
     }
 }
@@ -57,8 +69,9 @@ static inline void helper_namespace(void)
         exit(HELPER_SKIPPED);
     }
     attach_log_quiet();
-    helper_shell("ip link add v0 type veth peer name v1 && ip link set v0 up && "
-                 "ip link set v1 up");
+    helper_ip("link add v0 type veth peer name v1");
+    helper_ip("link set v0 up");
+    helper_ip("link set v1 up");
 }
 
 /* Reads a command line, words parted by blanks. Returns what options_parse() does. */
@@ -102,7 +115,8 @@ static inline void helper_close(struct helper *helper)
 
 /* Runs the program on a frame; ifindex 0: as a live frame to be filled. Returns the action. */
 static inline uint32_t helper_run(struct helper *helper, uint32_t ifindex, const void *in,
-                                  size_t length, uint8_t out[PKTGEN_FRAME_MAX], uint32_t *out_length)
+                                  size_t length, uint8_t out[PKTGEN_FRAME_MAX],
+                                  uint32_t *out_length)
 {
     struct xdp_md context = {.data_end = (uint32_t)length, .ingress_ifindex = ifindex};
     LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = in, .data_size_in = (uint32_t)length,
@@ -131,8 +145,8 @@ static inline uint32_t helper_frame(struct helper *helper, uint8_t frame[PKTGEN_
 /* Reads a frame's headers and checks its checksums. */
 static inline void helper_check(uint8_t *frame, uint32_t length, struct fp_parsed *parsed)
 {
-    struct fp_packet packet = {.data = frame, .end = frame + length, .head = frame,
-                               .limit = frame + PKTGEN_FRAME_MAX};
+    struct fp_packet packet = {
+        .data = frame, .end = frame + length, .head = frame, .limit = frame + PKTGEN_FRAME_MAX};
     uint32_t l4_bytes;
 
     memset(parsed, 0, sizeof(*parsed));

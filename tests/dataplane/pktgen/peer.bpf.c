@@ -55,8 +55,8 @@ int bounce(struct xdp_md *ctx)
 SEC("xdp")
 int encapsulate(struct xdp_md *ctx)
 {
-    struct fp_packet packet = {.data = (fp_u8 *)(long)ctx->data,
-                               .end = (fp_u8 *)(long)ctx->data_end, .ctx = ctx};
+    struct fp_packet packet = {
+        .data = (fp_u8 *)(long)ctx->data, .end = (fp_u8 *)(long)ctx->data_end, .ctx = ctx};
     struct fp_parsed parsed = {0};
     fp_u8 macs[12], *ip;
 

@@ -13,8 +13,10 @@ static const char *const names[] = {"a.example", "www.example.com",
 static void write_queries(void)
 {
     int fd = mkstemp(queries_path);
-    FILE *file = fdopen(fd, "w");
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
 
+    if (!file)
+        exit(1);
     fprintf(file, "# comment\n\na.example A\nwww.example.com. aaaa ; another\n");
     fprintf(file, "\ta-rather-long-name.of-many.labels.example.net TYPE65280\r\n");
     fclose(file);
@@ -146,11 +148,15 @@ static void test_questions(void **state)
 {
     char line[256];
 
-    snprintf(line, sizeof(line), COMMON "--profile dns --to 192.0.2.53 --sources 10.0.0.0/24 "
-                                        "--queries %s", queries_path);
+    snprintf(line, sizeof(line),
+             COMMON "--profile dns --to 192.0.2.53 --sources 10.0.0.0/24 "
+                    "--queries %s",
+             queries_path);
     check_dns(line, 0);
-    snprintf(line, sizeof(line), COMMON "--profile dns --to 2001:db8::53 --sources "
-                                        "2001:db8:1::/64 --edns 1232 --queries %s", queries_path);
+    snprintf(line, sizeof(line),
+             COMMON "--profile dns --to 2001:db8::53 --sources "
+                    "2001:db8:1::/64 --edns 1232 --queries %s",
+             queries_path);
     check_dns(line, 1232);
 }
 
@@ -162,7 +168,8 @@ static void test_mix_keeps_its_weights(void **state)
 
     snprintf(line, sizeof(line),
              COMMON "--profile mix=dns:50,tcp:30,syn:20 --sources 10.0.0.0/24 --queries %s --to "
-                    "192.0.2.53,192.0.2.1:80,192.0.2.1:81", queries_path);
+                    "192.0.2.53,192.0.2.1:80,192.0.2.1:81",
+             queries_path);
     helper_open(&helper, line);
     for (unsigned i = 0; i < 1000; i++) {
         uint8_t frame[PKTGEN_FRAME_MAX];

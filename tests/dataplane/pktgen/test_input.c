@@ -7,25 +7,33 @@
 
 #define GOOD "--interface v0 --profile udp --to 192.0.2.1:80 "
 
-/* What was said on standard error during a call. */
-static char said[512];
+/* What was said on standard error between listen_start() and listen_end(). */
+static char *said;
+static size_t said_length;
+static FILE *spoken;
+
+static void listen_start(void)
+{
+    free(said);
+    said = NULL;
+    spoken = stderr;
+    stderr = open_memstream(&said, &said_length);
+    assert_non_null(stderr);
+}
+
+static void listen_end(void)
+{
+    fclose(stderr);
+    stderr = spoken;
+}
 
 static int parse_quietly(struct options *options, const char *line)
 {
-    int saved = dup(2), result;
-    FILE *file = tmpfile();
-    size_t length;
+    int result;
 
-    fflush(stderr);
-    dup2(fileno(file), 2);
+    listen_start();
     result = helper_parse(options, line);
-    fflush(stderr);
-    dup2(saved, 2);
-    close(saved);
-    rewind(file);
-    length = fread(said, 1, sizeof(said) - 1, file);
-    said[length] = '\0';
-    fclose(file);
+    listen_end();
     return result;
 }
 
@@ -83,7 +91,8 @@ static void test_good_lines(void **state)
     struct options options;
 
     assert_int_equal(helper_parse(&options, GOOD "--rate 20k --duration 3 --ports 7 --count 2M "
-                                                 "--sources 2001:db8::/64 --sources 10.0.0.0/8"), 0);
+                                                 "--sources 2001:db8::/64 --sources 10.0.0.0/8"),
+                     0);
     assert_true(options.rate > 19999 && options.rate < 20001);
     assert_int_equal(options.duration_ms, 3000);
     assert_int_equal(options.port_low, 7);
@@ -94,7 +103,8 @@ static void test_good_lines(void **state)
     assert_int_equal(helper_parse(&options, GOOD "--duration 250ms"), 0);
     assert_int_equal(options.duration_ms, 250);
     assert_int_equal(helper_parse(&options, "--interface v0 --profile dns --queries q --to "
-                                            "2001:db8::1,192.0.2.1:5353,[2001:db8::2]:54"), 0);
+                                            "2001:db8::1,192.0.2.1:5353,[2001:db8::2]:54"),
+                     0);
     assert_int_equal(options.target[0].port, 53);
     assert_int_equal(options.target[1].port, 5353);
     assert_int_equal(options.target[2].port, 54);
@@ -105,22 +115,15 @@ static void test_good_lines(void **state)
 static int read_text(const char *text, struct queries *queries)
 {
     char path[] = "/tmp/culvert-pktgen-test-XXXXXX";
-    int fd = mkstemp(path), saved = dup(2), result;
-    FILE *file = tmpfile();
     size_t length = strlen(text);
+    int fd = mkstemp(path), result;
 
+    assert_true(fd >= 0);
     assert_int_equal(write(fd, text, length), length);
     close(fd);
-    fflush(stderr);
-    dup2(fileno(file), 2);
+    listen_start();
     result = queries_read(queries, path, 0);
-    fflush(stderr);
-    dup2(saved, 2);
-    close(saved);
-    rewind(file);
-    length = fread(said, 1, sizeof(said) - 1, file);
-    said[length] = '\0';
-    fclose(file);
+    listen_end();
     unlink(path);
     return result;
 }
@@ -147,7 +150,12 @@ static void test_query_files(void **state)
     assert_int_equal(queries.count, 3);
     assert_int_equal(queries.longest, 15);
     queries_free(&queries);
+    listen_start();
     assert_true(queries_read(&queries, "/nonexistent/queries", 0) != 0);
+    listen_end();
+    assert_non_null(strstr(said, "/nonexistent/queries"));
+    free(said);
+    said = NULL;
 }
 
 /* ---- percentiles ---- */

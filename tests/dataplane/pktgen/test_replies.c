@@ -16,8 +16,8 @@ static void address(uint8_t to[16], unsigned a, unsigned d)
 /* From the target 192.0.0.1 to a source of ours. */
 static struct fp_build_spec reply_spec(unsigned protocol)
 {
-    struct fp_build_spec spec = {.family = 4, .protocol = (uint8_t)protocol, .sport = 80,
-                                 .dport = 2000};
+    struct fp_build_spec spec = {
+        .family = 4, .protocol = (uint8_t)protocol, .sport = 80, .dport = 2000};
 
     address(spec.source, 192, 1);
     address(spec.destination, 10, 7);
@@ -165,8 +165,12 @@ static void test_encapsulated(void **state)
 
 static void test_forwarded(void **state)
 {
-    struct fp_build_spec spec = {.family = 4, .protocol = FP_IP_UDP, .sport = 2001, .dport = 8080,
-                                 .payload = "0123456789abcdef", .payload_bytes = 16};
+    struct fp_build_spec spec = {.family = 4,
+                                 .protocol = FP_IP_UDP,
+                                 .sport = 2001,
+                                 .dport = 8080,
+                                 .payload = "0123456789abcdef",
+                                 .payload_bytes = 16};
 
     address(spec.source, 10, 1);
     address(spec.destination, 172, 44);
@@ -216,12 +220,9 @@ static void test_times(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tcp),
-        cmocka_unit_test(test_not_of_the_test),
-        cmocka_unit_test(test_dns),
-        cmocka_unit_test(test_encapsulated),
-        cmocka_unit_test(test_forwarded),
-        cmocka_unit_test(test_icmp_errors),
+        cmocka_unit_test(test_tcp),       cmocka_unit_test(test_not_of_the_test),
+        cmocka_unit_test(test_dns),       cmocka_unit_test(test_encapsulated),
+        cmocka_unit_test(test_forwarded), cmocka_unit_test(test_icmp_errors),
         cmocka_unit_test(test_times),
     };
     char path[] = "/tmp/culvert-pktgen-test-XXXXXX", line[512];
