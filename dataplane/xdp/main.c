@@ -123,6 +123,8 @@ static int run(const struct options *options)
     error = program_pin(&program, options->pin_dir);
     if (!error)
         error = driver_run(options, &program, tables);
+    if (error && program.arena == PROGRAM_ARENA_NEW) /* never run by anyone */
+        pins_remove(options->pin_dir);
     tables_close(tables);
 out_program:
     program_unload(&program);
