@@ -62,6 +62,7 @@ void dns_server_listeners(struct dns_server *server,
                           void (*each)(void *arg, const struct dns_listener_state *state),
                           void *arg);
 
+/* Copies the counts since the server was made. */
 void dns_server_stats(const struct dns_server *server, struct dns_server_stats *stats);
 
 /* Closes every socket; frees the server when the loop has closed them all and then calls `closed`

@@ -78,8 +78,9 @@ typedef int (*zone_emit_fn)(void *arg, const struct fp_key *key, const void *bod
 typedef void (*zone_error_fn)(void *arg, const struct zone_error *error);
 
 /* Parses and checks all of the source, and emits its entries when nothing is wrong with it (so
- * nothing is emitted of a source with errors). Either callback may be NULL; `emit` NULL only checks.
- * Returns 0; CULVERT_EREJECTED when errors were reported; CULVERT_ENOMEM; or what `emit` returned. */
+ * nothing is emitted of a source with errors). Either callback may be NULL; `emit` NULL only
+ * checks. Returns 0; CULVERT_EREJECTED when errors were reported; CULVERT_ENOMEM; or what `emit`
+ * returned. */
 int zone_compile(const struct zone_source *source, zone_emit_fn emit, zone_error_fn error,
                  void *arg, struct zone_stats *stats);
 

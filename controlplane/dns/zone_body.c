@@ -32,7 +32,7 @@ void body_free(struct body *body)
     free(body);
 }
 
-/* Ends the answer and puts it behind the others. Returns its mark: its offset in 8 bytes, plus 1. */
+/* Ends the answer and puts it behind the others. Returns its mark: offset / 8 + 1. */
 static uint16_t keep_answer(struct body *body, uint8_t flags, uint8_t reason)
 {
     size_t at = body->length;

@@ -45,7 +45,7 @@ static fp_inline void fp_sip_word(struct fp_sip *s, fp_u64 word)
     s->v0 ^= word;
 }
 
-/* The last word holds the `length` & 7 bytes that are left, zeros above; then two halves come out. */
+/* The last word holds the `length` & 7 bytes that are left, zeros above; two halves come out. */
 static fp_inline void fp_sip_final(struct fp_sip *s, fp_u64 rest, fp_u32 length, fp_u64 *a,
                                    fp_u64 *b)
 {
