@@ -7,16 +7,20 @@
 #include "controlplane/daemon/daemon.h"
 
 static const struct option long_options[] = {
-    {"state-dir", required_argument, NULL, 's'}, {"run-dir", required_argument, NULL, 'r'},
-    {"log-level", required_argument, NULL, 'l'}, {"fall-back", no_argument, NULL, 'f'},
-    {"version", no_argument, NULL, 'v'},         {"help", no_argument, NULL, 'h'},
+    {"state-dir", required_argument, NULL, 's'},
+    {"run-dir", required_argument, NULL, 'r'},
+    {"log-level", required_argument, NULL, 'l'},
+    {"fall-back", no_argument, NULL, 'f'},
+    {"version", no_argument, NULL, 'v'},
+    {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
 
 static const char help[] =
     "usage: culvertd [OPTION...]\n"
     "\n"
-    "The control plane: keeps the site's revisions, compiles them for the data planes, answers DNS\n"
+    "The control plane: keeps the site's revisions, compiles them for the data planes, answers "
+    "DNS\n"
     "over TCP and the API at RUN-DIR/api.sock.\n"
     "\n"
     "  --state-dir DIR    where revisions are kept (default: /var/lib/culvert)\n"

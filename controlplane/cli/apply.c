@@ -241,8 +241,7 @@ static int post_site(struct cli *cli, const char *target, yyjson_doc **doc)
         write_request(cli, &bundle, &body);
         if (body.error)
             cli_error("%s", culvert_strerror(body.error));
-        code = body.error ? CLI_FAILED
-                          : cli_call(cli, "POST", target, body.data, body.length, doc);
+        code = body.error ? CLI_FAILED : cli_call(cli, "POST", target, body.data, body.length, doc);
     }
     if (!code && bundle.missing)
         code = CLI_FAILED;

@@ -75,8 +75,7 @@ static int client_connect(struct client *client)
         return fail(client, CULVERT_EINVAL, "longer than the 107 bytes of a socket's path");
     strcpy(address.sun_path, client->path);
     client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (client->fd < 0 ||
-        connect(client->fd, (const struct sockaddr *)&address, sizeof(address)))
+    if (client->fd < 0 || connect(client->fd, (const struct sockaddr *)&address, sizeof(address)))
         return connect_problem(client, errno);
     return 0;
 }

@@ -9,8 +9,8 @@
 #define CLIENT_ANSWER_MAX ((size_t)1 << 30)
 
 struct client {
-    const char *path; /* of the socket */
-    int fd;           /* -1: not connected */
+    const char *path;  /* of the socket */
+    int fd;            /* -1: not connected */
     char problem[512]; /* one line: what is wrong and what to do, after an error */
 };
 
@@ -21,6 +21,7 @@ struct answer {
     size_t length;
 };
 
+/* Nothing is connected before the first call. */
 void client_init(struct client *client, const char *path);
 void client_close(struct client *client);
 

@@ -19,8 +19,17 @@
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 }; /* exit codes */
 
 /* What a shell may complete a word to. */
-enum cli_words { WORDS_NONE, WORDS_FILE, WORDS_PATH, WORDS_REVISION, WORDS_SHELL, WORDS_INTERFACE,
-                 WORDS_OUTPUT, WORDS_COLOR, WORDS_COMMAND };
+enum cli_words {
+    WORDS_NONE,
+    WORDS_FILE,
+    WORDS_PATH,
+    WORDS_REVISION,
+    WORDS_SHELL,
+    WORDS_INTERFACE,
+    WORDS_OUTPUT,
+    WORDS_COLOR,
+    WORDS_COMMAND
+};
 
 struct cli_option {
     const char *name;     /* without the dashes */
@@ -96,6 +105,7 @@ int cli_print(struct buffer *text);
 const char *cli_text(yyjson_val *object, const char *name);
 uint64_t cli_number(yyjson_val *object, const char *name);
 
+/* What the commands of the table run; the exit code. */
 int command_apply(struct cli *cli);
 int command_diff(struct cli *cli);
 int command_get(struct cli *cli);

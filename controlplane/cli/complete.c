@@ -95,8 +95,7 @@ static void offer_revisions(struct client *client, const char *typed)
     yyjson_arr_foreach (list, i, count, revision) {
         char text[24];
 
-        snprintf(text, sizeof(text), "%llu",
-                 (unsigned long long)cli_number(revision, "revision"));
+        snprintf(text, sizeof(text), "%llu", (unsigned long long)cli_number(revision, "revision"));
         offer(text, typed);
     }
     yyjson_doc_free(doc);

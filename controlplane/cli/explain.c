@@ -129,27 +129,40 @@ static int fill_spec(struct cli *cli, struct fp_build_spec *spec, uint8_t query[
 
 /* ---- what comes of it ---- */
 
-/* A step's text is "what: x, y": the numbers behind belong to x and y. */
+/* What a step's two numbers are: behind the colon of its text ("bucket: pool, number"), else by its
+ * stage. NULL: they say nothing. */
+static const char *step_labels(const char *stage, const char *what)
+{
+    static const char *const labels[][2] = {
+        {"parse", "reason, bytes"}, {"vip", "number, port"},         {"limit", "number"},
+        {"pool", "number, bucket"}, {"moving", "backend, previous"},
+    };
+    const char *colon = strstr(what, ": ");
+
+    for (size_t i = 0; !colon && i < sizeof(labels) / sizeof(labels[0]); i++)
+        if (!strcmp(labels[i][0], stage))
+            return labels[i][1];
+    return colon ? colon + 2 : NULL;
+}
+
 static void show_step(yyjson_val *step, struct buffer *out)
 {
-    const char *what = cli_text(step, "what"), *colon = strstr(what, ": ");
+    const char *stage = cli_text(step, "stage"), *what = cli_text(step, "what");
+    const char *labels = step_labels(stage, what), *colon = strstr(what, ": ");
     uint64_t numbers[2] = {cli_number(step, "a"), cli_number(step, "b")};
     size_t i = 0;
 
-    buffer_format(out, "  %-9s ", cli_text(step, "stage"));
-    if (!colon) {
-        show_clean(what, out);
-        buffer_char(out, '\n');
-        return;
-    }
-    buffer_add(out, what, (size_t)(colon - what));
-    for (const char *at = colon + 2; *at && i < 2; i++) {
-        size_t length = strcspn(at, ",");
+    if (!strcmp(stage, "verdict"))
+        return; /* the last line has it */
+    buffer_format(out, "  %-9s ", stage);
+    buffer_add(out, what, colon ? (size_t)(colon - what) : strlen(what));
+    for (; labels && *labels && i < 2; i++) {
+        size_t length = strcspn(labels, ",");
 
-        buffer_format(out, "%s%.*s %llu", i ? ", " : ": ", (int)length, at,
+        buffer_format(out, "%s%.*s %llu", i ? ", " : ": ", (int)length, labels,
                       (unsigned long long)numbers[i]);
-        at += length;
-        at += strspn(at, ", ");
+        labels += length;
+        labels += strspn(labels, ", ");
     }
     buffer_char(out, '\n');
 }
@@ -176,8 +189,7 @@ static void show_explained(struct cli *cli, yyjson_val *root, struct buffer *out
         buffer_format(out, "what leaves: %zu bytes\n", strlen(frame) / 2);
 }
 
-static void write_request(struct cli *cli, const uint8_t *frame, size_t length,
-                          struct buffer *body)
+static void write_request(struct cli *cli, const uint8_t *frame, size_t length, struct buffer *body)
 {
     const char *interface = cli_option(cli, "interface");
 

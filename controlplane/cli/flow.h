@@ -12,7 +12,7 @@ enum flow_protocol { FLOW_ANY, FLOW_TCP, FLOW_UDP, FLOW_ICMP };
 struct flow_end {
     struct address address;
     bool has_port;
-    uint16_t port; /* host order */
+    uint16_t port;               /* host order */
     enum flow_protocol protocol; /* FLOW_ANY: none was named */
 };
 

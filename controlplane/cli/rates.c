@@ -12,8 +12,8 @@ static const struct group {
     bool pool;    /* rows are named by pool and name */
     bool verdict; /* rows have a verdict */
 } groups[] = {
-    {"reasons", "REASON", false, true}, {"vips", "VIRTUAL IP", false, false},
-    {"backends", "BACKEND", true, false}, {"zones", "ZONE", false, false},
+    {"reasons", "REASON", false, true},          {"vips", "VIRTUAL IP", false, false},
+    {"backends", "BACKEND", true, false},        {"zones", "ZONE", false, false},
     {"limits", "LIMIT (REFUSED)", false, false},
 };
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
@@ -64,8 +64,9 @@ static struct row read_row(yyjson_val *old_list, yyjson_val *row, size_t place, 
 {
     yyjson_val *old = find_row(old_list, row, place);
     double scale = old_list ? 1 / seconds : 1;
-    struct row out = {cli_text(row, "name"), cli_text(row, "pool"), cli_text(row, "verdict"), 0, 0,
-                      cli_number(row, "packets") != 0};
+    struct row out = {
+        cli_text(row, "name"),          cli_text(row, "pool"), cli_text(row, "verdict"), 0, 0,
+        cli_number(row, "packets") != 0};
 
     if (old_list && !old)
         return out; /* new since: its rate shows next time */

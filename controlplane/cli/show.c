@@ -57,11 +57,13 @@ void show_diff(yyjson_val *diff, bool color, struct buffer *out)
  * reads as a number, a boolean or null. */
 static bool is_plain(const char *text)
 {
-    static const char *const words[] = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"};
+    static const char *const words[] = {"true", "false", "yes", "no", "on",
+                                        "off",  "null",  "y",   "n"};
 
-    if (!*text || strchr("-.+0123456789", *text) || strspn(text, "abcdefghijklmnopqrstuvwxyz"
-                                                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                                                  "0123456789-_./") != strlen(text))
+    if (!*text || strchr("-.+0123456789", *text) ||
+        strspn(text, "abcdefghijklmnopqrstuvwxyz"
+                     "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                     "0123456789-_./") != strlen(text))
         return false;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (!strcasecmp(text, words[i]))
@@ -84,8 +86,9 @@ static bool is_plain_number_like(const char *text)
 {
     size_t digits = strspn(text, "0123456789");
 
-    if (!digits || strspn(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ./-") !=
-                       strlen(text))
+    if (!digits ||
+        strspn(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ./-") !=
+            strlen(text))
         return false;
     if (strchr(text, '/') || is_unit(text + digits))
         return true;

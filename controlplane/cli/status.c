@@ -22,7 +22,7 @@ static void title(struct buffer *out, const char *text, bool color)
 
 static void show_head(yyjson_val *root, struct buffer *out)
 {
-    static const char *const kinds[] = {"pools", "backends", "vips", "limits",
+    static const char *const kinds[] = {"pools",  "backends", "vips", "limits",
                                         "access", "zones",    "names"};
     yyjson_val *counts = yyjson_obj_get(root, "resources");
 
@@ -107,8 +107,7 @@ static void show_planes(yyjson_val *root, bool color, struct buffer *out)
         buffer_format(out, " (pid %llu): %s, generation %llu%s\n",
                       (unsigned long long)cli_number(plane, "pid"),
                       is_true(plane, "connected") ? "connected" : "NOT CONNECTED",
-                      (unsigned long long)cli_number(plane, "generation"),
-                      lag ? ", behind" : "");
+                      (unsigned long long)cli_number(plane, "generation"), lag ? ", behind" : "");
         show_interfaces(state, color, out);
         show_next_hops(state, out);
         show_memory(state, out);
@@ -136,7 +135,9 @@ static void show_listeners(yyjson_val *root, bool color, struct buffer *out)
         table_cell(&table, "%llu", (unsigned long long)cli_number(listener, "port"));
         table_cell(&table, "%s", cli_text(listener, "protocol"));
         table_cell(&table, "%s",
-                   is_true(listener, "listening") ? "listening" : *error ? error : "not listening");
+                   is_true(listener, "listening") ? "listening"
+                   : *error                       ? error
+                                                  : "not listening");
     }
     table_print(&table, color, out);
     table_free(&table);

@@ -127,7 +127,10 @@ void text_number(double value, const char *unit, char text[TEXT_NUMBER])
         value /= 1000;
         step++;
     }
-    snprintf(text, TEXT_NUMBER, "%.*f%s%s%s", value >= 99.95 || !step ? 0 : value >= 9.995 ? 1 : 2,
+    snprintf(text, TEXT_NUMBER, "%.*f%s%s%s",
+             value >= 99.95 || !step ? 0
+             : value >= 9.995        ? 1
+                                     : 2,
              value, space || step ? " " : "", prefix[step], unit);
 }
 

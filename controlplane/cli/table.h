@@ -27,10 +27,10 @@ struct table {
     int error; /* 0 or CULVERT_ENOMEM; nothing is printed then */
 };
 
+/* `columns` must outlive the table. */
 void table_init(struct table *table, const struct table_column *columns, size_t count);
 void table_free(struct table *table);
-void table_cell(struct table *table, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void table_cell(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Appends the table, one line a row, columns two spaces apart; titles bold when `color`. A table
  * without rows prints nothing. */
 void table_print(const struct table *table, bool color, struct buffer *out);

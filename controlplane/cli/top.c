@@ -44,7 +44,7 @@ static void catch_signals(void)
 /* ---- the screen ---- */
 
 struct screen {
-    bool on; /* standard output is a terminal */
+    bool on;   /* standard output is a terminal */
     bool keys; /* so is standard input */
     struct termios before;
 };

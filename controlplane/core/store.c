@@ -322,7 +322,8 @@ int store_get(struct store *store, uint64_t number, struct store_revision **out)
 
     if (!number)
         number = store_latest(store);
-    if (!number || !bsearch(&number, store->number, store->count, sizeof(number), number_compare))
+    if (!number || !store->count ||
+        !bsearch(&number, store->number, store->count, sizeof(number), number_compare))
         return CULVERT_ENOTFOUND;
     store_name(name, number);
     error = file_read(store->revisions, name, STORE_DOCUMENT_MAX, &text, &length);

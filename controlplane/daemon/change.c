@@ -58,8 +58,8 @@ void daemon_change_work(struct daemon *daemon, struct daemon_change *change)
                  (unsigned long long)change->revision, (unsigned long long)change->if_revision);
         return;
     }
-    change->error = site_prepare(daemon->engine, &change->source, change->now, &change->plan,
-                                 &change->errors);
+    change->error =
+        site_prepare(daemon->engine, &change->source, change->now, &change->plan, &change->errors);
     if (change->error) {
         change->plan = NULL;
         return;
@@ -154,9 +154,9 @@ static void on_tick(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
     struct site_changes changes;
-    int count = daemon_is_written(daemon)
-                    ? CULVERT_EBUSY
-                    : site_tick(daemon->engine, daemon->generation + 1, daemon_clock_ms(), &changes);
+    int count = daemon_is_written(daemon) ? CULVERT_EBUSY
+                                          : site_tick(daemon->engine, daemon->generation + 1,
+                                                      daemon_clock_ms(), &changes);
 
     if (count < 0) {
         uv_timer_start(timer, on_tick, 200, 0);

@@ -49,8 +49,8 @@ struct daemon {
     struct dns_server *dns;
     struct http_server *http;
     char api_path[108], channel_path[108];
-    uint64_t revision;   /* the committed one; 0: none */
-    uint64_t generation; /* of the tables */
+    uint64_t revision;         /* the committed one; 0: none */
+    uint64_t generation;       /* of the tables */
     struct site_counts counts; /* of the committed site */
     char problem[300];         /* the last apply that failed for a reason of ours; "": none */
     struct job *jobs, **jobs_end;

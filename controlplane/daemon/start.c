@@ -12,8 +12,8 @@
 #include "controlplane/base/file.h"
 #include "controlplane/base/local_socket.h"
 #include "controlplane/base/log.h"
-#include "controlplane/fronts/http/api.h"
 #include "controlplane/daemon/daemon.h"
+#include "controlplane/fronts/http/api.h"
 
 #define REGION_MAX ((size_t)4 << 30) /* address space; pages are used as tables grow */
 #define REGION_MIN ((size_t)256 << 20)
@@ -59,9 +59,10 @@ static int open_tables(struct daemon *daemon)
     int error;
 
     daemon->region = MAP_FAILED;
-    for (daemon->region_size = REGION_MAX; daemon->region_size >= REGION_MIN; daemon->region_size /= 2) {
+    for (daemon->region_size = REGION_MAX; daemon->region_size >= REGION_MIN;
+         daemon->region_size /= 2) {
         daemon->region = mmap(NULL, daemon->region_size, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (daemon->region != MAP_FAILED)
             break;
     }

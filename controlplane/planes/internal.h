@@ -13,7 +13,7 @@
 /* A data plane: a connection, or what is remembered of one. */
 struct plane {
     struct planes *planes;
-    struct plane *next; /* the newest first */
+    struct plane *next;        /* the newest first */
     struct channel_sync *sync; /* NULL: remembered only */
     uv_pipe_t pipe;
     uv_timer_t retry; /* closes a connection whose transaction failed */

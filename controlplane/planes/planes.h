@@ -21,7 +21,7 @@
 struct planes;
 
 struct planes_options {
-    int fd; /* listening, non-blocking; owned by the object from a successful new */
+    int fd;                /* listening, non-blocking; owned by the object from a successful new */
     struct tables *tables; /* outlives the object */
 };
 

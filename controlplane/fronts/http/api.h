@@ -20,6 +20,7 @@ void api_respond(struct http_exchange *exchange, int status, struct buffer *json
 /* Answers an error of base/error.h. `detail` NULL or "": the error's own text. */
 void api_respond_error(struct http_exchange *exchange, int error, const char *detail);
 
+/* Handlers; docs/API.md says what each does. */
 void api_head_blob(struct http_exchange *exchange);
 void api_begin_blob(struct http_exchange *exchange);
 void api_put_blob(struct http_exchange *exchange);

@@ -10,8 +10,8 @@
 #include "controlplane/base/digest.h"
 #include "controlplane/base/error.h"
 #include "controlplane/base/file.h"
-#include "controlplane/fronts/http/api.h"
 #include "controlplane/daemon/daemon.h"
+#include "controlplane/fronts/http/api.h"
 
 #define UPLOADS_MAX 4u
 

@@ -7,9 +7,9 @@
 
 #include "controlplane/base/digest.h"
 #include "controlplane/base/error.h"
-#include "controlplane/fronts/http/api.h"
 #include "controlplane/daemon/daemon.h"
 #include "controlplane/daemon/revision.h"
+#include "controlplane/fronts/http/api.h"
 
 enum change_kind { CHANGE_APPLY, CHANGE_DIFF, CHANGE_ROLLBACK };
 
@@ -25,7 +25,7 @@ struct change_job {
     struct site_upload *uploads; /* point into doc */
     struct revision_source old;  /* of a rollback */
     char author[128], comment[64];
-    int status;      /* of a request that is wrong in itself; 0: it isn't */
+    int status; /* of a request that is wrong in itself; 0: it isn't */
     char message[160];
 };
 
@@ -132,8 +132,9 @@ static void read_rollback(struct change_job *job, yyjson_val *root)
         snprintf(job->message, sizeof(job->message), "there is no revision %llu", revision);
         job->status = 404;
     } else if (error) {
-        refuse(job, 500, *store_problem(daemon->store) ? store_problem(daemon->store)
-                                                     : culvert_strerror(error));
+        refuse(job, 500,
+               *store_problem(daemon->store) ? store_problem(daemon->store)
+                                             : culvert_strerror(error));
     } else {
         job->change.source = job->old.source;
         if (!*job->change.comment) {
@@ -160,8 +161,9 @@ static void read_request(struct change_job *job)
         return;
     }
     if (!yyjson_is_obj(root) || (condition && !yyjson_is_uint(condition))) {
-        refuse(job, 400, yyjson_is_obj(root) ? "`if_revision` must be a revision's number"
-                                             : "the body must be a JSON object");
+        refuse(job, 400,
+               yyjson_is_obj(root) ? "`if_revision` must be a revision's number"
+                                   : "the body must be a JSON object");
         return;
     }
     change->has_condition = condition;

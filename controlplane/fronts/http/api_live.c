@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "controlplane/base/error.h"
-#include "controlplane/fronts/http/api.h"
 #include "controlplane/daemon/daemon.h"
+#include "controlplane/fronts/http/api.h"
 #include "dataplane/fastpath/reasons.h"
 
 #define FRAME_MAX 9216u
@@ -84,8 +84,10 @@ static void write_plane(void *arg, const struct plane_info *info)
     buffer_text(list->json, state ? info->state : "null");
     buffer_char(list->json, '}');
     if (!info->connected)
-        add_alarm(list->alarms, "%s: the data plane is not connected; packets flow by its last "
-                                "tables as long as its program is attached", info->name);
+        add_alarm(list->alarms,
+                  "%s: the data plane is not connected; packets flow by its last "
+                  "tables as long as its program is attached",
+                  info->name);
     if (info->error)
         add_alarm(list->alarms, "%s: refused the last change: %s", info->name, info->error);
     if (info->connected)
@@ -100,8 +102,9 @@ static void write_listener(void *arg, const struct dns_listener_state *state)
     separate(list);
     buffer_text(list->json, "{\"address\":");
     buffer_json_text(list->json, state->address);
-    buffer_format(list->json, ",\"port\":%u,\"protocol\":\"%s\",\"listening\":%s,\"error\":",
-                  state->port, state->protocol, state->listening ? "true" : "false");
+    buffer_format(list->json,
+                  ",\"port\":%u,\"protocol\":\"%s\",\"listening\":%s,\"error\":", state->port,
+                  state->protocol, state->listening ? "true" : "false");
     buffer_json_text(list->json, state->error);
     buffer_char(list->json, '}');
     if (state->error)
@@ -114,8 +117,8 @@ static void write_counts(const struct site_counts *counts, struct buffer *json)
     buffer_format(json,
                   "\"resources\":{\"interfaces\":%zu,\"pools\":%zu,\"backends\":%zu,\"vips\":%zu,"
                   "\"limits\":%zu,\"access\":%zu,\"zones\":%zu,\"names\":%zu}",
-                  counts->interfaces, counts->pools, counts->backends, counts->vips,
-                  counts->limits, counts->access, counts->zones, counts->names);
+                  counts->interfaces, counts->pools, counts->backends, counts->vips, counts->limits,
+                  counts->access, counts->zones, counts->names);
 }
 
 static void write_head(const struct daemon *daemon, struct buffer *json)

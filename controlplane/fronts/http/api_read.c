@@ -5,9 +5,9 @@
 
 #include "controlplane/base/error.h"
 #include "controlplane/base/units.h"
-#include "controlplane/fronts/http/api.h"
 #include "controlplane/daemon/daemon.h"
 #include "controlplane/daemon/revision.h"
+#include "controlplane/fronts/http/api.h"
 
 /* The document never changes, so it may be read while a worker prepares the next. */
 void api_site(struct http_exchange *exchange)
@@ -114,8 +114,8 @@ static void history_work(struct job *base)
     struct daemon *daemon = job->exchange->app;
 
     buffer_text(&job->json, "{\"revisions\":[");
-    job->error = job->json.error ? job->json.error
-                                 : store_list(daemon->store, history_each, &job->json);
+    job->error =
+        job->json.error ? job->json.error : store_list(daemon->store, history_each, &job->json);
     buffer_text(&job->json, "]}");
 }
 
@@ -178,8 +178,9 @@ static void revision_diff_work(struct job *base)
     if (job->error) {
         store_failed(job, daemon);
     } else {
-        buffer_format(&job->json, "{\"from\":%llu,\"to\":%llu,\"diff\":",
-                      (unsigned long long)job->from, (unsigned long long)job->number);
+        buffer_format(&job->json,
+                      "{\"from\":%llu,\"to\":%llu,\"diff\":", (unsigned long long)job->from,
+                      (unsigned long long)job->number);
         count = site_diff(old, new, &job->json);
         buffer_char(&job->json, '}');
         job->error = count < 0 ? count : 0;

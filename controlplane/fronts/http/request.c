@@ -356,8 +356,7 @@ bool http_query_get(const char *query, const char *name, char *to, size_t size)
     while (*query) {
         size_t length = strcspn(query, "&");
 
-        if (length > name_length && !strncmp(query, name, name_length) &&
-            query[name_length] == '=')
+        if (length > name_length && !strncmp(query, name, name_length) && query[name_length] == '=')
             return decode_percent(query + name_length + 1, length - name_length - 1, to, size,
                                   true);
         query += length;

@@ -13,9 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HTTP_TARGET_MAX 4096u         /* bytes of the request target */
-#define HTTP_HEADER_MAX (16u << 10)   /* bytes of the target and all header fields */
-#define HTTP_BODY_MAX (64ull << 20)   /* of a body held in memory */
+#define HTTP_TARGET_MAX 4096u           /* bytes of the request target */
+#define HTTP_HEADER_MAX (16u << 10)     /* bytes of the target and all header fields */
+#define HTTP_BODY_MAX (64ull << 20)     /* of a body held in memory */
 #define HTTP_STREAM_MAX (1024ull << 20) /* of a body that a sink takes */
 
 enum http_method {
@@ -28,10 +28,10 @@ enum http_method {
 
 struct http_request {
     enum http_method method;
-    bool keep_alive;      /* the client allows more requests after this one */
-    bool expect_continue; /* the client waits for 100 before it sends the body */
-    bool has_length;      /* the header says how long the body is */
-    uint64_t length;      /* if so */
+    bool keep_alive;                 /* the client allows more requests after this one */
+    bool expect_continue;            /* the client waits for 100 before it sends the body */
+    bool has_length;                 /* the header says how long the body is */
+    uint64_t length;                 /* if so */
     char path[HTTP_TARGET_MAX + 1];  /* percent-decoded, no NUL inside */
     char query[HTTP_TARGET_MAX + 1]; /* what follows `?`, still encoded; may be empty */
     char *body;                      /* NUL-terminated, owned by the reader; NULL with a sink */
@@ -54,7 +54,7 @@ typedef int (*http_sink_fn)(void *arg, const char *data, size_t length);
 struct http_reader *http_reader_new(void);
 void http_reader_free(struct http_reader *reader);
 
-/* Takes bytes; `used` tells how many. After HTTP_EVENT_REQUEST the next feed begins the next request
+/* Takes bytes; `used` tells how many. After HTTP_EVENT_REQUEST the next feed begins the next one
  * (and frees this one's body). */
 enum http_event http_reader_feed(struct http_reader *reader, const char *data, size_t length,
                                  size_t *used);

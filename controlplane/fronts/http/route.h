@@ -37,6 +37,7 @@ struct http_match {
 void http_route_find(const struct http_route *table, size_t count, enum http_method method,
                      const char *path, struct http_match *match);
 
+/* The method as it is written in a request. */
 const char *http_method_text(enum http_method method);
 /* The reason phrase of a status (RFC 9110 section 15). */
 const char *http_status_text(int status);

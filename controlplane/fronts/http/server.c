@@ -1,68 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controlplane/fronts/http/server.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <yyjson.h>
 
 #include "controlplane/base/error.h"
-
-#define CONNECTIONS_MAX 64u
-#define BODIES_MAX (256ull << 20)
-#define READ_BYTES (64u << 10)
-#define BODY_RATE 16384u          /* bytes/s, the least */
-#define LINGER_MS 2000u           /* for a refused body to run out */
-#define LINGER_BYTES (256u << 20) /* of it, at most */
-#define RESPONSE_HEADER_MAX 512u
-
-struct http_server {
-    uv_loop_t *loop;
-    uv_pipe_t listener;
-    struct http_server_options options;
-    struct connection *connections;
-    unsigned count;
-    uint64_t bodies; /* bytes of memory that accepted bodies may take */
-    bool closing, listener_closed;
-    void (*closed)(void *arg);
-    void *closed_arg;
-};
-
-enum phase {
-    PHASE_IDLE,   /* between requests */
-    PHASE_HEADER,
-    PHASE_BODY,
-    PHASE_ANSWER, /* the handler has it */
-    PHASE_WRITE,
-    PHASE_LINGER, /* answered, to be closed: what still comes is thrown away */
-};
-
-struct connection {
-    struct http_server *server;
-    struct connection *next, *prev;
-    uv_pipe_t pipe;
-    uv_timer_t timer;
-    unsigned handles; /* open: pipe and timer */
-    struct http_reader *reader;
-    struct http_exchange exchange;
-    struct http_match match;
-    enum phase phase;
-    bool reading, paused, advancing, again;
-    bool close_after; /* no further request */
-    bool dead;        /* closed; an exchange may still be out */
-    bool head;        /* no body in the answer */
-    uint64_t reserved; /* of server->bodies */
-    uint64_t phase_start, received;
-    char *buffer;
-    size_t have, at;
-    uv_write_t write;
-    char *answer;
-    char answer_header[RESPONSE_HEADER_MAX];
-};
-
-static void connection_advance(struct connection *connection);
-static void connection_close(struct connection *connection);
+#include "controlplane/fronts/http/internal.h"
 
 /* ---- life of a connection ---- */
 
@@ -75,7 +19,7 @@ static void server_maybe_free(struct http_server *server)
     free(server);
 }
 
-static void connection_maybe_free(struct connection *connection)
+void http_connection_maybe_free(struct connection *connection)
 {
     struct http_server *server = connection->server;
 
@@ -101,7 +45,7 @@ static void on_handle_closed(uv_handle_t *handle)
     struct connection *connection = handle->data;
 
     connection->handles--;
-    connection_maybe_free(connection);
+    http_connection_maybe_free(connection);
 }
 
 /* Takes the sink's abort away and calls it. */
@@ -116,7 +60,7 @@ static void sink_abort(struct connection *connection)
         ended(exchange->sink_arg);
 }
 
-static void connection_close(struct connection *connection)
+void http_connection_close(struct connection *connection)
 {
     if (connection->dead)
         return;
@@ -141,10 +85,10 @@ static void on_timer(uv_timer_t *timer)
         http_respond_error(&connection->exchange, 408, "the request came too slowly", NULL);
         return;
     }
-    connection_close(connection);
+    http_connection_close(connection);
 }
 
-static void enter_phase(struct connection *connection, enum phase phase)
+void http_connection_enter(struct connection *connection, enum phase phase)
 {
     const struct http_server_times *times = &connection->server->options.times;
 
@@ -191,23 +135,23 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 
     (void)buffer;
     if (length < 0) {
-        connection_close(connection);
+        http_connection_close(connection);
         return;
     }
     if (connection->phase == PHASE_LINGER) {
         connection->received += (uint64_t)length;
         if (connection->received > LINGER_BYTES)
-            connection_close(connection);
+            http_connection_close(connection);
         return;
     }
     connection->have = (size_t)length;
     connection->at = 0;
     if (connection->phase == PHASE_BODY)
         body_progress(connection, (size_t)length);
-    connection_advance(connection);
+    http_connection_advance(connection);
 }
 
-static void set_reading(struct connection *connection, bool on)
+void http_connection_read(struct connection *connection, bool on)
 {
     if (connection->dead || connection->reading == on)
         return;
@@ -215,7 +159,7 @@ static void set_reading(struct connection *connection, bool on)
     if (!on)
         uv_read_stop((uv_stream_t *)&connection->pipe);
     else if (uv_read_start((uv_stream_t *)&connection->pipe, on_alloc, on_read))
-        connection_close(connection);
+        http_connection_close(connection);
 }
 
 /* Answers an error that ends the connection, from any point of a request. */
@@ -224,7 +168,7 @@ static void refuse(struct connection *connection, int status, const char *messag
     if (connection->phase == PHASE_BODY)
         sink_abort(connection);
     connection->close_after = true;
-    enter_phase(connection, PHASE_ANSWER);
+    http_connection_enter(connection, PHASE_ANSWER);
     http_respond_error(&connection->exchange, status, message, NULL);
 }
 
@@ -240,8 +184,8 @@ static void write_continue(struct connection *connection)
     uv_buf_t buffer = uv_buf_init(text, sizeof(text) - 1);
     uv_write_t *write = malloc(sizeof(*write));
 
-    if (!write || uv_write(write, (uv_stream_t *)&connection->pipe, &buffer, 1,
-                           on_continue_written))
+    if (!write ||
+        uv_write(write, (uv_stream_t *)&connection->pipe, &buffer, 1, on_continue_written))
         free(write); /* the client sends after a while all the same */
 }
 
@@ -290,7 +234,7 @@ static void header_arrived(struct connection *connection)
     }
     for (unsigned i = 0; i < HTTP_PARAMS_MAX; i++)
         exchange->param[i] = match->param[i];
-    enter_phase(connection, PHASE_BODY);
+    http_connection_enter(connection, PHASE_BODY);
     if (match->route->begin)
         match->route->begin(exchange);
     if (connection->phase != PHASE_BODY) {
@@ -308,7 +252,7 @@ static void header_arrived(struct connection *connection)
 
 static void request_whole(struct connection *connection)
 {
-    enter_phase(connection, PHASE_ANSWER);
+    http_connection_enter(connection, PHASE_ANSWER);
     connection->exchange.sink = NULL;
     connection->exchange.sink_abort = NULL;
     connection->match.route->handle(&connection->exchange);
@@ -338,7 +282,7 @@ static void advance_once(struct connection *connection)
         return;
     }
     if (connection->phase == PHASE_IDLE && connection->at < connection->have)
-        enter_phase(connection, PHASE_HEADER);
+        http_connection_enter(connection, PHASE_HEADER);
     event = http_reader_feed(connection->reader, connection->buffer + connection->at,
                              connection->have - connection->at, &used);
     connection->at += used;
@@ -360,7 +304,7 @@ static bool can_advance(const struct connection *connection)
 }
 
 /* Goes on with what was read until more is needed or somebody else has the turn. */
-static void connection_advance(struct connection *connection)
+void http_connection_advance(struct connection *connection)
 {
     if (connection->advancing)
         return;
@@ -371,8 +315,8 @@ static void connection_advance(struct connection *connection)
             break;
     }
     connection->advancing = false;
-    set_reading(connection, can_advance(connection));
-    connection_maybe_free(connection);
+    http_connection_read(connection, can_advance(connection));
+    http_connection_maybe_free(connection);
 }
 
 void http_exchange_pause(struct http_exchange *exchange)
@@ -389,107 +333,7 @@ void http_exchange_resume(struct http_exchange *exchange)
         (struct connection *)((char *)exchange - offsetof(struct connection, exchange));
 
     connection->paused = false;
-    connection_advance(connection);
-}
-
-/* ---- answering ---- */
-
-static void on_shutdown(uv_shutdown_t *shutdown, int status)
-{
-    (void)status;
-    free(shutdown);
-}
-
-/* Ends our side and throws away what the peer still sends, so that it can read the answer. */
-static void connection_linger(struct connection *connection)
-{
-    uv_shutdown_t *shutdown = malloc(sizeof(*shutdown));
-
-    if (!shutdown || uv_shutdown(shutdown, (uv_stream_t *)&connection->pipe, on_shutdown)) {
-        free(shutdown);
-        connection_close(connection);
-        return;
-    }
-    enter_phase(connection, PHASE_LINGER);
-    set_reading(connection, true);
-}
-
-static void on_written(uv_write_t *write, int status)
-{
-    struct connection *connection = write->data;
-
-    free(connection->answer);
-    connection->answer = NULL;
-    if (status || connection->dead) {
-        connection_close(connection);
-        return;
-    }
-    connection->server->bodies -= connection->reserved;
-    connection->reserved = 0;
-    if (connection->close_after || connection->server->closing) {
-        connection_linger(connection);
-        return;
-    }
-    enter_phase(connection, PHASE_IDLE);
-    connection_advance(connection);
-}
-
-static size_t format_header(struct connection *connection, int status, size_t length)
-{
-    char allow[96] = "";
-    int n;
-
-    if (status == 405)
-        snprintf(allow, sizeof(allow), "Allow: %s\r\n", connection->match.allow);
-    n = snprintf(connection->answer_header, sizeof(connection->answer_header),
-                 "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-                 "%s%s\r\n",
-                 status, http_status_text(status), length, allow,
-                 connection->close_after ? "Connection: close\r\n" : "");
-    return (size_t)n;
-}
-
-void http_respond(struct http_exchange *exchange, int status, char *body, size_t length)
-{
-    struct connection *connection =
-        (struct connection *)((char *)exchange - offsetof(struct connection, exchange));
-    uv_buf_t buffers[2];
-    unsigned count = 1;
-
-    connection->answer = body;
-    if (connection->dead) {
-        connection->phase = PHASE_LINGER;
-        connection_maybe_free(connection);
-        return;
-    }
-    buffers[0] = uv_buf_init(connection->answer_header,
-                             (unsigned)format_header(connection, status, length));
-    if (length && !connection->head)
-        buffers[count++] = uv_buf_init(body, (unsigned)length);
-    enter_phase(connection, PHASE_WRITE);
-    set_reading(connection, false);
-    connection->write.data = connection;
-    if (uv_write(&connection->write, (uv_stream_t *)&connection->pipe, buffers, count, on_written))
-        connection_close(connection);
-}
-
-void http_respond_error(struct http_exchange *exchange, int status, const char *message,
-                        const char *hint)
-{
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *root = yyjson_mut_obj(doc);
-    yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, root, "errors");
-    yyjson_mut_val *error = yyjson_mut_arr_add_obj(doc, list);
-    size_t length = 0;
-    char *text;
-
-    yyjson_mut_doc_set_root(doc, root);
-    yyjson_mut_obj_add_str(doc, error, "message", message);
-    if (hint)
-        yyjson_mut_obj_add_str(doc, error, "hint", hint);
-    text = doc ? yyjson_mut_write(doc, 0, &length) : NULL;
-    yyjson_mut_doc_free(doc);
-    http_respond(exchange, status, text, text ? length : 0);
+    http_connection_advance(connection);
 }
 
 /* ---- the server ---- */
@@ -543,20 +387,20 @@ static void on_connection(uv_stream_t *stream, int status)
     if (!connection)
         return; /* stays in the backlog; the loop asks again with the next one */
     if (uv_accept(stream, (uv_stream_t *)&connection->pipe)) {
-        connection_close(connection);
+        http_connection_close(connection);
         return;
     }
     read_peer(connection);
-    enter_phase(connection, PHASE_IDLE);
+    http_connection_enter(connection, PHASE_IDLE);
     if (server->count > 2 * CONNECTIONS_MAX) {
-        connection_close(connection);
+        http_connection_close(connection);
         return;
     }
     if (server->count > CONNECTIONS_MAX) {
         refuse(connection, 503, "too many connections");
         return;
     }
-    set_reading(connection, true);
+    http_connection_read(connection, true);
 }
 
 int http_server_new(struct http_server **out, uv_loop_t *loop,
@@ -605,6 +449,6 @@ void http_server_close(struct http_server *server, void (*closed)(void *arg), vo
     for (struct connection *connection = server->connections; connection; connection = next) {
         next = connection->next;
         if (connection->phase < PHASE_ANSWER || connection->phase == PHASE_LINGER)
-            connection_close(connection);
+            http_connection_close(connection);
     }
 }

@@ -101,10 +101,8 @@ static void test_table_is_sound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_options_anywhere),
-        cmocka_unit_test(test_option_of_two_words),
-        cmocka_unit_test(test_problems),
-        cmocka_unit_test(test_help_wants_no_arguments),
+        cmocka_unit_test(test_options_anywhere), cmocka_unit_test(test_option_of_two_words),
+        cmocka_unit_test(test_problems),         cmocka_unit_test(test_help_wants_no_arguments),
         cmocka_unit_test(test_table_is_sound),
     };
 

@@ -19,9 +19,16 @@ static void test_numbers(void **state)
         double value;
         const char *unit, *text;
     } cases[] = {
-        {0, "", "0"},           {999, "", "999"},      {999.6, "", "1.00 k"}, {1234, "", "1.23 k"},
-        {12345, "", "12.3 k"},  {123456, "", "123 k"}, {9.4e6, "pps", "9.40 Mpps"},
-        {5, "pps", "5 pps"},    {1e10, "b/s", "10.0 Gb/s"}, {999.96e3, "", "1.00 M"},
+        {0, "", "0"},
+        {999, "", "999"},
+        {999.6, "", "1.00 k"},
+        {1234, "", "1.23 k"},
+        {12345, "", "12.3 k"},
+        {123456, "", "123 k"},
+        {9.4e6, "pps", "9.40 Mpps"},
+        {5, "pps", "5 pps"},
+        {1e10, "b/s", "10.0 Gb/s"},
+        {999.96e3, "", "1.00 M"},
         {1e30, "", "1000000000000000 P"},
     };
     char text[TEXT_NUMBER];
@@ -39,8 +46,8 @@ static void test_numbers(void **state)
 
 static void test_table(void **state)
 {
-    static const struct table_column columns[] = {{"NAME", TABLE_LEFT}, {"N", TABLE_RIGHT},
-                                                  {"END", TABLE_LEFT}};
+    static const struct table_column columns[] = {
+        {"NAME", TABLE_LEFT}, {"N", TABLE_RIGHT}, {"END", TABLE_LEFT}};
     struct buffer out = {0};
     struct table table;
 
@@ -78,11 +85,13 @@ static void test_yaml(void **state)
 {
     (void)state;
     expect_yaml("{\"a\":1,\"b\":{\"c\":[1,2]}}", "a: 1\nb:\n  c: [1, 2]\n");
-    expect_yaml("[{\"deny\":\"203.0.113.0/24\",\"x\":1},{}]", "- deny: 203.0.113.0/24\n  x: 1\n- {}\n");
+    expect_yaml("[{\"deny\":\"203.0.113.0/24\",\"x\":1},{}]",
+                "- deny: 203.0.113.0/24\n  x: 1\n- {}\n");
     expect_yaml("\"yes\"", "\"yes\"\n");
-    expect_yaml("[\"no\",\"1.5\",\"1e3\",\"60s\",\"10k/s\",\"10.0.0.1\",\"2001:db8::1\",\"-\",\"\",\"@\"]",
-                "- \"no\"\n- \"1.5\"\n- \"1e3\"\n- 60s\n- 10k/s\n- 10.0.0.1\n- \"2001:db8::1\"\n- \"-\"\n"
-                "- \"\"\n- \"@\"\n");
+    expect_yaml(
+        "[\"no\",\"1.5\",\"1e3\",\"60s\",\"10k/s\",\"10.0.0.1\",\"2001:db8::1\",\"-\",\"\",\"@\"]",
+        "- \"no\"\n- \"1.5\"\n- \"1e3\"\n- 60s\n- 10k/s\n- 10.0.0.1\n- \"2001:db8::1\"\n- \"-\"\n"
+        "- \"\"\n- \"@\"\n");
     expect_yaml("{\"@\":\"a: b\"}", "\"@\": \"a: b\"\n");
 }
 
@@ -105,11 +114,13 @@ static void test_rates(void **state)
 {
     static const char then[] =
         "{\"time_ns\":1000000000,\"reasons\":[{\"name\":\"lb-ipip\",\"verdict\":\"forward\","
-        "\"packets\":1000,\"bytes\":100000}],\"backends\":[{\"pool\":\"p\",\"name\":\"a\",\"packets\":9,"
+        "\"packets\":1000,\"bytes\":100000}],\"backends\":[{\"pool\":\"p\",\"name\":\"a\","
+        "\"packets\":9,"
         "\"bytes\":9}]}";
     static const char now[] =
         "{\"time_ns\":3000000000,\"reasons\":[{\"name\":\"lb-ipip\",\"verdict\":\"forward\","
-        "\"packets\":5000,\"bytes\":500000}],\"backends\":[{\"pool\":\"q\",\"name\":\"a\",\"packets\":5,"
+        "\"packets\":5000,\"bytes\":500000}],\"backends\":[{\"pool\":\"q\",\"name\":\"a\","
+        "\"packets\":5,"
         "\"bytes\":5},{\"pool\":\"p\",\"name\":\"a\",\"packets\":4,\"bytes\":4}]}";
     yyjson_doc *a = yyjson_read(then, strlen(then), 0), *b = yyjson_read(now, strlen(now), 0);
     struct buffer out = {0};
@@ -117,10 +128,10 @@ static void test_rates(void **state)
     (void)state;
     rates_json(yyjson_doc_get_root(a), yyjson_doc_get_root(b), &out);
     /* New rows and counters that went back have no rate. */
-    assert_string_equal(out.data,
-                        "{\"seconds\":2.000,\"reasons\":[{\"name\":\"lb-ipip\",\"verdict\":\"forward\","
-                        "\"packets\":2000.0,\"bits\":1600000.0}],\"vips\":[],\"backends\":[],"
-                        "\"zones\":[],\"limits\":[]}\n");
+    assert_string_equal(
+        out.data, "{\"seconds\":2.000,\"reasons\":[{\"name\":\"lb-ipip\",\"verdict\":\"forward\","
+                  "\"packets\":2000.0,\"bits\":1600000.0}],\"vips\":[],\"backends\":[],"
+                  "\"zones\":[],\"limits\":[]}\n");
     buffer_clear(&out);
     rates_print(yyjson_doc_get_root(a), yyjson_doc_get_root(b), false, &out);
     assert_non_null(strstr(out.data, "lb-ipip  forward  2.00 kpps  1.60 Mb/s"));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The server side of the channel on a real socket, with data planes played by the other side's own
- * state machine, stepped along with the loop. */
+ * state machine, stepped along with the loop. length: the rig and its stories belong together. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -124,7 +125,8 @@ static void on_stats(void *arg, uint32_t cookie)
     struct {
         uint32_t cookie, more;
         struct channel_stat stat[2];
-    } reply = {cookie, 0, {{CHANNEL_STAT_REASON, FP_LB_IPIP, 7, 700}, {CHANNEL_STAT_VIP, 3, 5, 500}}};
+    } reply = {
+        cookie, 0, {{CHANNEL_STAT_REASON, FP_LB_IPIP, 7, 700}, {CHANNEL_STAT_VIP, 3, 5, 500}}};
 
     peer->stats_asked++;
     if (!peer->mute)
@@ -213,15 +215,25 @@ static void look(struct rig *rig)
     planes_each(rig->planes, on_plane, rig);
 }
 
+/* Waits until the loop or the peer has something to read, at most 2 ms: timers may be due. */
+static void wait_readable(struct rig *rig, struct peer *peer)
+{
+    struct pollfd wait[2] = {{.fd = uv_backend_fd(&rig->loop), .events = POLLIN},
+                             {.fd = peer && !peer->gone ? peer->fd : -1, .events = POLLIN}};
+
+    poll(wait, 2, 2);
+}
+
 /* Steps the loop and the peer until `done` says so. */
-static void step_until(struct rig *rig, struct peer *peer, bool (*done)(struct rig *, struct peer *))
+static void step_until(struct rig *rig, struct peer *peer,
+                       bool (*done)(struct rig *, struct peer *))
 {
     while (look(rig), !done(rig, peer)) {
         bool some = peer && peer_step(peer);
 
-        uv_run(&rig->loop, some ? UV_RUN_NOWAIT : UV_RUN_NOWAIT);
+        uv_run(&rig->loop, UV_RUN_NOWAIT);
         if (!some)
-            usleep(200); /* both wait for the kernel */
+            wait_readable(rig, peer);
     }
 }
 
@@ -332,7 +344,8 @@ static void test_hostile_bytes_cost_only_that_connection(void **state)
     step_until(rig, &peer, in_sync);
     memset(&hostile, 0, sizeof(hostile));
     hostile.fd = dial(rig);
-    assert_int_equal(send(hostile.fd, "GET / HTTP/1.1\r\n\r\n\xff\xff\xff\xff", 22, MSG_NOSIGNAL), 22);
+    assert_int_equal(send(hostile.fd, "GET / HTTP/1.1\r\n\r\n\xff\xff\xff\xff", 22, MSG_NOSIGNAL),
+                     22);
     for (char c; recv(hostile.fd, &c, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;)
         uv_run(&rig->loop, UV_RUN_ONCE);
     close(hostile.fd);
@@ -380,7 +393,7 @@ static void test_refused_transaction_is_an_error_and_tried_again(void **state)
     assert_true(rig->info.connected);
     assert_true(strlen(rig->error) > 0);
     assert_true(planes_settled(rig->planes)); /* nobody waits for it */
-    step_until(rig, &peer, peer_gone); /* closed, to be compared afresh */
+    step_until(rig, &peer, peer_gone);        /* closed, to be compared afresh */
     peer_close(&peer, small);
 }
 

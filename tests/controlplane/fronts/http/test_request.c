@@ -15,8 +15,8 @@
 /* What came of a connection's bytes: a word a request or an error. */
 struct story {
     char text[2048];
-    size_t sunk;  /* bytes that the sink took */
-    int refused;  /* by http_reader_accept */
+    size_t sunk; /* bytes that the sink took */
+    int refused; /* by http_reader_accept */
 };
 
 static int sink_count(void *arg, const char *data, size_t length)
@@ -106,9 +106,10 @@ static void test_requests(void **state)
 static void test_pipeline(void **state)
 {
     (void)state;
-    expect("GET /1 HTTP/1.1\r\n\r\nPOST /2 HTTP/1.1\r\nContent-Length: 2\r\n\r\nhiGET /3 HTTP/1.1\r\n"
-           "\r\n",
-           "/1? /2? [hi] /3? ");
+    expect(
+        "GET /1 HTTP/1.1\r\n\r\nPOST /2 HTTP/1.1\r\nContent-Length: 2\r\n\r\nhiGET /3 HTTP/1.1\r\n"
+        "\r\n",
+        "/1? /2? [hi] /3? ");
 }
 
 static void test_bad_requests(void **state)
@@ -127,7 +128,8 @@ static void test_bad_requests(void **state)
     expect("POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "!400");
     expect("POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", "!400");
     /* Request smuggling: a length and a transfer encoding (RFC 9112 section 6.1). */
-    expect("POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "!400");
+    expect("POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+           "!400");
     expect("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "!400");
     /* The second of a pipeline may be the bad one. */
     expect("GET /1 HTTP/1.1\r\n\r\nnonsense\r\n\r\n", "/1? !400");

@@ -55,9 +55,9 @@ static void test_other_method(void **state)
 
 static void test_not_found(void **state)
 {
-    static const char *const paths[] = {"/",          "/v1",        "/v1/site/", "/v1/sites", "/v1/sit",
-                                        "/v1//site",  "//v1/site",  "/v1/revisions/",
-                                        "/v1/revisions/1/2", "/v1/revisions/1/diff/x"};
+    static const char *const paths[] = {
+        "/",         "/v1",       "/v1/site/",      "/v1/sites",         "/v1/sit",
+        "/v1//site", "//v1/site", "/v1/revisions/", "/v1/revisions/1/2", "/v1/revisions/1/diff/x"};
     char path[400] = "/v1/blobs/";
 
     (void)state;
