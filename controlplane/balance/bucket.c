@@ -7,7 +7,8 @@
 
 #include "controlplane/base/error.h"
 
-/* The work of one assignment. Backends are named by their place in the array; `none` is one past. */
+/* The work of one assignment. Backends are named by their place in the array; `none` is one past
+ * it. */
 struct assignment {
     const struct bucket_backend *backends;
     uint32_t count, none;

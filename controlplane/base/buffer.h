@@ -23,6 +23,7 @@ void buffer_init(struct buffer *buffer, size_t bound);
 void buffer_free(struct buffer *buffer);  /* and makes it an empty one, error cleared */
 void buffer_clear(struct buffer *buffer); /* length 0, error cleared, the memory kept */
 
+/* Appends bytes, a text, a byte, or what printf makes. */
 void buffer_add(struct buffer *buffer, const void *data, size_t length);
 void buffer_text(struct buffer *buffer, const char *text);
 void buffer_char(struct buffer *buffer, char c);

@@ -34,12 +34,14 @@ int units_parse_address(const char *text, struct address *address);
 int units_parse_prefix(const char *text, struct address *address, unsigned *length,
                        bool *host_bits);
 
+/* The shortest form, NUL-terminated. */
 void units_write_size(uint64_t value, char text[UNITS_TEXT]);
 void units_write_rate(uint64_t per_second, char text[UNITS_TEXT]);
 void units_write_time(uint64_t ms, char text[UNITS_TEXT]);
 void units_write_address(const struct address *address, char text[UNITS_TEXT]);
 void units_write_prefix(const struct address *address, unsigned length, char text[UNITS_TEXT]);
 
+/* It is an IPv4 address in the form above. */
 bool address_is_v4(const struct address *address);
 /* Keeps the first `length` bits of all 128 and clears the rest. */
 void address_mask(struct address *address, unsigned length);

@@ -25,6 +25,7 @@ struct store {
 
 #define STORE_NAME_MAX 32 /* of a revision's file */
 
+/* The file name of a revision; what store_problem() will say. */
 void store_name(char name[STORE_NAME_MAX], uint64_t number);
 void store_set_problem(struct store *store, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

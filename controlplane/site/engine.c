@@ -66,7 +66,8 @@ static void changes_collect(struct site_engine *engine, struct site_changes *cha
     free(engine->changes);
     engine->change_count = 0;
     tables_changes(engine->tables, change_count, &count);
-    engine->changes = calloc(count + 1, sizeof(*engine->changes));
+    engine->changes =
+        count > SITE_CHANGES_LISTED ? NULL : calloc(count + 1, sizeof(*engine->changes));
     if (engine->changes) {
         tables_changes(engine->tables, change_note, engine);
         qsort(engine->changes, engine->change_count, sizeof(*engine->changes), change_compare);
@@ -74,7 +75,7 @@ static void changes_collect(struct site_engine *engine, struct site_changes *cha
             engine->changes[i].deleted =
                 !tables_get(engine->tables, &engine->changes[i].key, &length);
     }
-    *changes = (struct site_changes){engine->changes, engine->change_count};
+    *changes = (struct site_changes){engine->changes, count};
 }
 
 /* ---- plans ---- */

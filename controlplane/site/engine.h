@@ -78,6 +78,7 @@ static inline uint32_t section_count(const struct site_state *state, unsigned fi
     return section ? section->count : 0;
 }
 
+/* An empty one; NULL: out of memory. */
 struct site_state *state_new(void);
 void state_free(struct site_state *state); /* the document too; NULL is fine */
 void pool_state_free(struct pool_state *pool);
@@ -97,6 +98,7 @@ struct key_list {
     struct fp_key *key;
     size_t count, capacity;
 };
+/* Adds a key; 0 or CULVERT_ENOMEM. */
 int key_list_add(struct key_list *list, const struct fp_key *key);
 void key_list_sort(struct key_list *list);
 bool key_list_has(const struct key_list *sorted, const struct fp_key *key);
@@ -161,6 +163,7 @@ uint32_t number_of(const struct site_state *state, enum space space, const struc
 
 /* ---- loading a stored state (load.c) ---- */
 
+/* Reads the state of a revision, for prior_free(). CULVERT_ECORRUPT, CULVERT_ENOMEM. */
 int prior_read(struct prior **out, const struct store_revision *revision);
 void prior_free(struct prior *prior);
 /* A number that was stored, false: none. `pool` only for backends. Cheap in sorted order. */
@@ -208,6 +211,7 @@ struct site_engine {
     int64_t deadline;
 };
 
+/* Drops what names.c keeps about the committed state. */
 void engine_names_free(struct site_engine *engine);
 
 #endif

@@ -43,6 +43,7 @@ struct site_errors {
     size_t dropped; /* past SITE_ERRORS_MAX, or for lack of memory */
 };
 
+/* Frees all and leaves an empty list. */
 void site_errors_free(struct site_errors *errors);
 /* Adds an error; any text may be NULL; all are copied. */
 void site_errors_add(struct site_errors *errors, const char *file, unsigned line, unsigned column,
@@ -76,6 +77,7 @@ struct site; /* a checked document; never changes */
 int site_parse(struct site **out, const struct site_source *source, struct site_errors *errors);
 void site_free(struct site *site);
 
+/* The value of "site". */
 const char *site_name(const struct site *site);
 
 /* The canonical JSON of the whole document (path NULL or "") or of the part at a path such as
@@ -105,6 +107,7 @@ struct site_engine_options {
     struct store *store;   /* where zone files and bucket tables are read from; outlives it */
 };
 
+/* An engine with nothing committed, for site_engine_free(). CULVERT_ENOMEM. */
 int site_engine_new(struct site_engine **out, const struct site_engine_options *options);
 void site_engine_free(struct site_engine *engine);
 
@@ -113,8 +116,9 @@ struct site_change {
     struct fp_key key;
     bool deleted;
 };
+#define SITE_CHANGES_LISTED 65536u
 struct site_changes {
-    const struct site_change *list; /* in the order of their keys */
+    const struct site_change *list; /* in the order of their keys; NULL: too many to list */
     size_t count;
 };
 
@@ -143,8 +147,8 @@ const struct store_blob *site_plan_blobs(const struct site_plan *plan, size_t *c
 const struct site *site_plan_site(const struct site_plan *plan);
 
 /* Commits the tables and makes the plan's document the engine's. The list of changes is valid
- * until the next site_commit or site_tick; it is empty when there was no memory for it (then
- * tables_changes() still knows them). The plan is gone. */
+ * until the next site_commit or site_tick; it is NULL when there are more than SITE_CHANGES_LISTED
+ * or no memory for it (tables_changes() knows them all the same). The plan is gone. */
 void site_commit(struct site_engine *engine, struct site_plan *plan, uint64_t generation,
                  struct site_changes *changes);
 void site_abort(struct site_engine *engine, struct site_plan *plan); /* plan may be NULL */

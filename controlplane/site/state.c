@@ -141,7 +141,8 @@ static int text_compare(const void *x, const void *y)
     return strcmp(*(const char *const *)x, *(const char *const *)y);
 }
 
-/* Zone files by name, as uploads (twice when two zones share one: no harm); their digests and the tables' are the blobs. */
+/* Zone files by name, as uploads (twice when two zones share one: no harm); their digests and the
+ * tables' are the blobs. */
 static void write_files(const struct site_state *state, struct buffer *json, const char **blobs,
                         size_t *count)
 {

@@ -20,6 +20,7 @@ struct rig {
     size_t uploads;
 };
 
+/* Opens and closes everything; the folder is removed. */
 void rig_open(struct rig *rig);
 void rig_close(struct rig *rig);
 /* Gives up the engine and the tables and opens new ones over the same folder. */
