@@ -77,9 +77,9 @@ int file_read(int folder, const char *name, size_t bound, char **data, size_t *l
     else
         error = read_all(file, bytes, (size_t)info.st_size);
     close(file);
-    if (error) {
+    if (error || !bytes) {
         free(bytes);
-        return error;
+        return error ? error : CULVERT_EIO;
     }
     bytes[info.st_size] = 0;
     *data = bytes;

@@ -43,7 +43,7 @@ int store_blob_put(struct store *store, const char *digest, const void *data, si
 int store_blob_get(struct store *store, const char *digest, const void **data, size_t *length)
 {
     char real[DIGEST_TEXT];
-    struct stat info;
+    struct stat info = {0};
     void *bytes = NULL;
     int file, error = 0;
 

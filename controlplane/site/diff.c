@@ -104,7 +104,7 @@ static void diff_node(struct diff *diff, const struct site_node *old, const stru
 {
     const struct site_node *any = old ? old : new;
 
-    if (node_equal(old, new))
+    if (!any || node_equal(old, new))
         return;
     if (any->schema->type == SCHEMA_NAMED) {
         diff_named(diff, old, new);

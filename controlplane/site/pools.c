@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pools and their backends: bucket tables from the ones before. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@ void pool_put(struct compile *compile, uint32_t number, const struct bucket_tabl
     struct fp_key key = number_key(FP_KIND_POOL, number);
     struct fp_pool *body = calloc(1, length);
 
+    assert(table->bucket);
     if (!body) {
         compile_fail(compile, CULVERT_ENOMEM);
         return;
@@ -35,6 +37,7 @@ static void backends_put(struct compile *compile, const struct site_node *backen
         struct fp_key key = number_key(FP_KIND_BACKEND, pool->backend[i]);
         struct fp_backend body = {0};
 
+        assert(address); /* the schema requires it */
         memcpy(body.address, address->address.bytes, sizeof(body.address));
         compile_put(compile, &key, &body, sizeof(body));
     }

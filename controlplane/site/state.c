@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,11 @@ void state_dns_key(const struct site_state *state, uint64_t key[2])
 {
     const struct site_node *given = node_field(state_section(state, ROOT_DNS), DNS_KEY);
 
-    memcpy(key, given ? (const void *)given->secret : (const void *)state->dns_key, 16);
+    assert(state);
+    if (given)
+        memcpy(key, given->secret, sizeof(given->secret));
+    else
+        memcpy(key, state->dns_key, sizeof(state->dns_key));
 }
 
 static void separate(struct buffer *json)

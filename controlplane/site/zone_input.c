@@ -7,7 +7,7 @@
 
 uint32_t zone_place(const struct site_node *zones, const struct site_node *zone)
 {
-    uint32_t low = 0, high = zones->count;
+    uint32_t low = 0, high = zones ? zones->count : 0;
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;

@@ -5,6 +5,7 @@
  */
 #include "controlplane/site/zones.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -185,6 +186,7 @@ static bool zone_same(const struct compile *compile, const struct zone_set *set,
     const struct site_node *node = state_section(compile->new, ROOT_ZONES)->child[place];
     const struct site_node *old = old_named(compile, ROOT_ZONES, node, old_place);
 
+    assert(set->below);
     return old && !set->rekeyed && !set->below[place].changed && node_equal(old, node) &&
            pools_equal(compile, node);
 }
