@@ -20,11 +20,16 @@ struct fp_dns_found {
 };
 
 /* Offset of a node's answer to a type; 0: NODATA. */
-static fp_inline fp_u32 fp_dns_pick(struct fp_env *env, fp_u32 at, fp_u32 type)
+fp_subprogram fp_u32 fp_dns_pick(struct fp_env *env, fp_u32 at, fp_u32 type)
 {
-    struct fp_dns_node FP_REGION *node = FP_AT(env, struct fp_dns_node, at);
-    fp_u32 count = node->ntypes;
-    fp_u32 offset = node->other;
+    struct fp_dns_node FP_REGION *node;
+    fp_u32 count, offset;
+
+    if (!env)
+        return 0;
+    node = FP_AT(env, struct fp_dns_node, at);
+    count = node->ntypes;
+    offset = node->other;
 
     if (fp_unlikely(type == FP_DNS_TYPE_ANY)) {
         if (count && !(node->flags & FP_DNS_CUT))

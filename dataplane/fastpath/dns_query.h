@@ -51,13 +51,21 @@ struct fp_dns_query {
     fp_u8 dok;  /* DO bit, as the byte it lies in (0x80) */
 };
 
-/* Walks the question's name. Returns 0, or -1: not a name (compressed, too long, cut off). */
-static fp_inline int fp_dns_walk(struct fp_packet *packet, struct fp_dns_query *query, fp_u32 have)
+/* The scratch, as a function of its own gets it. */
+struct fp_dns_scratch {
+    fp_u8 bytes[FP_SCRATCH_BYTES];
+};
+
+/* Walks the question's name. Returns the offset behind it | its labels << 16, or 0: not a name
+ * (compressed, too long, cut off). */
+fp_subprogram fp_u32 fp_dns_walk(struct fp_dns_scratch *image, fp_u32 have)
 {
-    fp_u8 *scratch = packet->scratch;
+    fp_u8 *scratch = image->bytes;
     fp_u64 labels = FP_DNS_LABELS_MAX + 1;
     fp_u64 at = FP_DNS_HEADER;
 
+    if (!image)
+        return 0;
     for (fp_u32 i = 0; i <= FP_DNS_LABELS_MAX; i++) {
         fp_u32 length;
 
@@ -79,10 +87,8 @@ static fp_inline int fp_dns_walk(struct fp_packet *packet, struct fp_dns_query *
     fp_opaque(at, have);
     at &= 0x1ff;
     if (labels > FP_DNS_LABELS_MAX || at + 4 > have)
-        return -1;
-    query->labels = (fp_u32)labels;
-    query->name_end = (fp_u32)at;
-    return 0;
+        return 0;
+    return (fp_u32)(labels << 16 | at);
 }
 
 /* Reads the OPT record behind the question. Returns 0, or the reason to end here. */
@@ -134,10 +140,13 @@ static fp_inline fp_u32 fp_dns_read(struct fp_packet *packet, struct fp_dns_quer
         return FP_DNS_FORMERR;
     if (counts & ~0x010000000000ffffull)
         return FP_PASS_DNS_ODD;
-    if (fp_dns_walk(packet, query, have)) {
-        query->name_end = 0;
+    what = fp_dns_walk((struct fp_dns_scratch *)scratch, have);
+    if (!what)
         return FP_DNS_FORMERR;
-    }
+    query->labels = what >> 16 & 0x7f;
+    query->name_end = what & 0x1ff;
+    if (query->name_end > FP_DNS_IMAGE - 4) /* never: said to the verifier */
+        return FP_DROP_INTERNAL;
     if (counts >> 56) {
         reason = fp_dns_read_opt(packet, query);
         if (reason)

@@ -10,14 +10,9 @@
 #include "dataplane/fastpath/dns_query.h"
 #include "dataplane/fastpath/lookup.h"
 
-/* A look-up is a function of its own for eBPF: verified once, called in the loop below. */
-#ifdef FP_BPF
-struct fp_dns_scratch {
-    fp_u8 bytes[FP_SCRATCH_BYTES];
-};
-#endif
-
-/* Offset of the body of the node whose name is [from, end) of the scratch; 0: there is none.
+/* A look-up is a function of its own for eBPF: verified once, called in the loop below.
+ *
+ * Offset of the body of the node whose name is [from, end) of the scratch; 0: there is none.
  * `range`: from | end << 16 | key's c << 32. */
 #ifdef FP_BPF
 __noinline fp_u32 fp_dns_lookup(struct fp_dns_scratch *scratch __arg_nonnull, fp_u64 range,

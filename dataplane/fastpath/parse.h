@@ -285,6 +285,7 @@ static fp_inline fp_u32 fp_parse(struct fp_packet *packet, struct fp_parsed *par
     /* From here on the verifier need not follow each way that led here. */
     fp_forget(parsed->flags, parsed->bytes, 8);
     fp_forget(parsed->problem, parsed->bytes, 8);
+    fp_forget(parsed->family, parsed->bytes, 8);
     return FP_GO_ON;
 }
 

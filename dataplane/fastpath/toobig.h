@@ -59,7 +59,7 @@ static fp_inline int fp_toobig_headers(struct fp_packet *packet, fp_u32 l3, fp_u
         if (!ip)
             return -1;
         fp_toobig_addresses(ip + FP_TOOBIG_IPV4, &parsed);
-        fp_reply_ip(ip, &parsed, FP_IP_ICMP, length);
+        fp_reply_ipv4(ip, &parsed, FP_IP_ICMP, length);
         icmp = ip + FP_IPV4_BYTES;
         fp_store32(icmp, FP_ICMP_UNREACHABLE | FP_ICMP_NEEDS_FRAGMENTATION << 8);
         sum = fp_sum_frame(packet, l3 + FP_TOOBIG_IPV4);
@@ -68,7 +68,7 @@ static fp_inline int fp_toobig_headers(struct fp_packet *packet, fp_u32 l3, fp_u
         if (!ip)
             return -1;
         fp_toobig_addresses(ip + FP_TOOBIG_IPV6, &parsed);
-        fp_reply_ip(ip, &parsed, FP_IP_ICMPV6, length);
+        fp_reply_ipv6(ip, &parsed, FP_IP_ICMPV6, length);
         icmp = ip + FP_IPV6_BYTES;
         fp_store32(icmp, FP_ICMPV6_TOO_BIG);
         sum = fp_sum_pseudo(&parsed, FP_IP_ICMPV6, length);

@@ -70,6 +70,8 @@ static int teardown(void **state)
 {
     struct pair *pair = *state;
 
+    if (!pair)
+        return 0;
     tables_close(pair->tables);
     munmap(pair->copy, SITE_BYTES);
     culvert__destroy(pair->program);

@@ -141,7 +141,7 @@ static void test_ipv6_ends(void **state)
 /* Bytes behind the IP packet are padding: nothing is read from them. */
 static void test_padding(void **state)
 {
-    static const char frame[] = MACS "\x08\x00\x45\x00\x00\x18\x00\x00\x00\x00\x40\x11\xf2\xb7"
+    char frame[] = MACS "\x08\x00\x45\x00\x00\x18\x00\x00\x00\x00\x40\x11\xf2\xb7"
                                      "\xc6\x12\x00\x01\xc0\x00\x02\x0a\x9c\x40\x00\x35"
                                      "\x00\x08\x00\x00padding";
     struct fp_parsed parsed;
@@ -149,6 +149,10 @@ static void test_padding(void **state)
     (void)state;
     assert_int_equal(PARSE(frame, &parsed), FP_GO_ON);
     assert_int_equal(parsed.bytes, 24);
+    assert_int_equal(parsed.problem, FP_DROP_L4_HEADER);
+    frame[23] = FP_IP_ICMP;
+    frame[25] = (char)0xc7; /* the checksum that goes with it */
+    assert_int_equal(PARSE(frame, &parsed), FP_GO_ON);
     assert_int_equal(parsed.problem, FP_DROP_L4_HEADER);
 }
 
