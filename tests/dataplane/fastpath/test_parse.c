@@ -142,8 +142,8 @@ static void test_ipv6_ends(void **state)
 static void test_padding(void **state)
 {
     char frame[] = MACS "\x08\x00\x45\x00\x00\x18\x00\x00\x00\x00\x40\x11\xf2\xb7"
-                                     "\xc6\x12\x00\x01\xc0\x00\x02\x0a\x9c\x40\x00\x35"
-                                     "\x00\x08\x00\x00padding";
+                        "\xc6\x12\x00\x01\xc0\x00\x02\x0a\x9c\x40\x00\x35"
+                        "\x00\x08\x00\x00padding";
     struct fp_parsed parsed;
 
     (void)state;
