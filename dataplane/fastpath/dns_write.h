@@ -18,6 +18,9 @@ struct fp_dns_reply {
     fp_u32 rcode;
 };
 
+/* The most that stands before an answer: Ethernet with two tags, IPv6, UDP, header, question. */
+#define FP_DNS_KEEP_MAX (22u + 40 + 8 + FP_DNS_HEADER + 255 + 4)
+
 #define FP_DNS_AA_BIT 0x04u
 #define FP_DNS_ONE 0x0100ull /* a count of 1 as it lies */
 
@@ -133,6 +136,69 @@ static inline int fp_dns_copy(struct fp_env *env, struct fp_packet *packet, fp_u
     return 0;
 }
 
+/* Moves `keep` bytes (8 or more) of the frame from offset `delta` to its start: a function of its own
+ * for eBPF. Returns 0, or -1: the frame is shorter than that. */
+#ifdef FP_BPF
+__noinline int fp_dns_move(struct xdp_md *ctx, fp_u32 delta, fp_u32 keep)
+{
+    struct fp_packet packet_of_call = {.data = (fp_u8 *)(long)ctx->data,
+                                       .end = (fp_u8 *)(long)ctx->data_end};
+    struct fp_packet *packet = &packet_of_call;
+#else
+static inline int fp_dns_move(struct fp_packet *packet, fp_u32 delta, fp_u32 keep)
+{
+#endif
+    fp_u8 *from, *to;
+    fp_u64 word, last;
+
+    delta &= 0xff;
+    keep &= 0x1ff;
+    if (keep < 8)
+        return -1;
+    /* The last word overlaps the one before, and is read before that is written. */
+    from = fp_bytes(packet, (delta + keep - 8) & 0x3ff, 8);
+    if (!from)
+        return -1;
+    last = fp_load64(from);
+    for (fp_u32 i = 0; i < FP_DNS_KEEP_MAX; i += 8) {
+        if (i + 8 > keep)
+            break;
+        from = fp_bytes(packet, delta + i, 8);
+        if (!from)
+            return -1;
+        word = fp_load64(from);
+        to = fp_bytes(packet, i, 8);
+        if (!to)
+            return -1;
+        fp_store64(to, word);
+    }
+    to = fp_bytes(packet, (keep - 8) & 0x1ff, 8);
+    if (!to)
+        return -1;
+    fp_store64(to, last);
+    return 0;
+}
+
+/* Makes the frame `delta` bytes longer (or shorter) behind its first `keep` bytes. Where the
+ * driver left no room behind the frame (veth, generic XDP) it grows at its start, and what is to be
+ * kept moves there. Returns 0, or -1: no room, nothing is changed. */
+static fp_inline int fp_dns_resize(struct fp_packet *packet, int delta, fp_u32 keep)
+{
+    if (fp_likely(!fp_adjust_tail(packet, delta)))
+        return 0;
+    if (delta < 0 || delta > 0xff || keep > FP_DNS_KEEP_MAX || fp_adjust_head(packet, -delta))
+        return -1;
+#ifdef FP_BPF
+    if (fp_dns_move(packet->ctx, (fp_u32)delta, keep))
+        return -1;
+    packet->data = (fp_u8 *)(long)packet->ctx->data;
+    packet->end = (fp_u8 *)(long)packet->ctx->data_end;
+    return 0;
+#else
+    return fp_dns_move(packet, (fp_u32)delta, keep);
+#endif
+}
+
 /* Writes an OPT record (RFC 6891 section 6.1) at `at`. */
 static fp_inline int fp_dns_write_opt(struct fp_packet *packet, const struct fp_dns_query *query,
                                       fp_u32 at, fp_u32 udp_max, fp_u32 rcode)
@@ -166,7 +232,7 @@ static fp_inline int fp_dns_write(struct fp_env *env, struct fp_packet *packet,
     int delta;
 
     delta = (int)(at + length) - (int)fp_frame_bytes(packet);
-    if (fp_adjust_tail(packet, delta))
+    if (fp_dns_resize(packet, delta, at + body))
         return -1;
     header = fp_bytes(packet, at, FP_DNS_HEADER);
     if (!header)
