@@ -2,12 +2,14 @@
 """clang-tidy over the release build's C files, in parallel. What was clean is not looked at again.
 
 A file's result is good for as long as what the compiler reads for it stays the same: a clean one is
-noted in build/tidy under a digest of the preprocessed source, comments and macros included.
+noted in build/tidy under a digest of the preprocessed source, comments and macros included. The
+analyzer looks less deep into the tests, which the sanitizers watch as they run.
 """
 
 import hashlib
 import json
 import os
+import re
 import shlex
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -34,25 +36,35 @@ def _digest(entry):
     return hashlib.sha256(rules + b"\0" + done.stdout).hexdigest()
 
 
-def _check(entry):
-    """What clang-tidy has to say about a file; "" when it is clean."""
+def _command(path):
+    words = ["clang-tidy", "-p", BUILD, "--quiet", "--extra-arg=-Wno-unknown-warning-option"]
+    if path.startswith(str(REPO / "tests")):
+        words += [f"--extra-arg={word}" for word in ("-Xclang", "-analyzer-config", "-Xclang", "mode=shallow")]
+    return [*words, path]
+
+
+def _complaints(output):
+    """One text each; without those about what bpftool generates, shown for a path through it."""
+    texts = re.split(r"^(?=\S+:\d+:\d+: (?:error|warning): )", output, flags=re.MULTILINE)
+    return [text.rstrip() for text in texts if text.strip() and not re.match(r"\S+\.skel\.h:", text)]
+
+
+def _check(path, entry):
+    """What clang-tidy has to say about a file: nothing when it is clean."""
     note = CLEAN / _digest(entry)
     if note.exists():
-        return ""
-    path = os.path.normpath(os.path.join(entry["directory"], entry["file"]))
-    done = subprocess.run(
-        ["clang-tidy", "-p", BUILD, "--quiet", "--extra-arg=-Wno-unknown-warning-option", path],
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode == 0 and not done.stdout.strip():
+        return []
+    done = subprocess.run(_command(path), capture_output=True, text=True)
+    if done.returncode and not done.stdout.strip():
+        return [f"{path}: {done.stderr.strip()}"]
+    complaints = _complaints(done.stdout)
+    if not complaints:
         note.touch()
-        return ""
-    return done.stdout or done.stderr
+    return complaints
 
 
 def tidy():
-    """The complaints about each file, without those that other files got as well."""
+    """The complaints; one about a header once, whoever includes it."""
     CLEAN.mkdir(parents=True, exist_ok=True)
     ours = {str(REPO / path) for path in sources(".c")}
     entries = {}
@@ -61,5 +73,5 @@ def tidy():
         if path in ours:
             entries[path] = entry
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(_check, entries.values())
-    return list(dict.fromkeys(text for text in results if text))
+        results = pool.map(_check, entries, entries.values())
+    return list(dict.fromkeys(text for texts in results for text in texts))
