@@ -24,6 +24,7 @@ struct fp_host_frame {
 static inline int fp_host_load(struct fp_host_frame *frame, void *room, size_t size,
                                const void *bytes, size_t length)
 {
+    *frame = (struct fp_host_frame){.room = room};
     if (size < FP_HOST_ROOM || length > size - FP_HOST_ROOM)
         return -1;
     *frame = (struct fp_host_frame){

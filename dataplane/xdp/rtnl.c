@@ -180,6 +180,13 @@ static void take_message(struct rtnl *rtnl, const struct nlmsghdr *message, stru
     }
 }
 
+/* As NLMSG_OK, which compares signed with unsigned. `left` may be negative after an odd last one. */
+static bool message_fits(const struct nlmsghdr *message, int left)
+{
+    return left >= (int)sizeof(*message) && message->nlmsg_len >= sizeof(*message) &&
+           message->nlmsg_len <= (unsigned)left;
+}
+
 static int read_answers(struct rtnl *rtnl, struct answer *answer, rtnl_each_fn each, void *arg)
 {
     while (!answer->done) {
@@ -194,7 +201,7 @@ static int read_answers(struct rtnl *rtnl, struct answer *answer, rtnl_each_fn e
             fail(rtnl, errnum);
             return errnum == EAGAIN ? CULVERT_ETIMEOUT : CULVERT_ESYSTEM;
         }
-        for (struct nlmsghdr *message = (struct nlmsghdr *)rtnl->buffer; NLMSG_OK(message, left);
+        for (struct nlmsghdr *message = (struct nlmsghdr *)rtnl->buffer; message_fits(message, left);
              message = NLMSG_NEXT(message, left))
             take_message(rtnl, message, answer, each, arg);
     }
@@ -226,7 +233,7 @@ int rtnl_read_events(struct rtnl *rtnl, rtnl_each_fn each, void *arg)
         return 0;
     if (got < 0)
         return errno == ENOBUFS ? CULVERT_EFULL : fail(rtnl, errno);
-    for (struct nlmsghdr *message = (struct nlmsghdr *)rtnl->buffer; NLMSG_OK(message, left);
+    for (struct nlmsghdr *message = (struct nlmsghdr *)rtnl->buffer; message_fits(message, left);
          message = NLMSG_NEXT(message, left)) {
         count++;
         if (message->nlmsg_type >= NLMSG_MIN_TYPE)

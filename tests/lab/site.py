@@ -130,6 +130,7 @@ class Site(Lab):
         for namespace in (self.client, self.router, self.switch, self.appliance):
             self._quiet(namespace)
         self.cable(self.client, "eth0", self.router, "client")
+        self.take_xdp_frames(self.router, "client")  # those of culvert-pktgen
         self._address(self.client, "eth0", f"{CLIENT4}/24", "2001:db8:18::10/64")
         self._address(self.router, "client", "198.18.0.1/24", "2001:db8:18::1/64")
         self._route(self.client, "default", "198.18.0.1", "2001:db8:18::1")

@@ -35,7 +35,7 @@ CASES = [
     ("www.example.com", "A", "NOERROR", ["192.0.2.10"], "dns-answer"),
     ("WwW.ExAmPle.Com", "AAAA", "NOERROR", ["2001:db8:2::10"], "dns-answer"),
     ("ftp.example.com", "A", "NOERROR", ["CNAME", "192.0.2.10"], "dns-answer"),
-    ("ftp.example.com", "MX", "NOERROR", ["CNAME"], "dns-answer"),
+    ("ftp.example.com", "MX", "NOERROR", ["CNAME"], "dns-nodata"),  # RFC 2308 section 2.2
     ("example.com", "MX", "NOERROR", ["10 mail.example.com."], "dns-answer"),
     ("example.com", "SOA", "NOERROR", ["hostmaster.example.com."], "dns-answer"),
     ("x.dyn.example.com", "A", "NOERROR", ["192.0.2.99"], "dns-answer"),

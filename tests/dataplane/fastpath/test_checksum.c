@@ -144,7 +144,7 @@ static void test_built(void **state)
                                              .payload = payload,
                                              .payload_bytes = length};
                 struct fp_packet packet = {.data = frame};
-                struct fp_parsed parsed;
+                struct fp_parsed parsed = {0};
 
                 fp_build_ipv4(spec.source, 198, 18, 0, 1);
                 fp_build_ipv4(spec.destination, 192, 0, 2, 1);

@@ -219,17 +219,14 @@ static void put_address(struct peer *peer, const char *line)
 
 static void put_pool(struct peer *peer, const char *line)
 {
-    struct {
-        struct fp_pool pool;
-        uint32_t bucket[64];
-    } body = {.pool = {.log2 = 6}};
+    uint32_t body[2 + 64] = {6}; /* struct fp_pool: log2, flags, buckets */
     unsigned number, backend;
 
     if (sscanf(line, "pool %u %u", &number, &backend) != 2)
         die(line);
     for (int i = 0; i < 64; i++)
-        body.bucket[i] = backend;
-    put(peer, (struct fp_key){.a = number, .kind = FP_KIND_POOL}, &body, sizeof(body));
+        body[2 + i] = backend;
+    put(peer, (struct fp_key){.a = number, .kind = FP_KIND_POOL}, body, sizeof(body));
 }
 
 static void put_vip(struct peer *peer, const char *line)
