@@ -74,8 +74,8 @@ def site_document():
             "app6": pool(NAT, backend6),
         },
         "vips": {
-            "web": vip(IPIP4, "dsr-ipip", "web", ports=[80, 443]),
-            "web6": vip(IPIP6, "dsr-ipip", "web6"),
+            "web": vip(IPIP4, "dsr-ipip", "web", ports=[80, 443], limits=["per-client"]),
+            "web6": vip(IPIP6, "dsr-ipip", "web6", limits=["per-client"]),
             "echo": vip(IPIP4, "dsr-ipip", "web", protocol="udp", ports=[9000]),
             "direct": vip(L2VIP4, "dsr-l2", "web"),
             "direct6": vip(L2VIP6, "dsr-l2", "web6"),
@@ -87,7 +87,7 @@ def site_document():
             "queries": {"per": "source/24", "packets": "50000/s", "burst": 10000},
         },
         "access": [{"deny": "203.0.113.0/24"}, {"deny": "2001:db8:bad::/48"}],
-        "dns": {"listen": [DNS4, DNS6]},
+        "dns": {"listen": [DNS4, DNS6], "limits": ["queries"]},
         "zones": {
             "example.com": {"file": "example.com.zone"},
             "example.net": {
