@@ -119,7 +119,7 @@ def measure_zone(build, sizes, rounds, tell):
         begin = time.monotonic()
         rig.culvert("apply", path)
         applied = time.monotonic() - begin
-        last = f"h{names - 1:06x}.example.com"
+        last = f"hx{names - 1:06x}.example.com"
         wait_until(
             lambda: rig.client.run("dig", f"@{DNS}", last, "+short", "+tries=1", "+time=1").stdout.strip(),
             "the last name's answer",

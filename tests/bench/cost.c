@@ -22,6 +22,7 @@
 #include "dataplane/fastpath/build.h"
 #include "dataplane/tables/tables.h"
 #include "tests/bench/shim.h"
+#include "tests/bench/template.h"
 
 #include "culvert.skel.h"
 #include "shim.skel.h"
@@ -179,47 +180,6 @@ static void tables_fill(struct rig *rig)
         die("commit");
 }
 
-static void template_make(struct rig *rig)
-{
-    struct shim_config *config = &rig->shim->bss->shim_config;
-    int name = !strcmp(rig->kind, "dns") || !strcmp(rig->kind, "nxdomain");
-    static const uint8_t query[] = "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"
-                                   "\x08hx000000\x07"
-                                   "example\x03"
-                                   "com\x00\x00\x01\x00\x01";
-    uint8_t *frame = config->frame;
-    uint32_t sum = 0;
-    uint16_t total = htons(SHIM_FRAME_BYTES - 14);
-
-    memset(frame, 0, SHIM_FRAME_BYTES);
-    memcpy(frame, "\x02\0\0\0\0\1\x02\0\0\0\0\2\x08\0\x45\0", 16);
-    memcpy(frame + 16, &total, 2);
-    frame[22] = 64;
-    frame[23] = name ? IPPROTO_UDP : IPPROTO_TCP;
-    inet_pton(AF_INET, name ? "192.0.2.53" : "192.0.2.10", frame + 30);
-    memcpy(frame + 36, name ? "\0\x35" : "\0\x50", 2);
-    if (name) {
-        uint16_t length = htons(SHIM_FRAME_BYTES - 34);
-
-        memcpy(frame + 38, &length, 2);
-        memcpy(frame + 42, query, sizeof(query) - 1);
-        if (!strcmp(rig->kind, "nxdomain"))
-            frame[SHIM_NAME_AT + 2] = 'y'; /* hy000000: no such name */
-    } else {
-        frame[46] = 0x50; /* data offset 5 */
-        frame[47] = 0x10; /* ACK */
-    }
-    for (int i = 14; i < 34; i += 2) {
-        uint16_t word;
-
-        memcpy(&word, frame + i, 2);
-        sum += word;
-    }
-    config->sum = sum;
-    config->mask = rig->size - 1;
-    config->kind = name ? SHIM_NAME : SHIM_FLOW;
-}
-
 static void rig_open(struct rig *rig)
 {
     struct tables_options options = {.size = 1ull << 30, .meters_log2 = 18};
@@ -238,7 +198,7 @@ static void rig_open(struct rig *rig)
     if (tables_open(&rig->tables, &options))
         die("tables");
     tables_fill(rig);
-    template_make(rig);
+    template_make(&rig->shim->bss->shim_config, rig->kind, 80, rig->size);
 }
 
 /* One timing: ns for a run of the shim followed by the given program. */
@@ -280,7 +240,7 @@ int main(int argc, char **argv)
     double with[ROUNDS_MAX], alone[ROUNDS_MAX];
     int expected;
 
-    if (argc < 3 || rig.size < 2 || rig.size & (rig.size - 1) || rounds < 1 || rounds > ROUNDS_MAX) {
+    if (argc < 3 || !template_known(rig.kind) || rig.size < 2 || rig.size & (rig.size - 1) || rounds < 1 || rounds > ROUNDS_MAX) {
         fprintf(stderr, "usage: cost lb|dns|nxdomain|drop|access SIZE (a power of two) [ROUNDS]\n");
         return 2;
     }

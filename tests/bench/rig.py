@@ -2,7 +2,6 @@
 """A generator and the appliance on one cable; every backend is behind the generator's MAC."""
 
 
-from tests.lab.load import start_generator
 from tests.lab.site import Site
 
 VIP, DNS, BACKENDS = "192.0.2.10", "192.0.2.53", 16
@@ -10,7 +9,7 @@ VIP, DNS, BACKENDS = "192.0.2.10", "192.0.2.53", 16
 
 def zone_text(names):
     head = "$ORIGIN example.com.\n$TTL 300\n@ SOA ns1 hostmaster 1 7200 900 1209600 300\n@ NS ns1\nns1 A 192.0.2.53\n"
-    return head + "".join(f"h{n:06x} A 10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}\n" for n in range(names))
+    return head + "".join(f"hx{n:06x} A 10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}\n" for n in range(names))
 
 
 def backends(first=0):
@@ -52,8 +51,3 @@ class Rig(Site):
         self.appliance.run(
             self.binary("dataplane", "xdp", "culvert-xdp"), "--detach", "--run-dir", self.run_dir, "--pin-dir", self.pin_dir
         )
-
-    def generate(self, *options):
-        return start_generator(self, *options)()
-
-

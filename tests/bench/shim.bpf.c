@@ -81,6 +81,34 @@ int shim(struct xdp_md *ctx)
     return XDP_ABORTED;
 }
 
+/* The bounce rig's generator: a fresh frame for each run, into the interface. */
+SEC("xdp")
+int generate(struct xdp_md *ctx)
+{
+    __u8 *data = (__u8 *)(long)ctx->data;
+    __u8 *end = (__u8 *)(long)ctx->data_end;
+    __u32 n = (__u32)((shim_runs++ * 2654435761u) & shim_config.mask);
+
+    if (data + SHIM_FRAME_BYTES > end)
+        return XDP_ABORTED;
+    __builtin_memcpy(data, shim_config.frame, SHIM_FRAME_BYTES);
+    vary_flow(data, shim_config.kind == SHIM_FLOW ? n : 7);
+    if (shim_config.kind == SHIM_NAME)
+        vary_name(data, n);
+    return (int)bpf_redirect(shim_config.interface, 0);
+}
+
+__u64 counted;
+
+/* The bounce rig's near end: what came back. */
+SEC("xdp")
+int count(struct xdp_md *ctx)
+{
+    (void)ctx;
+    counted++;
+    return XDP_DROP;
+}
+
 SEC("xdp")
 int empty(struct xdp_md *ctx)
 {
