@@ -136,8 +136,8 @@ static inline int fp_dns_copy(struct fp_env *env, struct fp_packet *packet, fp_u
     return 0;
 }
 
-/* Moves `keep` bytes (8 or more) of the frame from offset `delta` to its start: a function of its own
- * for eBPF. Returns 0, or -1: the frame is shorter than that. */
+/* Moves `keep` bytes (8 or more) of the frame from offset `delta` to its start: a function of its
+ * own for eBPF. Returns 0, or -1: the frame is shorter than that. */
 #ifdef FP_BPF
 __noinline int fp_dns_move(struct xdp_md *ctx, fp_u32 delta, fp_u32 keep)
 {

@@ -90,9 +90,9 @@ FP_STATIC_ASSERT(sizeof(struct fp_bucket) == FP_CACHE_LINE, "layout");
 /* ---- bodies: what follows struct fp_rec (the DNS kinds' are in dns_layout.h) ---- */
 
 struct fp_config {
-    fp_u64 dns_key[2]; /* key of the name hash */
-    fp_u64 flow_seed;  /* seed of the 5-tuple hash; the same on every appliance of the site */
-    fp_u16 dns_udp_max; /* largest DNS message sent over UDP, bytes (default 1232) */
+    fp_u64 dns_key[2];     /* key of the name hash */
+    fp_u64 flow_seed;      /* seed of the 5-tuple hash; the same on every appliance of the site */
+    fp_u16 dns_udp_max;    /* largest DNS message sent over UDP, bytes (default 1232) */
     fp_u16 dns_max_labels; /* most labels of any DNS node, the root not counted */
     fp_u32 flags;
 };
@@ -222,7 +222,7 @@ FP_STATIC_ASSERT(sizeof(struct fp_flow_line) == FP_CACHE_LINE, "layout");
  * Bit n of word n / 64: a prefix of length n (IPv4 lengths counted 0..32) may match. */
 #define FP_ACCESS_LINES 65536u
 struct fp_access_filter {
-    fp_u64 v4[FP_ACCESS_LINES]; /* bits 0..32 */
+    fp_u64 v4[FP_ACCESS_LINES];    /* bits 0..32 */
     fp_u64 v6[FP_ACCESS_LINES][3]; /* bits 0..128 */
 };
 
@@ -230,19 +230,19 @@ struct fp_access_filter {
 
 struct fp_root {
     fp_u32 magic, layout;
-    fp_u64 size;            /* bytes of the region */
-    fp_u32 generation;      /* the committed one; atomic */
+    fp_u64 size;       /* bytes of the region */
+    fp_u32 generation; /* the committed one; atomic */
     fp_u32 pad0;
     fp_u64 index;           /* buckets' offset | log2(buckets) << 32: one atomic store to grow */
     fp_u64 index_seed;      /* of fp_key_hash, fp_meter and fp_flow hashes; random, secret */
     fp_u64 site_generation; /* the control plane's number of the last commit */
     fp_u32 slots[FP_KIND_COUNT]; /* offset of each slot array (u32 refs); 0 for index kinds */
-    fp_u32 counters;        /* offset of struct fp_counters [cpus] */
+    fp_u32 counters;             /* offset of struct fp_counters [cpus] */
     fp_u32 cpus;
     fp_u32 meters, meters_log2; /* offset and log2 of the lines */
     fp_u32 flows, flows_log2;
     fp_u32 access_filter;
-    fp_u32 access_count; /* entries of kind ACCESS; 0 spares the look-up */
+    fp_u32 access_count;   /* entries of kind ACCESS; 0 spares the look-up */
     fp_u32 heap, heap_end; /* records and index; heap_end is how far it has grown */
 };
 

@@ -180,7 +180,7 @@ static void take_message(struct rtnl *rtnl, const struct nlmsghdr *message, stru
     }
 }
 
-/* As NLMSG_OK, which compares signed with unsigned. `left` may be negative after an odd last one. */
+/* As NLMSG_OK, which compares signed with unsigned. `left` may be negative at the end. */
 static bool message_fits(const struct nlmsghdr *message, int left)
 {
     return left >= (int)sizeof(*message) && message->nlmsg_len >= sizeof(*message) &&
@@ -201,8 +201,8 @@ static int read_answers(struct rtnl *rtnl, struct answer *answer, rtnl_each_fn e
             fail(rtnl, errnum);
             return errnum == EAGAIN ? CULVERT_ETIMEOUT : CULVERT_ESYSTEM;
         }
-        for (struct nlmsghdr *message = (struct nlmsghdr *)rtnl->buffer; message_fits(message, left);
-             message = NLMSG_NEXT(message, left))
+        for (struct nlmsghdr *message = (struct nlmsghdr *)rtnl->buffer;
+             message_fits(message, left); message = NLMSG_NEXT(message, left))
             take_message(rtnl, message, answer, each, arg);
     }
     return answer->error;

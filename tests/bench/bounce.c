@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The XDP bounce rig's near end: live frames, made and varied in the kernel (shim.bpf.c), go into an
- * interface as fast as one core makes them; what comes back is counted and dropped. Prints JSON.
+ * The XDP bounce rig's near end: live frames, made and varied in the kernel (shim.bpf.c), go into
+ * an interface as fast as one core makes them; what comes back is counted and dropped. Prints JSON.
  *
  *     bounce KIND SIZE PORT INTERFACE MILLISECONDS
  */
@@ -65,7 +65,8 @@ int main(int argc, char **argv)
         die("loading");
     template_make(&shim->bss->shim_config, argv[1], (uint16_t)atoi(argv[3]), size);
     shim->bss->shim_config.interface = interface;
-    if (bpf_xdp_attach((int)interface, bpf_program__fd(shim->progs.count), XDP_FLAGS_DRV_MODE, NULL))
+    if (bpf_xdp_attach((int)interface, bpf_program__fd(shim->progs.count), XDP_FLAGS_DRV_MODE,
+                       NULL))
         die("attaching");
     send_chunk(shim); /* warm up */
     before = shim->bss->counted;

@@ -96,8 +96,9 @@ static void zone_put(struct rig *rig, const uint64_t dns_key[2])
         die("zone text");
     length = (size_t)snprintf(text, capacity, "%s", head);
     for (unsigned n = 0; n < rig->size; n++)
-        length += (size_t)snprintf(text + length, capacity - length, "hx%06x 300 IN A 10.%u.%u.%u\n",
-                                   n, n >> 16 & 255, n >> 8 & 255, n & 255);
+        length +=
+            (size_t)snprintf(text + length, capacity - length, "hx%06x 300 IN A 10.%u.%u.%u\n", n,
+                             n >> 16 & 255, n >> 8 & 255, n & 255);
     memcpy(source.dns_key, dns_key, sizeof(source.dns_key));
     source.text = text;
     source.length = length;
@@ -223,7 +224,8 @@ static double run(struct rig *rig, int program, unsigned runs, int expected)
         exit(1);
     }
     /* options.duration is in whole nanoseconds: too coarse for a difference. */
-    return ((double)(end.tv_sec - begin.tv_sec) * 1e9 + (double)(end.tv_nsec - begin.tv_nsec)) / runs;
+    return ((double)(end.tv_sec - begin.tv_sec) * 1e9 + (double)(end.tv_nsec - begin.tv_nsec)) /
+           runs;
 }
 
 static int compare(const void *a, const void *b)
@@ -235,18 +237,21 @@ static int compare(const void *a, const void *b)
 
 int main(int argc, char **argv)
 {
-    struct rig rig = {.kind = argc > 1 ? argv[1] : "", .size = argc > 2 ? (unsigned)atoi(argv[2]) : 0};
+    struct rig rig = {.kind = argc > 1 ? argv[1] : "",
+                      .size = argc > 2 ? (unsigned)atoi(argv[2]) : 0};
     unsigned rounds = argc > 3 ? (unsigned)atoi(argv[3]) : 7, runs = 4u << 20;
     double with[ROUNDS_MAX], alone[ROUNDS_MAX];
     int expected;
 
-    if (argc < 3 || !template_known(rig.kind) || rig.size < 2 || rig.size & (rig.size - 1) || rounds < 1 || rounds > ROUNDS_MAX) {
+    if (argc < 3 || !template_known(rig.kind) || rig.size < 2 || rig.size & (rig.size - 1) ||
+        rounds < 1 || rounds > ROUNDS_MAX) {
         fprintf(stderr, "usage: cost lb|dns|nxdomain|drop|access SIZE (a power of two) [ROUNDS]\n");
         return 2;
     }
     expected = !strcmp(rig.kind, "drop") || !strcmp(rig.kind, "access") ? XDP_DROP : XDP_TX;
     rig_open(&rig);
-    run(&rig, bpf_program__fd(rig.culvert->progs.culvert_xdp), rig.size * 2, expected); /* warm up */
+    run(&rig, bpf_program__fd(rig.culvert->progs.culvert_xdp), rig.size * 2,
+        expected); /* warm up */
     for (unsigned i = 0; i < rounds; i++) {
         alone[i] = run(&rig, bpf_program__fd(rig.shim->progs.empty), runs, XDP_TX);
         with[i] = run(&rig, bpf_program__fd(rig.culvert->progs.culvert_xdp), runs, expected);

@@ -11,9 +11,9 @@
 enum shim_kind { SHIM_FLOW, SHIM_NAME };
 
 struct shim_config {
-    __u32 kind; /* enum shim_kind */
-    __u32 mask; /* flows or names - 1 */
-    __u32 sum;  /* one's complement sum of the IPv4 header with source and checksum zero */
+    __u32 kind;      /* enum shim_kind */
+    __u32 mask;      /* flows or names - 1 */
+    __u32 sum;       /* one's complement sum of the IPv4 header with source and checksum zero */
     __u32 interface; /* where generate sends to */
     __u8 frame[SHIM_FRAME_BYTES];
 };

@@ -11,8 +11,7 @@ static bool is_name(const char *kind)
 
 bool template_known(const char *kind)
 {
-    return is_name(kind) || !strcmp(kind, "lb") || !strcmp(kind, "drop") ||
-           !strcmp(kind, "access");
+    return is_name(kind) || !strcmp(kind, "lb") || !strcmp(kind, "drop") || !strcmp(kind, "access");
 }
 
 static void put16(uint8_t *at, uint16_t value)

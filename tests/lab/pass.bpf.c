@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Lets everything pass. A veth end hands on what its peer sent by XDP only when it has a program. */
+/* Lets everything pass. A veth end hands on what its peer sends by XDP only if it has a program. */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
