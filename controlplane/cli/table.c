@@ -94,7 +94,7 @@ void table_print(const struct table *table, bool color, struct buffer *out)
 {
     size_t width[TABLE_COLUMNS_MAX];
 
-    if (table->error || !table->count)
+    if (table->error || !table->count || !table->column_count)
         return;
     for (size_t column = 0; column < table->column_count; column++) {
         width[column] = text_width(table->columns[column].title);

@@ -161,7 +161,7 @@ static int add_owner(struct zone *zone, const struct pool_name *name, uint32_t f
 
 int zone_build(struct zone *zone)
 {
-    uint32_t stack[128];
+    uint32_t stack[128] = {0};
     int error = add_children(zone);
 
     if (error)

@@ -72,7 +72,7 @@ def measure_apply(build, sizes, rounds, tell):
     """Milliseconds from the return of `culvert apply` to the first packet that went the new way."""
     delays, takes = [], []
     with Rig(build) as rig:
-        rig.client.sysctl(net__ipv4__conf__all__rp_filter=0)
+        rig.take_xdp_frames(rig.client, "eth0")
         rig.start_culvertd()
         rig.start_xdp()
         document = thousand_vips()
@@ -113,6 +113,7 @@ def measure_zone(build, sizes, rounds, tell):
     """Seconds from `culvert apply` of a zone of a million records to its last name's answer."""
     names = 1_000_000
     with Rig(build) as rig:
+        rig.take_xdp_frames(rig.client, "eth0")
         rig.start_culvertd()
         rig.start_xdp()
         path = rig.write_site(site_document(), zone_text(names))

@@ -32,7 +32,7 @@ def _preprocess(entry):
 
 def _digest(entry):
     done = subprocess.run(_preprocess(entry), cwd=entry["directory"], check=True, capture_output=True)
-    rules = (REPO / ".clang-tidy").read_bytes()
+    rules = (REPO / ".clang-tidy").read_bytes() + (REPO / "tests" / ".clang-tidy").read_bytes()
     return hashlib.sha256(rules + b"\0" + done.stdout).hexdigest()
 
 

@@ -44,10 +44,11 @@ static void grace(void *arg)
 
 static const char *record_check(const struct fp_rec *rec, uint32_t stamp, unsigned key)
 {
-    const uint8_t *body = (const uint8_t *)(rec + 1);
+    const uint8_t *body;
 
     if (!rec)
         return stamp_has(stamp, key) ? "an entry is missing" : NULL;
+    body = (const uint8_t *)(rec + 1);
     if (!stamp_has(stamp, key))
         return "an entry is there that was deleted";
     if (rec->length != stamp_length(stamp, key))
