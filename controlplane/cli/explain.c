@@ -129,48 +129,23 @@ static int fill_spec(struct cli *cli, struct fp_build_spec *spec, uint8_t query[
 
 /* ---- what comes of it ---- */
 
-/* What a step's two numbers are: behind the colon of its text ("bucket: pool, number"), else by its
- * stage. NULL: they say nothing. */
-static const char *step_labels(const char *stage, const char *what)
-{
-    static const char *const labels[][2] = {
-        {"parse", "reason, bytes"}, {"vip", "number, port"},         {"limit", "number"},
-        {"pool", "number, bucket"}, {"moving", "backend, previous"},
-    };
-    const char *colon = strstr(what, ": ");
-
-    for (size_t i = 0; !colon && i < sizeof(labels) / sizeof(labels[0]); i++)
-        if (!strcmp(labels[i][0], stage))
-            return labels[i][1];
-    return colon ? colon + 2 : NULL;
-}
-
 static void show_step(yyjson_val *step, struct buffer *out)
 {
-    const char *stage = cli_text(step, "stage"), *what = cli_text(step, "what");
-    const char *labels = step_labels(stage, what), *colon = strstr(what, ": ");
-    uint64_t numbers[2] = {cli_number(step, "a"), cli_number(step, "b")};
-    size_t i = 0;
+    const char *stage = cli_text(step, "stage");
 
     if (!strcmp(stage, "verdict"))
         return; /* the last line has it */
-    buffer_format(out, "  %-9s ", stage);
-    buffer_add(out, what, colon ? (size_t)(colon - what) : strlen(what));
-    for (; labels && *labels && i < 2; i++) {
-        size_t length = strcspn(labels, ",");
-
-        buffer_format(out, "%s%.*s %llu", i ? ", " : ": ", (int)length, labels,
-                      (unsigned long long)numbers[i]);
-        labels += length;
-        labels += strspn(labels, ", ");
-    }
+    buffer_text(out, "  ");
+    show_clean(stage, out);
+    buffer_format(out, "%*s", strlen(stage) < 9 ? (int)(10 - strlen(stage)) : 1, "");
+    show_clean(cli_text(step, "text"), out);
     buffer_char(out, '\n');
 }
 
 static void show_explained(struct cli *cli, yyjson_val *root, struct buffer *out)
 {
     yyjson_val *step;
-    const char *frame = cli_text(root, "frame"), *verdict = cli_text(root, "verdict");
+    const char *leaves = cli_text(root, "leaves"), *verdict = cli_text(root, "verdict");
     bool dropped = !strcmp(verdict, "drop") || !strcmp(verdict, "DROP");
     size_t i, count;
 
@@ -185,8 +160,11 @@ static void show_explained(struct cli *cli, yyjson_val *root, struct buffer *out
     buffer_text(out, " (");
     show_clean(cli_text(root, "text"), out);
     buffer_text(out, ")\n");
-    if (*frame && !dropped)
-        buffer_format(out, "what leaves: %zu bytes\n", strlen(frame) / 2);
+    if (!*leaves)
+        return;
+    buffer_text(out, "leaves: ");
+    show_clean(leaves, out);
+    buffer_char(out, '\n');
 }
 
 static void write_request(struct cli *cli, const uint8_t *frame, size_t length, struct buffer *body)

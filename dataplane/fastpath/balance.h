@@ -15,14 +15,20 @@ static fp_inline fp_u32 fp_balance_moving(struct fp_env *env, const struct fp_pa
 {
     fp_u32 noted;
 
-    if (parsed->protocol != FP_IP_TCP)
+    if (parsed->protocol != FP_IP_TCP) {
+        fp_trace(env, "moving", "not TCP, stays: from, to", previous, backend);
         return previous;
+    }
     if (parsed->flags & FP_PARSED_SYN) {
+        fp_trace(env, "moving", "a new flow, goes over: from, to", previous, backend);
         fp_flow_note(env, hash, backend);
         return backend;
     }
     noted = fp_flow_find(env, hash, FP_FLOW_SYN_TICKS);
-    fp_trace(env, "moving", noted == FP_FLOW_NONE ? "not noted" : "noted", backend, previous);
+    fp_trace(env, "moving",
+             noted == FP_FLOW_NONE ? "an older flow, stays: from, to"
+                                   : "began during the move, goes over: from, to",
+             previous, backend);
     return noted == FP_FLOW_NONE ? previous : noted;
 }
 
@@ -40,7 +46,7 @@ static fp_inline fp_u32 fp_balance(struct fp_env *env, const struct fp_parsed *p
     bucket = (fp_u32)(hash >> 16) & ((1u << (pool->log2 & 31)) - 1);
     backend = pool->bucket[bucket] & 0xffff;
     previous = pool->bucket[bucket] >> 16;
-    fp_trace(env, "pool", "bucket", number, bucket);
+    fp_trace(env, "pool", "found: pool, bucket", number, bucket | 1ull << 32 << (pool->log2 & 31));
     if (fp_unlikely(previous))
         return fp_balance_moving(env, parsed, hash, backend, previous);
     return backend;

@@ -61,7 +61,10 @@ static fp_inline fp_u32 fp_dns_resolve_missing(struct fp_env *env, struct fp_pac
     if (!at)
         return 0;
     node = FP_AT(env, struct fp_dns_node, at);
-    fp_trace(env, "dns", "closest encloser: labels, zone", node->labels, node->zone);
+    fp_trace(env, "dns",
+             node->flags & FP_DNS_HOLLOW ? "above our zones"
+                                         : "the closest name above: zone, labels",
+             node->zone, node->labels);
     if (node->flags & FP_DNS_CUT) {
         found->answer = fp_dns_pick(env, at, FP_DNS_TYPE_ANY);
     } else if (node->flags & FP_DNS_WILDCARD) {
@@ -70,7 +73,10 @@ static fp_inline fp_u32 fp_dns_resolve_missing(struct fp_env *env, struct fp_pac
         at = fp_dns_lookup_at(env, packet, site, from, query->name_end, FP_DNS_KEY_NODE);
         if (at)
             found->answer = fp_dns_pick(env, at, query->type);
-        fp_trace(env, "dns", "wildcard: type, answered", query->type, found->answer != 0);
+        fp_trace(env, "dns",
+                 found->answer ? "wildcard, has data: zone, type"
+                               : "wildcard, no such data: zone, type",
+                 node->zone, query->type);
     } else {
         found->denial = FP_DNS_NXDOMAIN;
     }
@@ -92,7 +98,9 @@ static fp_inline fp_u32 fp_dns_resolve(struct fp_env *env, struct fp_packet *pac
         at = fp_dns_lookup_at(env, packet, site, FP_DNS_HEADER, query->name_end, FP_DNS_KEY_NODE);
     if (fp_likely(at)) {
         node = FP_AT(env, struct fp_dns_node, at);
-        fp_trace(env, "dns", "the name exists: zone, type", node->zone, query->type);
+        fp_trace(env, "dns",
+                 node->flags & FP_DNS_HOLLOW ? "above our zones" : "the name exists: zone, type",
+                 node->zone, query->type);
         if (fp_unlikely(query->type == FP_DNS_TYPE_DS && node->flags & FP_DNS_APEX)) {
             fp_u32 parent = fp_dns_lookup_at(env, packet, site, FP_DNS_HEADER, query->name_end,
                                              FP_DNS_KEY_PARENT);

@@ -36,8 +36,11 @@ struct fp_env {
 
 #else /* host */
 
-/* One step of `culvert explain`: called only when set. `what` is a static string, `a`/`b` numbers
- * that the step's text names. */
+/* One step of `culvert explain`: called only when set. `what` is a static string, "what was found:
+ * LABEL, LABEL": the labels say what the numbers `a` and `b` are. culvertd knows (and names) these:
+ * vip, pool, backend, from, to (backends), limit, zone (numbers of the tables); next-hop (an
+ * ifindex); bucket (number | buckets of the pool << 32); reason; type (of DNS records); port, vlan,
+ * labels (0: left out); bytes, mtu. */
 typedef void (*fp_trace_fn)(void *arg, const char *stage, const char *what, fp_u64 a, fp_u64 b);
 
 struct fp_packet;

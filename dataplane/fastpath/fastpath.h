@@ -33,7 +33,11 @@ static fp_inline int fp_is_denied(struct fp_env *env, const struct fp_parsed *pa
     if (fp_likely(!FP_ROOT(env)->access_count) || fp_is_discovery(parsed))
         return 0;
     action = fp_access_find(env, parsed->source[0], parsed->source[1]);
-    fp_trace(env, "access", action == FP_ACCESS_NONE ? "no entry" : "entry", action, 0);
+    fp_trace(env, "access",
+             action == FP_ACCESS_NONE   ? "no entry for the source"
+             : action == FP_ACCESS_DENY ? "the source is denied"
+                                        : "the source is allowed",
+             0, 0);
     return action == FP_ACCESS_DENY;
 }
 
@@ -66,7 +70,11 @@ static fp_inline fp_u32 fp_serve_vip(struct fp_env *env, struct fp_packet *packe
 
     fp_count(env, vip, vip->id & (FP_COUNT_VIPS - 1), bytes);
     backend = fp_choose(env, parsed, vip, hash);
-    fp_trace(env, "vip", "service", vip->id, parsed->dport);
+    fp_trace(env, "backend",
+             !backend                  ? "none in the pool"
+             : backend == FP_FLOW_NONE ? "first fragment not seen"
+                                       : "found: backend",
+             backend, 0);
     if (!backend)
         return FP_DROP_NO_BACKEND;
     if (backend == FP_FLOW_NONE)
@@ -145,6 +153,11 @@ static fp_inline struct fp_result fp_decide(struct fp_env *env, struct fp_packet
         result.reason = parsed->problem ? parsed->problem : FP_DROP_SOURCE;
         return result;
     }
+    if (!service.vip)
+        fp_trace(env, "address",
+                 service.flags & FP_ADDRESS_DNS ? "a DNS listener's address: port"
+                                                : "a virtual IP, no such service: port",
+                 parsed->dport, 0);
     reason = fp_service_meter(env, parsed, &service);
     if (reason != FP_GO_ON) {
         result.reason = (fp_u8)reason;
@@ -166,7 +179,7 @@ static fp_inline struct fp_result fp_process(struct fp_env *env, struct fp_packe
 
     fp_env_begin(env);
     reason = fp_parse(packet, &parsed);
-    fp_trace(env, "parse", "read", reason, bytes);
+    fp_trace(env, "parse", reason == FP_GO_ON ? "found: bytes" : "ends here: bytes", bytes, 0);
     if (fp_unlikely(reason != FP_GO_ON))
         result.reason = (fp_u8)reason;
     else if (fp_unlikely(fp_is_denied(env, &parsed)))
@@ -177,7 +190,7 @@ static fp_inline struct fp_result fp_process(struct fp_env *env, struct fp_packe
         result = fp_decide(env, packet, &parsed);
     result.verdict = (fp_u8)fp_verdict_of(result.reason);
     fp_count(env, reason, result.reason & (FP_COUNT_REASONS - 1), bytes);
-    fp_trace(env, "verdict", "reason", result.reason, result.verdict);
+    fp_trace(env, "verdict", "found: reason", result.reason, 0);
     return result;
 }
 

@@ -68,11 +68,11 @@ static fp_inline fp_u32 fp_forward(struct fp_env *env, struct fp_packet *packet,
     if (!nexthop->ifindex || (mode == FP_MODE_DSR_L2 && !(nexthop->flags & FP_NEXTHOP_ONLINK)))
         return FP_DROP_NO_NEIGHBOUR;
     *ifindex = nexthop->ifindex;
-    fp_trace(env, "way", "next hop: port, VLAN", nexthop->ifindex, nexthop->vlan & 0xfff);
+    fp_trace(env, "way", "found: next-hop, vlan", nexthop->ifindex, nexthop->vlan & 0xfff);
     if (mode == FP_MODE_DSR_IPIP)
         outer = fp_family_of(backend->address) == 4 ? FP_IPV4_BYTES : FP_IPV6_BYTES;
     if (fp_unlikely(nexthop->mtu && parsed->bytes + outer > nexthop->mtu)) {
-        fp_trace(env, "way", "too big: bytes, MTU", parsed->bytes + outer, nexthop->mtu);
+        fp_trace(env, "way", "too big: bytes, mtu", parsed->bytes + outer, nexthop->mtu);
         return fp_toobig_reply(packet, parsed, nexthop->mtu - outer);
     }
     if (mode == FP_MODE_NAT) {

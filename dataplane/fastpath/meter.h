@@ -99,7 +99,11 @@ fp_subprogram fp_u32 fp_limit_check(struct fp_env *env, fp_u64 a, fp_u64 b, fp_u
         reason = FP_DROP_LIMIT_BYTES;
     if (reason != FP_GO_ON)
         fp_count(env, limit, number, bytes);
-    fp_trace(env, "limit", reason == FP_GO_ON ? "within" : "over", number, reason);
+    fp_trace(env, "limit",
+             reason == FP_GO_ON        ? "within: limit"
+             : reason == FP_DROP_LIMIT ? "over, in packets: limit"
+                                       : "over, in bytes: limit",
+             number, 0);
     return reason;
 }
 

@@ -142,8 +142,10 @@ static fp_inline fp_u32 fp_natback(struct fp_env *env, struct fp_packet *packet,
     address = (fp_u64 FP_REGION *)back->address;
     fp_nat_set(&nat, parsed, FP_NAT_SOURCE, address[0], address[1], back->port);
     route = fp_route_find(env, packet, parsed, &nat, &to);
-    fp_trace(env, "nat-back", route == FP_ROUTE_FOUND ? "route: VIP" : "no route: VIP", back->vip,
-             0);
+    fp_trace(env, "nat-back",
+             route == FP_ROUTE_FOUND ? "answer of a backend: vip"
+                                     : "answer of a backend, the kernel's way: vip",
+             back->vip, 0);
     if (route == FP_ROUTE_NONE)
         return FP_PASS_NOT_OURS;
     if (parsed->hops <= 1)

@@ -48,6 +48,7 @@ static fp_inline int fp_service_vip(struct fp_env *env, const struct fp_parsed *
     service->flags = FP_ADDRESS_VIP;
     service->nlimits = service->vip->nlimits;
     service->limits = fp_service_limits(service->vip->limit);
+    fp_trace(env, "vip", "found: vip, port", service->vip->id, parsed->dport);
     return 1;
 }
 
