@@ -25,7 +25,8 @@ struct bundle {
     char **files; /* names as written in the site file */
     size_t file_count;
     char (*digests)[DIGEST_TEXT]; /* "" for a file that can't be read */
-    bool missing;
+    const char **problems;        /* why it can't; NULL: it can, or that was told */
+    bool missing;                 /* some can't */
 };
 
 static void bundle_free(struct bundle *bundle)
@@ -34,6 +35,7 @@ static void bundle_free(struct bundle *bundle)
         free(bundle->files[i]);
     free(bundle->files);
     free(bundle->digests);
+    free(bundle->problems);
     free(bundle->text);
 }
 
@@ -144,7 +146,7 @@ static int upload(struct cli *cli, int fd, const char *digest, uint64_t length)
     return code;
 }
 
-/* Uploads one zone file. One that can't be read is told and left out. */
+/* Uploads one zone file. One that can't be read is left out, to be told with the other errors. */
 static int bring_zone(struct cli *cli, struct bundle *bundle, size_t i)
 {
     struct stat status;
@@ -161,8 +163,7 @@ static int bring_zone(struct cli *cli, struct bundle *bundle, size_t i)
     if (problem) {
         bundle->missing = true;
         bundle->digests[i][0] = 0;
-        fprintf(stderr, "%s: zone file %s: %s (names are relative to the site file's folder)\n",
-                bundle->name, bundle->files[i], problem);
+        bundle->problems[i] = problem;
     } else {
         code = upload(cli, fd, bundle->digests[i], length);
     }
@@ -180,7 +181,8 @@ static int bring_zones(struct cli *cli, struct bundle *bundle)
         return CLI_OK;
     }
     bundle->digests = calloc(bundle->file_count + 1, sizeof(*bundle->digests));
-    if (!bundle->digests)
+    bundle->problems = calloc(bundle->file_count + 1, sizeof(*bundle->problems));
+    if (!bundle->digests || !bundle->problems)
         return CLI_FAILED;
     for (size_t i = 0; i < bundle->file_count; i++) {
         int code = bring_zone(cli, bundle, i);
@@ -227,6 +229,67 @@ static void write_request(struct cli *cli, const struct bundle *bundle, struct b
     buffer_char(body, '}');
 }
 
+static void write_problem(const char *file, const char *problem, struct buffer *text)
+{
+    buffer_format(text, "zone file %s: %s (names are relative to the site file's folder)", file,
+                  problem);
+}
+
+/* Tells why the file of an error didn't come; false: the error is another one. */
+static bool print_missing(struct bundle *bundle, yyjson_val *error)
+{
+    for (size_t i = 0; i < bundle->file_count; i++) {
+        struct buffer quoted = {0}, text = {0};
+        bool same;
+
+        if (bundle->digests[i][0])
+            continue;
+        buffer_format(&quoted, "the file \"%s\" did not come", bundle->files[i]);
+        same = quoted.data && !strncmp(cli_text(error, "message"), quoted.data, quoted.length);
+        buffer_free(&quoted);
+        if (!same)
+            continue;
+        if (bundle->problems[i])
+            write_problem(bundle->files[i], bundle->problems[i], &text);
+        cli_print_error(error, text.data, stderr);
+        buffer_free(&text);
+        bundle->problems[i] = NULL;
+        return true;
+    }
+    return false;
+}
+
+/* Posts what can't be applied for lack of a file, for the errors that there are besides. */
+static int post_incomplete(struct cli *cli, struct bundle *bundle, const char *target,
+                           const struct buffer *body)
+{
+    struct answer answer;
+    yyjson_val *error;
+    yyjson_doc *doc;
+    size_t i, count;
+
+    if (client_call(&cli->client, "POST", target, body->data, body->length, &answer)) {
+        cli_error("%s", cli->client.problem);
+        return CLI_FAILED;
+    }
+    doc = yyjson_read(answer.body, answer.length, 0);
+    yyjson_arr_foreach (yyjson_obj_get(yyjson_doc_get_root(doc), "errors"), i, count, error)
+        if (!print_missing(bundle, error))
+            cli_print_error(error, NULL, stderr);
+    yyjson_doc_free(doc);
+    free(answer.body);
+    for (i = 0; i < bundle->file_count; i++) {
+        struct buffer text = {0};
+
+        if (!bundle->problems[i])
+            continue;
+        write_problem(bundle->files[i], bundle->problems[i], &text);
+        fprintf(stderr, "%s: %s\n", bundle->name, text.data ? text.data : "");
+        buffer_free(&text);
+    }
+    return CLI_FAILED;
+}
+
 /* Reads FILE, brings its zone files, and posts both to `target`. */
 static int post_site(struct cli *cli, const char *target, yyjson_doc **doc)
 {
@@ -241,10 +304,10 @@ static int post_site(struct cli *cli, const char *target, yyjson_doc **doc)
         write_request(cli, &bundle, &body);
         if (body.error)
             cli_error("%s", culvert_strerror(body.error));
-        code = body.error ? CLI_FAILED : cli_call(cli, "POST", target, body.data, body.length, doc);
+        code = body.error       ? CLI_FAILED
+               : bundle.missing ? post_incomplete(cli, &bundle, target, &body)
+                                : cli_call(cli, "POST", target, body.data, body.length, doc);
     }
-    if (!code && bundle.missing)
-        code = CLI_FAILED;
     if (code) {
         yyjson_doc_free(*doc);
         *doc = NULL;
@@ -281,7 +344,7 @@ static int print_applied(struct cli *cli, yyjson_doc *doc, bool dry)
     else
         buffer_format(&out, "revision %llu: %zu %s\n", revision, changes,
                       changes == 1 ? "change" : "changes");
-    show_diff(diff, cli->color, &out);
+    show_diff(diff, cli->color, 0, &out);
     return cli_print(&out);
 }
 
@@ -313,7 +376,7 @@ int command_diff(struct cli *cli)
         if (!yyjson_arr_size(diff))
             buffer_format(&out, "no difference from revision %llu\n",
                           (unsigned long long)cli_number(root, "revision"));
-        show_diff(diff, cli->color, &out);
+        show_diff(diff, cli->color, cli_width(), &out);
     }
     yyjson_doc_free(doc);
     return cli_print(&out);

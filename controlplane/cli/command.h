@@ -95,11 +95,17 @@ int cli_call(struct cli *cli, const char *method, const char *target, const char
 /* Prints the errors of an answer, one a line: "FILE:LINE:COLUMN: field: message (hint)". */
 void cli_print_errors(const struct answer *answer, FILE *to);
 
+/* Prints one of them; `message` (NULL: its own and its hint) says what is wrong. */
+void cli_print_error(yyjson_val *error, const char *message, FILE *to);
+
 /* With -o json: prints the document and returns true. */
 bool cli_print_json(const struct cli *cli, yyjson_doc *doc);
 
 /* Writes a text to standard output; the exit code. Frees the buffer. */
 int cli_print(struct buffer *text);
+
+/* Columns of the terminal that standard output is; 80 when it is none. */
+size_t cli_width(void);
 
 /* The member of an object as text ("" when it isn't there) or number (0). */
 const char *cli_text(yyjson_val *object, const char *name);

@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/cli/command.h"
@@ -38,10 +40,10 @@ static void print_clean(const char *text, FILE *to)
         fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, to);
 }
 
-static void print_error(yyjson_val *error, FILE *to)
+void cli_print_error(yyjson_val *error, const char *message, FILE *to)
 {
     const char *file = cli_text(error, "file"), *field = cli_text(error, "field");
-    const char *hint = cli_text(error, "hint");
+    const char *hint = message ? "" : cli_text(error, "hint");
     uint64_t line = cli_number(error, "line"), column = cli_number(error, "column");
 
     print_clean(*file ? file : "culvert", to);
@@ -54,7 +56,7 @@ static void print_error(yyjson_val *error, FILE *to)
         print_clean(field, to);
         fputs(": ", to);
     }
-    print_clean(cli_text(error, "message"), to);
+    print_clean(message ? message : cli_text(error, "message"), to);
     if (*hint) {
         fputs(" (", to);
         print_clean(hint, to);
@@ -73,7 +75,7 @@ void cli_print_errors(const struct answer *answer, FILE *to)
     if (!yyjson_arr_size(errors))
         fprintf(to, "culvert: culvertd answered with status %d\n", answer->status);
     yyjson_arr_foreach (errors, i, count, error)
-        print_error(error, to);
+        cli_print_error(error, NULL, to);
     yyjson_doc_free(doc);
 }
 
@@ -134,4 +136,11 @@ int cli_print(struct buffer *text)
     if (fflush(stdout))
         code = CLI_FAILED;
     return code;
+}
+
+size_t cli_width(void)
+{
+    struct winsize size;
+
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_col ? 80 : size.ws_col;
 }

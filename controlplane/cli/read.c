@@ -107,7 +107,7 @@ int command_history(struct cli *cli)
     if (code)
         return code;
     if (!cli_print_json(cli, doc))
-        show_diff(yyjson_obj_get(yyjson_doc_get_root(doc), "diff"), cli->color, &out);
+        show_diff(yyjson_obj_get(yyjson_doc_get_root(doc), "diff"), cli->color, cli_width(), &out);
     yyjson_doc_free(doc);
     return cli_print(&out);
 }

@@ -22,33 +22,71 @@ static void show_json(yyjson_val *value, struct buffer *out)
     free(text);
 }
 
-static void show_change(yyjson_val *change, bool color, struct buffer *out)
+/* Appends a value in what is left of a line of `width` columns that began at `start`. */
+static void show_cut(yyjson_val *value, size_t start, size_t width, struct buffer *out)
 {
-    yyjson_val *old = yyjson_obj_get(change, "old"), *new = yyjson_obj_get(change, "new");
-    bool added = !old || yyjson_is_null(old), removed = !new || yyjson_is_null(new);
-    const char *path = yyjson_get_str(yyjson_obj_get(change, "path"));
-    const char *paint = added ? COLOR_GREEN : removed ? COLOR_RED : COLOR_YELLOW;
+    size_t columns = text_width(out->data ? out->data + start : "");
+    char *text = yyjson_val_write(value, 0, NULL), *end = text;
 
-    buffer_text(out, color ? paint : "");
-    buffer_text(out, added ? "+ " : removed ? "- " : "~ ");
-    show_clean(path ? path : "?", out);
-    buffer_text(out, ": ");
-    if (!added)
+    if (text && columns + text_width(text) > width) {
+        for (size_t left = width > columns + 4 ? width - columns - 4 : 0; *end && left; left--)
+            do
+                end++;
+            while (((unsigned char)*end & 0xc0) == 0x80); /* the rest of a code point */
+        buffer_add(out, text, (size_t)(end - text));
+        buffer_text(out, end > text ? " ..." : "...");
+    } else if (text) {
+        buffer_text(out, text);
+    }
+    free(text);
+}
+
+static void show_values(yyjson_val *old, yyjson_val *new, size_t start, size_t width,
+                        struct buffer *out)
+{
+    bool plain = !yyjson_is_ctn(old) && !yyjson_is_ctn(new);
+
+    if (old && new && plain) {
+        buffer_text(out, ": ");
         show_json(old, out);
-    if (!added && !removed)
         buffer_text(out, " -> ");
-    if (!removed)
         show_json(new, out);
+    } else if (plain || width) { /* of two long values the new one */
+        buffer_text(out, ": ");
+        show_cut(new ? new : old, start, width ? width : SIZE_MAX, out);
+    }
+}
+
+static yyjson_val *value_of(yyjson_val *change, const char *name)
+{
+    yyjson_val *value = yyjson_obj_get(change, name);
+
+    return yyjson_is_null(value) ? NULL : value;
+}
+
+static void show_change(yyjson_val *change, bool color, size_t width, struct buffer *out)
+{
+    yyjson_val *old = value_of(change, "old"), *new = value_of(change, "new");
+    const char *path = yyjson_get_str(yyjson_obj_get(change, "path"));
+    size_t start;
+
+    if (color)
+        buffer_text(out, !old ? COLOR_GREEN : !new ? COLOR_RED : COLOR_YELLOW);
+    start = out->length;
+    buffer_text(out, !old ? "+ " : !new ? "- " : "~ ");
+    show_clean(path ? path : "?", out);
+    if (new || old)
+        show_values(old, new, start, new ? width : 0, out);
     buffer_text(out, color ? COLOR_NONE "\n" : "\n");
 }
 
-void show_diff(yyjson_val *diff, bool color, struct buffer *out)
+void show_diff(yyjson_val *diff, bool color, size_t width, struct buffer *out)
 {
     yyjson_val *change;
     size_t i, count;
 
     yyjson_arr_foreach (diff, i, count, change)
-        show_change(change, color, out);
+        show_change(change, color, width, out);
 }
 
 /* ---- YAML ---- */

@@ -8,8 +8,10 @@
 
 #include "controlplane/base/buffer.h"
 
-/* Appends a diff (API.md), one line a path: "+ path: new", "- path: old", "~ path: old -> new". */
-void show_diff(yyjson_val *diff, bool color, struct buffer *out);
+/* Appends a diff (API.md), one line a path: "+ pools.web" for what is new, "- vips.old" for what is
+ * gone, "~ path: old -> new". With `width` (columns, not 0) lists and maps that are new are shown
+ * as far as they fit. */
+void show_diff(yyjson_val *diff, bool color, size_t width, struct buffer *out);
 
 /* Appends a value as YAML that parses to the same. */
 void show_yaml(yyjson_val *value, struct buffer *out);

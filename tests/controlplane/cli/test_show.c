@@ -99,13 +99,21 @@ static void test_diff(void **state)
 {
     static const char json[] =
         "[{\"path\":\"a\",\"old\":null,\"new\":1},{\"path\":\"b\",\"old\":[1],\"new\":null},"
-        "{\"path\":\"c\",\"old\":1,\"new\":2}]";
+        "{\"path\":\"c\",\"old\":1,\"new\":2},{\"path\":\"d\",\"old\":null,\"new\":[1,2,3,4]},"
+        "{\"path\":\"e\",\"old\":[1],\"new\":[\"m\xc3\xbcm\xc3\xbcm\xc3\xbcm\xc3\xbc\"]}]";
     yyjson_doc *doc = yyjson_read(json, strlen(json), 0);
     struct buffer out = {0};
 
     (void)state;
-    show_diff(yyjson_doc_get_root(doc), false, &out);
-    assert_string_equal(out.data, "+ a: 1\n- b: [1]\n~ c: 1 -> 2\n");
+    show_diff(yyjson_doc_get_root(doc), false, 0, &out);
+    assert_string_equal(out.data, "+ a: 1\n- b\n~ c: 1 -> 2\n+ d\n~ e\n");
+    buffer_clear(&out);
+    show_diff(yyjson_doc_get_root(doc), false, 14, &out);
+    assert_string_equal(out.data, "+ a: 1\n- b\n~ c: 1 -> 2\n+ d: [1,2,3,4]\n"
+                                  "~ e: [\"m\xc3\xbcm ...\n");
+    buffer_clear(&out);
+    show_diff(yyjson_doc_get_root(doc), false, 3, &out); /* no room for any of it */
+    assert_string_equal(out.data, "+ a: ...\n- b\n~ c: 1 -> 2\n+ d: ...\n~ e: ...\n");
     buffer_free(&out);
     yyjson_doc_free(doc);
 }

@@ -98,7 +98,8 @@ def test_files_that_are_not_there(daemon):
     os.unlink(os.path.join(daemon.folder, "example.com.zone"))
     zone = daemon.culvert("apply", daemon.site)
     assert zone.returncode == 1
-    assert "zone file example.com.zone: No such file or directory" in zone.stderr
+    told = "zones.example.com.file: zone file example.com.zone: No such file or directory"
+    assert told in zone.stderr and zone.stderr.count("\n") == 1
     assert daemon.json("status")["revision"] == 0
 
 
