@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -43,6 +44,7 @@ static int fail(struct client *client, int error, const char *text)
 static int connect_problem(struct client *client, int number)
 {
     int error = number == EACCES ? CULVERT_EACCES : CULVERT_ENOTFOUND;
+    struct stat status;
 
     client_close(client);
     if (number == EACCES || number == EPERM)
@@ -54,6 +56,9 @@ static int connect_problem(struct client *client, int number)
                  "culvertd is not running (no %s): start it with `systemctl start culvertd` or "
                  "`culvertd`, or name its socket with --socket",
                  client->path);
+    else if (number == ECONNREFUSED && !stat(client->path, &status) && !S_ISSOCK(status.st_mode))
+        snprintf(client->problem, sizeof(client->problem),
+                 "%s is not a socket: name that of culvertd with --socket", client->path);
     else if (number == ECONNREFUSED)
         snprintf(client->problem, sizeof(client->problem),
                  "culvertd is not running (nobody listens at %s): start it with "

@@ -327,9 +327,9 @@ static void help_options(const struct cli_option *list, size_t count, FILE *to)
 void cli_help(const struct cli_command *command, FILE *to)
 {
     if (command) {
-        fprintf(to, "usage: culvert %s%s%s\n\n%s\n", command->name,
-                command->options[0].name ? " [OPTION...] " : " ", command->arguments,
-                command->help);
+        fprintf(to, "usage: culvert %s%s%s%s\n\n%s\n", command->name,
+                command->options[0].name ? " [OPTION...]" : "", *command->arguments ? " " : "",
+                command->arguments, command->help);
         if (command->options[0].name)
             fprintf(to, "\noptions:\n");
         help_options(command->options, CLI_OPTIONS_MAX, to);

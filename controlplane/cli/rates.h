@@ -9,8 +9,9 @@
 #include "controlplane/base/buffer.h"
 
 /* Appends the tables of `culvert top` (`before` given: packets/s and bits/s in between; else the
- * totals of `now`). Rows that are zero since the start are left out. Readings are answers of
- * GET /v1/counters. */
+ * totals of `now`) below a line of totals. Reasons come by verdict; of rates the busy ones come
+ * first and those of 0 are only counted. Rows that are zero since the start are left out. Readings
+ * are answers of GET /v1/counters. */
 void rates_print(yyjson_val *before, yyjson_val *now, bool color, struct buffer *out);
 
 /* Appends the same rates as one JSON object: {"seconds", "reasons": [{"name", "verdict",

@@ -22,73 +22,6 @@ static void show_json(yyjson_val *value, struct buffer *out)
     free(text);
 }
 
-/* Appends a value in what is left of a line of `width` columns that began at `start`. */
-static void show_cut(yyjson_val *value, size_t start, size_t width, struct buffer *out)
-{
-    size_t columns = text_width(out->data ? out->data + start : "");
-    char *text = yyjson_val_write(value, 0, NULL), *end = text;
-
-    if (text && columns + text_width(text) > width) {
-        for (size_t left = width > columns + 4 ? width - columns - 4 : 0; *end && left; left--)
-            do
-                end++;
-            while (((unsigned char)*end & 0xc0) == 0x80); /* the rest of a code point */
-        buffer_add(out, text, (size_t)(end - text));
-        buffer_text(out, end > text ? " ..." : "...");
-    } else if (text) {
-        buffer_text(out, text);
-    }
-    free(text);
-}
-
-static void show_values(yyjson_val *old, yyjson_val *new, size_t start, size_t width,
-                        struct buffer *out)
-{
-    bool plain = !yyjson_is_ctn(old) && !yyjson_is_ctn(new);
-
-    if (old && new && plain) {
-        buffer_text(out, ": ");
-        show_json(old, out);
-        buffer_text(out, " -> ");
-        show_json(new, out);
-    } else if (plain || width) { /* of two long values the new one */
-        buffer_text(out, ": ");
-        show_cut(new ? new : old, start, width ? width : SIZE_MAX, out);
-    }
-}
-
-static yyjson_val *value_of(yyjson_val *change, const char *name)
-{
-    yyjson_val *value = yyjson_obj_get(change, name);
-
-    return yyjson_is_null(value) ? NULL : value;
-}
-
-static void show_change(yyjson_val *change, bool color, size_t width, struct buffer *out)
-{
-    yyjson_val *old = value_of(change, "old"), *new = value_of(change, "new");
-    const char *path = yyjson_get_str(yyjson_obj_get(change, "path"));
-    size_t start;
-
-    if (color)
-        buffer_text(out, !old ? COLOR_GREEN : !new ? COLOR_RED : COLOR_YELLOW);
-    start = out->length;
-    buffer_text(out, !old ? "+ " : !new ? "- " : "~ ");
-    show_clean(path ? path : "?", out);
-    if (new || old)
-        show_values(old, new, start, new ? width : 0, out);
-    buffer_text(out, color ? COLOR_NONE "\n" : "\n");
-}
-
-void show_diff(yyjson_val *diff, bool color, size_t width, struct buffer *out)
-{
-    yyjson_val *change;
-    size_t i, count;
-
-    yyjson_arr_foreach (diff, i, count, change)
-        show_change(change, color, width, out);
-}
-
 /* ---- YAML ---- */
 
 /* Whether a text may stand without quotes: letters, digits and a few marks, and nothing that YAML
@@ -230,4 +163,75 @@ void show_yaml(yyjson_val *value, struct buffer *out)
         return;
     }
     show_block(value, 0, false, out);
+}
+
+/* ---- differences ---- */
+
+/* Appends a value in what is left of a line of `width` columns that began at `start`. */
+static void show_cut(yyjson_val *value, size_t start, size_t width, struct buffer *out)
+{
+    size_t columns = text_width(out->data ? out->data + start : "");
+    char *text = yyjson_val_write(value, 0, NULL), *end = text;
+
+    if (text && columns + text_width(text) > width) {
+        for (size_t left = width > columns + 4 ? width - columns - 4 : 0; *end && left; left--)
+            do
+                end++;
+            while (((unsigned char)*end & 0xc0) == 0x80); /* the rest of a code point */
+        buffer_add(out, text, (size_t)(end - text));
+        buffer_text(out, end > text ? " ..." : "...");
+    } else if (text) {
+        buffer_text(out, text);
+    }
+    free(text);
+}
+
+static void show_values(yyjson_val *old, yyjson_val *new, size_t start, size_t width,
+                        struct buffer *out)
+{
+    bool plain = (!old || is_short(old)) && (!new || is_short(new));
+
+    if (!plain && !width)
+        return;
+    buffer_text(out, ": ");
+    if (plain && old) {
+        show_inline(old, out);
+        buffer_text(out, new ? " -> " : "");
+    }
+    if (plain && new)
+        show_inline(new, out);
+    else if (!plain) /* of two long values the new one */
+        show_cut(new ? new : old, start, width, out);
+}
+
+static yyjson_val *value_of(yyjson_val *change, const char *name)
+{
+    yyjson_val *value = yyjson_obj_get(change, name);
+
+    return yyjson_is_null(value) ? NULL : value;
+}
+
+static void show_change(yyjson_val *change, bool color, size_t width, struct buffer *out)
+{
+    yyjson_val *old = value_of(change, "old"), *new = value_of(change, "new");
+    const char *path = yyjson_get_str(yyjson_obj_get(change, "path"));
+    size_t start;
+
+    if (color)
+        buffer_text(out, !old ? COLOR_GREEN : !new ? COLOR_RED : COLOR_YELLOW);
+    start = out->length;
+    buffer_text(out, !old ? "+ " : !new ? "- " : "~ ");
+    show_clean(path ? path : "?", out);
+    if (new || old)
+        show_values(old, new, start, new ? width : 0, out);
+    buffer_text(out, color ? COLOR_NONE "\n" : "\n");
+}
+
+void show_diff(yyjson_val *diff, bool color, size_t width, struct buffer *out)
+{
+    yyjson_val *change;
+    size_t i, count;
+
+    yyjson_arr_foreach (diff, i, count, change)
+        show_change(change, color, width, out);
 }

@@ -9,8 +9,8 @@
 #include "controlplane/base/buffer.h"
 
 /* Appends a diff (API.md), one line a path: "+ pools.web" for what is new, "- vips.old" for what is
- * gone, "~ path: old -> new". With `width` (columns, not 0) lists and maps that are new are shown
- * as far as they fit. */
+ * gone, "~ path: old -> new"; short values as YAML. With `width` (columns, not 0) lists and maps
+ * that are new are shown as far as they fit, as JSON. */
 void show_diff(yyjson_val *diff, bool color, size_t width, struct buffer *out);
 
 /* Appends a value as YAML that parses to the same. */

@@ -18,18 +18,21 @@
 #define INTERVAL_MIN 0.2
 #define INTERVAL_MAX 3600.0
 
-#define SCREEN_ENTER "\033[?1049h\033[?25l" /* alternate screen, no cursor (xterm) */
-#define SCREEN_LEAVE "\033[?25h\033[?1049l"
+/* Alternate screen, no cursor, long lines cut (xterm's DECSET 1049, 25, 7). */
+#define SCREEN_ENTER "\033[?1049h\033[?25l\033[?7l"
+#define SCREEN_LEAVE "\033[?7h\033[?25h\033[?1049l"
 #define SCREEN_HOME "\033[H"
 #define SCREEN_CLEAR_LINE "\033[K"
 #define SCREEN_CLEAR_BELOW "\033[J"
 
-static volatile sig_atomic_t ended;
+static volatile sig_atomic_t ended, resized;
 
 static void on_signal(int number)
 {
-    (void)number;
-    ended = 1;
+    if (number == SIGWINCH)
+        resized = 1;
+    else
+        ended = 1;
 }
 
 static void catch_signals(void)
@@ -39,6 +42,7 @@ static void catch_signals(void)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGHUP, &action, NULL);
+    sigaction(SIGWINCH, &action, NULL);
 }
 
 /* ---- the screen ---- */
@@ -47,6 +51,7 @@ struct screen {
     bool on;   /* standard output is a terminal */
     bool keys; /* so is standard input */
     struct termios before;
+    struct buffer text; /* what is on it, for a new size */
 };
 
 static void screen_enter(struct screen *screen)
@@ -67,6 +72,7 @@ static void screen_enter(struct screen *screen)
 
 static void screen_leave(struct screen *screen)
 {
+    buffer_free(&screen->text);
     if (!screen->on)
         return;
     fputs(SCREEN_LEAVE, stdout);
@@ -75,11 +81,12 @@ static void screen_leave(struct screen *screen)
         tcsetattr(STDIN_FILENO, TCSANOW, &screen->before);
 }
 
-/* Draws a text over what is there, line by line, as much as the terminal has room for. */
-static void screen_draw(const char *text)
+/* Draws the text over what is there, line by line, as much as the terminal has room for. */
+static void screen_draw(const struct screen *screen)
 {
+    const char *text = screen->text.data ? screen->text.data : "";
     struct winsize size = {0};
-    unsigned lines;
+    unsigned lines, more = 0;
 
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_row)
         size.ws_row = 24;
@@ -91,8 +98,21 @@ static void screen_draw(const char *text)
         fputs(SCREEN_CLEAR_LINE "\n", stdout);
         text += length + (text[length] == '\n');
     }
-    fputs(SCREEN_CLEAR_BELOW, stdout);
+    for (; *text; text++)
+        more += *text == '\n';
+    if (more)
+        printf("... %u more %s", more, more == 1 ? "line" : "lines");
+    fputs(SCREEN_CLEAR_LINE SCREEN_CLEAR_BELOW, stdout);
     fflush(stdout);
+}
+
+/* Puts a text on the screen; frees the buffer. */
+static void screen_show(struct screen *screen, struct buffer *text)
+{
+    buffer_free(&screen->text);
+    screen->text = *text;
+    *text = (struct buffer){0};
+    screen_draw(screen);
 }
 
 /* Waits; `q` on the keyboard ends. */
@@ -111,6 +131,10 @@ static void screen_wait(const struct screen *screen, double seconds)
                (double)(now.tv_nsec - start.tv_nsec) / 1e9;
         if (left <= 0)
             return;
+        if (resized && screen->on) {
+            resized = 0;
+            screen_draw(screen);
+        }
         if (poll(&wait, 1, (int)(left * 1000) + 1) <= 0)
             continue;
         if (read(STDIN_FILENO, &key, 1) != 1)
@@ -148,7 +172,7 @@ static void write_title(double seconds, bool screen, struct buffer *out)
                   screen ? "  (q ends)" : "");
 }
 
-static int show_rates(const struct cli *cli, const struct screen *screen, double seconds,
+static int show_rates(const struct cli *cli, struct screen *screen, double seconds,
                       yyjson_doc *before, yyjson_doc *now)
 {
     yyjson_val *old = yyjson_doc_get_root(before), *new = yyjson_doc_get_root(now);
@@ -166,23 +190,22 @@ static int show_rates(const struct cli *cli, const struct screen *screen, double
         buffer_text(&out, "\n");
         return cli_print(&out);
     }
-    screen_draw(out.data ? out.data : "");
-    buffer_free(&out);
+    screen_show(screen, &out);
     return CLI_OK;
 }
 
 /* One reading. On the screen a culvertd that went is waited for. */
-static int read_counters(struct cli *cli, const struct screen *screen, yyjson_doc **doc)
+static int read_counters(struct cli *cli, struct screen *screen, yyjson_doc **doc)
 {
+    struct buffer text = {0};
     struct answer answer;
-    char text[640];
 
     *doc = NULL;
     if (!screen->on)
         return cli_call(cli, "GET", "/v1/counters", NULL, 0, doc);
     if (client_call(&cli->client, "GET", "/v1/counters", NULL, 0, &answer)) {
-        snprintf(text, sizeof(text), "%s\n", cli->client.problem);
-        screen_draw(text);
+        buffer_format(&text, "%s\nTrying again ... (q ends)\n", cli->client.problem);
+        screen_show(screen, &text);
         return CLI_OK;
     }
     if (answer.status == 200)
@@ -191,12 +214,19 @@ static int read_counters(struct cli *cli, const struct screen *screen, yyjson_do
     return CLI_OK;
 }
 
-static int run_top(struct cli *cli, const struct screen *screen, double seconds)
+static int run_top(struct cli *cli, struct screen *screen, double seconds)
 {
     bool once = cli_option(cli, "once");
     yyjson_doc *before, *now = NULL;
     int code = read_counters(cli, screen, &before);
 
+    if (screen->on && before) { /* until there are two readings */
+        struct buffer text = {0};
+
+        write_title(seconds, true, &text);
+        buffer_text(&text, "counting ...\n");
+        screen_show(screen, &text);
+    }
     while (!code && !ended) {
         screen_wait(screen, seconds);
         if (ended)

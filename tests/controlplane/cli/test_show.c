@@ -98,22 +98,24 @@ static void test_yaml(void **state)
 static void test_diff(void **state)
 {
     static const char json[] =
-        "[{\"path\":\"a\",\"old\":null,\"new\":1},{\"path\":\"b\",\"old\":[1],\"new\":null},"
-        "{\"path\":\"c\",\"old\":1,\"new\":2},{\"path\":\"d\",\"old\":null,\"new\":[1,2,3,4]},"
-        "{\"path\":\"e\",\"old\":[1],\"new\":[\"m\xc3\xbcm\xc3\xbcm\xc3\xbcm\xc3\xbc\"]}]";
+        "[{\"path\":\"a\",\"old\":null,\"new\":\"x\"},"
+        "{\"path\":\"b\",\"old\":{\"k\":1},\"new\":null},"
+        "{\"path\":\"c\",\"old\":[1,2],\"new\":[2]},"
+        "{\"path\":\"d\",\"old\":null,\"new\":{\"k\":234}},"
+        "{\"path\":\"e\",\"old\":{},\"new\":{\"m\xc3\xbcm\xc3\xbcm\xc3\xbc\":1}}]";
     yyjson_doc *doc = yyjson_read(json, strlen(json), 0);
     struct buffer out = {0};
 
     (void)state;
     show_diff(yyjson_doc_get_root(doc), false, 0, &out);
-    assert_string_equal(out.data, "+ a: 1\n- b\n~ c: 1 -> 2\n+ d\n~ e\n");
+    assert_string_equal(out.data, "+ a: x\n- b\n~ c: [1, 2] -> [2]\n+ d\n~ e\n");
     buffer_clear(&out);
     show_diff(yyjson_doc_get_root(doc), false, 14, &out);
-    assert_string_equal(out.data, "+ a: 1\n- b\n~ c: 1 -> 2\n+ d: [1,2,3,4]\n"
-                                  "~ e: [\"m\xc3\xbcm ...\n");
+    assert_string_equal(out.data, "+ a: x\n- b\n~ c: [1, 2] -> [2]\n+ d: {\"k\":234}\n"
+                                  "~ e: {\"m\xc3\xbcm ...\n");
     buffer_clear(&out);
     show_diff(yyjson_doc_get_root(doc), false, 3, &out); /* no room for any of it */
-    assert_string_equal(out.data, "+ a: ...\n- b\n~ c: 1 -> 2\n+ d: ...\n~ e: ...\n");
+    assert_string_equal(out.data, "+ a: x\n- b\n~ c: [1, 2] -> [2]\n+ d: ...\n~ e: ...\n");
     buffer_free(&out);
     yyjson_doc_free(doc);
 }
@@ -142,8 +144,53 @@ static void test_rates(void **state)
                   "\"zones\":[],\"limits\":[]}\n");
     buffer_clear(&out);
     rates_print(yyjson_doc_get_root(a), yyjson_doc_get_root(b), false, &out);
-    assert_non_null(strstr(out.data, "lb-ipip  forward  2.00 kpps  1.60 Mb/s"));
-    assert_non_null(strstr(out.data, "p.a"));
+    assert_string_equal(out.data,
+                        "total 2.00 kpps, 1.60 Mb/s: pass 0, tx 0, forward 2.00 k, drop 0\n\n"
+                        "REASON                    VERDICT     PACKETS        BITS\n"
+                        "lb-ipip                   forward   2.00 kpps   1.60 Mb/s\n");
+    buffer_clear(&out);
+    rates_print(NULL, yyjson_doc_get_root(b), false, &out);
+    assert_string_equal(out.data,
+                        "total 5.00 k packets, 488 KiB: pass 0, tx 0, forward 5.00 k, drop 0\n\n"
+                        "REASON                    VERDICT     PACKETS       BYTES\n"
+                        "lb-ipip                   forward      5.00 k     488 KiB\n\n"
+                        "BACKEND                               PACKETS       BYTES\n"
+                        "q.a                                         5         5 B\n"
+                        "p.a                                         4         4 B\n");
+    buffer_free(&out);
+    yyjson_doc_free(a);
+    yyjson_doc_free(b);
+}
+
+/* By verdict, then by size, those of about the same in their order; idle ones are counted. */
+static void test_rates_order(void **state)
+{
+    static const char then[] = "{\"time_ns\":1,\"reasons\":["
+                               "{\"name\":\"a\",\"verdict\":\"drop\",\"packets\":1,\"bytes\":1},"
+                               "{\"name\":\"b\",\"verdict\":\"tx\",\"packets\":1,\"bytes\":1},"
+                               "{\"name\":\"c\",\"verdict\":\"tx\",\"packets\":1,\"bytes\":1},"
+                               "{\"name\":\"d\",\"verdict\":\"tx\",\"packets\":1,\"bytes\":1},"
+                               "{\"name\":\"e\",\"verdict\":\"pass\",\"packets\":1,\"bytes\":1}]}";
+    static const char now[] = "{\"time_ns\":1000000001,\"reasons\":["
+                              "{\"name\":\"a\",\"verdict\":\"drop\",\"packets\":1001,\"bytes\":1},"
+                              "{\"name\":\"b\",\"verdict\":\"tx\",\"packets\":11,\"bytes\":1},"
+                              "{\"name\":\"c\",\"verdict\":\"tx\",\"packets\":101,\"bytes\":1},"
+                              "{\"name\":\"d\",\"verdict\":\"tx\",\"packets\":111,\"bytes\":1},"
+                              "{\"name\":\"e\",\"verdict\":\"pass\",\"packets\":1,\"bytes\":1}]}";
+    yyjson_doc *a = yyjson_read(then, strlen(then), 0), *b = yyjson_read(now, strlen(now), 0);
+    struct buffer out = {0};
+    const char *at;
+
+    (void)state;
+    rates_print(yyjson_doc_get_root(a), yyjson_doc_get_root(b), false, &out);
+    at = out.data;
+    for (const char *const *name = (const char *const[]){"\nc ", "\nd ", "\nb ", "\na ", NULL};
+         *name; name++) {
+        at = strstr(at, *name);
+        assert_non_null(at);
+    }
+    assert_string_equal(strchr(at + 1, '\n'), "\n1 more without traffic\n");
+    assert_null(strstr(out.data, "\ne "));
     buffer_free(&out);
     yyjson_doc_free(a);
     yyjson_doc_free(b);
@@ -152,8 +199,9 @@ static void test_rates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers), cmocka_unit_test(test_table), cmocka_unit_test(test_yaml),
-        cmocka_unit_test(test_diff),    cmocka_unit_test(test_rates),
+        cmocka_unit_test(test_numbers), cmocka_unit_test(test_table),
+        cmocka_unit_test(test_yaml),    cmocka_unit_test(test_diff),
+        cmocka_unit_test(test_rates),   cmocka_unit_test(test_rates_order),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

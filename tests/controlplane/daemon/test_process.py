@@ -40,6 +40,8 @@ def test_stale_sockets_are_replaced(idle):
             stale.bind(os.path.join(idle.run_dir, name))
     refused = idle.culvert("status")
     assert "nobody listens" in refused.stderr
+    other = idle.culvert("--socket", idle.folder, "status")
+    assert other.returncode == 1 and f"{idle.folder} is not a socket: name that of culvertd" in other.stderr
     idle.start()
 
 
