@@ -127,6 +127,7 @@ int planes_ask_stats(struct planes *planes, planes_stats_fn done, void *arg)
     if (planes->stats_deadline)
         return 0;
     planes->stats_deadline = uv_now(planes->loop) + STATS_WAIT_MS;
+    planes->stats_held = planes->held;
     cookie = next_cookie(planes);
     for (struct plane *plane = planes->list; plane; plane = plane->next)
         if (plane->greeted && plane->sync && plane_is_current(plane))
@@ -210,6 +211,13 @@ void plane_on_explained(void *arg, uint32_t cookie, const char *json, size_t len
 
 /* ---- ends ---- */
 
+static void give_up_stats(struct plane *plane)
+{
+    if (plane->stats_cookie && !plane->silent_since && !plane->planes->stats_held)
+        plane->silent_since = plane->planes->stats_deadline - STATS_WAIT_MS;
+    plane->stats_cookie = 0;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct planes *planes = timer->data;
@@ -223,7 +231,7 @@ static void on_timer(uv_timer_t *timer)
     }
     if (planes->stats_deadline && planes->stats_deadline <= now) {
         for (struct plane *plane = planes->list; plane; plane = plane->next)
-            plane->stats_cookie = 0;
+            give_up_stats(plane);
         stats_end(planes);
     }
     arm_timer(planes);

@@ -28,6 +28,7 @@ struct plane {
     struct fp_counter *counters; /* last whole reading, [PLANES_COUNTERS]; NULL: none */
     struct fp_counter *fresh;    /* the reading under way */
     uint32_t stats_cookie;       /* awaited; 0: none */
+    uint64_t silent_since;       /* loop time of the question it left unanswered; 0: it answers */
     char out[PLANE_WRITE_BYTES];
 };
 
@@ -56,6 +57,7 @@ struct planes {
     uint32_t cookie;
     uint64_t stats_time_ns;  /* of the last reading; 0: none */
     uint64_t stats_deadline; /* of the reading under way; 0: none */
+    bool stats_held;         /* it was held meanwhile: silence says nothing */
     struct stats_ask stats_asks[PLANES_ASKS_MAX];
     unsigned stats_ask_count;
     struct explain_ask explain_asks[PLANES_ASKS_MAX];

@@ -152,7 +152,8 @@ void plane_pump(struct plane *plane)
 
 /* ---- hooks of the state machine ---- */
 
-/* A remembered data plane of that name is this one come back: its counters go on. */
+/* A remembered data plane of that name is this one come back: its counters go on, and so does its
+ * refusal until it has taken the tables. */
 static void take_over_memory(struct plane *plane)
 {
     struct plane *next;
@@ -164,6 +165,7 @@ static void take_over_memory(struct plane *plane)
         free(plane->counters);
         plane->counters = other->counters;
         other->counters = NULL;
+        memcpy(plane->error, other->error, sizeof(plane->error)); /* until it has acknowledged */
         plane_free(other);
     }
 }
@@ -246,6 +248,8 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
         plane_close(plane, "disconnected");
         return;
     }
+    if (length)
+        plane->silent_since = 0;
     error = channel_sync_add(plane->sync, (size_t)length);
     if (error)
         plane_close(plane, culvert_strerror(error));
@@ -269,6 +273,7 @@ void planes_hold(struct planes *planes, bool hold)
     struct plane *next;
 
     planes->held = hold;
+    planes->stats_held |= hold;
     for (struct plane *plane = planes->list; plane; plane = next) {
         next = plane->next;
         set_reading(plane, !hold);
@@ -417,8 +422,12 @@ void planes_each(struct planes *planes, void (*each)(void *arg, const struct pla
         if (info.connected) {
             channel_sync_status(plane->sync, &status);
             info.in_sync = status.in_sync;
-            if (status.in_sync) /* also when nothing had to travel */
+            if (plane->silent_since)
+                info.silent_ms = uv_now(planes->loop) - plane->silent_since;
+            if (status.in_sync) { /* also when nothing had to travel */
                 info.generation = status.generation;
+                info.error = NULL;
+            }
         }
         each(arg, &info);
     }

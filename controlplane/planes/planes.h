@@ -48,6 +48,8 @@ struct plane_info {
     bool connected;      /* and has said hello */
     bool in_sync;        /* has all that the tables committed */
     uint64_t generation; /* of ours that it last acknowledged */
+    uint64_t silent_ms;  /* since a question about its counters that it left unanswered for a
+                            second, and nothing was heard since; 0: it answers */
     const char *error;   /* of its last transaction; NULL: none */
     const char *state;   /* JSON as it was sent; NULL: none yet */
 };

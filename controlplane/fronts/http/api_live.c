@@ -84,6 +84,11 @@ static void write_plane(void *arg, const struct plane_info *info)
                   "%s: the data plane is not connected; packets flow by its last "
                   "tables as long as its program is attached",
                   info->name);
+    if (info->silent_ms)
+        add_alarm(list->alarms,
+                  "%s: the data plane (pid %u) has not answered for %llu s: packets flow by its "
+                  "last tables; it catches up when it goes on, or kill it and start a new one",
+                  info->name, info->pid, (unsigned long long)(info->silent_ms / 1000));
     if (info->error)
         add_alarm(list->alarms, "%s: refused the last change: %s", info->name, info->error);
     if (info->connected)
@@ -129,12 +134,14 @@ static void write_head(const struct daemon *daemon, struct buffer *json)
                   (unsigned long long)daemon->revision, (unsigned long long)daemon->generation);
 }
 
-void api_status(struct http_exchange *exchange)
+static void respond_status(void *arg, uint64_t time_ns)
 {
+    struct http_exchange *exchange = arg;
     struct daemon *daemon = exchange->app;
     struct buffer json = {0}, alarms = {0};
     struct list list = {.json = &json, .alarms = &alarms};
 
+    (void)time_ns;
     write_head(daemon, &json);
     planes_each(daemon->planes, write_plane, &list);
     if (!list.some && daemon->revision)
@@ -153,6 +160,15 @@ void api_status(struct http_exchange *exchange)
         json.error = alarms.error;
     buffer_free(&alarms);
     api_respond(exchange, 200, &json);
+}
+
+/* The data planes are asked first, for only their silence tells one that hangs. */
+void api_status(struct http_exchange *exchange)
+{
+    struct daemon *daemon = exchange->app;
+
+    if (daemon_is_written(daemon) || planes_ask_stats(daemon->planes, respond_status, exchange))
+        respond_status(exchange, 0);
 }
 
 /* ---- counters ---- */
