@@ -44,6 +44,15 @@ static int connect_running(const char *run_dir)
     return fd;
 }
 
+/* Who listens at the other end, also when it hangs; 0: unknown. */
+static int peer_pid(int fd)
+{
+    struct ucred peer = {0};
+    socklen_t size = sizeof(peer);
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) ? 0 : peer.pid;
+}
+
 static int send_line(int fd, const char *line)
 {
     size_t length = strlen(line);
@@ -54,6 +63,7 @@ static int send_line(int fd, const char *line)
 int instance_print_status(const char *run_dir)
 {
     char part[4096];
+    size_t total = 0;
     ssize_t got;
     int fd = connect_running(run_dir);
 
@@ -63,10 +73,14 @@ int instance_print_status(const char *run_dir)
         log_error("no culvert-xdp runs with run directory %s", run_dir);
         return CULVERT_ENOTFOUND;
     }
-    while ((got = recv(fd, part, sizeof(part), 0)) > 0)
+    while ((got = recv(fd, part, sizeof(part), 0)) > 0) {
         fwrite(part, 1, (size_t)got, stdout);
+        total += (size_t)got;
+    }
+    if (got < 0 || !total)
+        log_error("the running culvert-xdp (pid %d) does not answer: it hangs", peer_pid(fd));
     close(fd);
-    return 0;
+    return got < 0 || !total ? CULVERT_ETIMEOUT : 0;
 }
 
 /* Has the running driver step back. Returns its process id, or an error (logged). */
@@ -74,7 +88,7 @@ static int ask_handover(const char *run_dir, const char *pin_dir)
 {
     char line[LINE_BYTES];
     ssize_t got = -1;
-    int pid = 0;
+    int listener, pid = 0;
     int fd = connect_running(run_dir);
 
     if (fd < 0) {
@@ -83,6 +97,7 @@ static int ask_handover(const char *run_dir, const char *pin_dir)
                   pin_dir, run_dir, INSTANCE_SOCKET);
         return CULVERT_EBUSY;
     }
+    listener = peer_pid(fd);
     snprintf(line, sizeof(line), "handover %s\n", pin_dir);
     if (send_line(fd, line) == 0)
         got = recv(fd, line, sizeof(line) - 1, 0);
@@ -93,8 +108,12 @@ static int ask_handover(const char *run_dir, const char *pin_dir)
     if (pid > 0)
         return pid;
     line[strcspn(line, "\n")] = '\0';
-    log_error("the running culvert-xdp does not hand %s over: %s", pin_dir,
-              line[0] ? line : "no answer within 5 s");
+    if (line[0])
+        log_error("the running culvert-xdp does not hand %s over: %s", pin_dir, line);
+    else
+        log_error("the running culvert-xdp (pid %d) does not hand %s over: no answer within 5 s. "
+                  "Traffic goes on; `kill -9 %d`, then start this one again",
+                  listener, pin_dir, listener);
     return CULVERT_EBUSY;
 }
 
