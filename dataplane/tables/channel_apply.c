@@ -177,7 +177,14 @@ static int error_text(const struct channel_apply *apply, char *text, size_t size
 #undef X
     };
     unsigned kind = apply->fault.kind < FP_KIND_COUNT ? apply->fault.kind : FP_KIND_COUNT;
+    struct tables_usage usage;
 
+    if (apply->error == CULVERT_EFULL) {
+        tables_usage(apply->tables, &usage);
+        return snprintf(text, size, "its %zu MiB for tables are full%s%s: give it more --memory",
+                        usage.region >> 20, kinds[kind] ? ", at table " : "",
+                        kinds[kind] ? kinds[kind] : "");
+    }
     if (!kinds[kind])
         return snprintf(text, size, "%s", culvert_strerror(apply->error));
     return snprintf(text, size, "%s (table %s, entry %llx %llx %x)", culvert_strerror(apply->error),
