@@ -11,6 +11,7 @@
 #include <linux/capability.h>
 #include <linux/if_link.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 
 #include "controlplane/base/error.h"
 
@@ -35,7 +36,12 @@ void attach_log_quiet(void)
 
 const char *attach_log_last(void)
 {
-    return last_log;
+    static char text[sizeof(last_log) + sizeof(struct utsname)];
+    struct utsname name = {.release = "?"};
+
+    uname(&name);
+    snprintf(text, sizeof(text), "refused by Linux %s: %s", name.release, last_log);
+    return text;
 }
 
 int attach_check_privilege(void)

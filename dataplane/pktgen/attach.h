@@ -28,8 +28,8 @@ void attach_end(struct attachment *attachment);
 /* The id of the program on the interface; 0: none. */
 uint32_t attach_find(uint32_t ifindex);
 
-/* Keeps libbpf from printing: errors are told in one line of ours. The last warning's text is
- * kept and returned by attach_log_last() (empty when there was none). */
+/* Keeps libbpf from printing: errors are told in one line of ours. attach_log_last() gives
+ * the last warning's text after the kernel's release, for it tells what an old one can't do. */
 void attach_log_quiet(void);
 const char *attach_log_last(void);
 
