@@ -100,11 +100,10 @@ static fp_inline struct fp_result fp_serve_address(struct fp_env *env, struct fp
             return result;
         }
         result.reason = parsed->protocol == FP_IP_UDP ? FP_PASS_DNS_ODD : FP_PASS_DNS_TCP;
-    } else if (fp_is_icmp(parsed)) {
-        if (fp_is_echo(parsed) && plain)
-            result.reason = (fp_u8)fp_icmp_echo(packet, parsed);
-    } else if (flags & FP_ADDRESS_VIP && !(flags & FP_ADDRESS_DNS) &&
-               (parsed->protocol == FP_IP_UDP || parsed->protocol == FP_IP_TCP)) {
+    } else if (fp_is_icmp(parsed) && fp_is_echo(parsed) && plain) {
+        result.reason = (fp_u8)fp_icmp_echo(packet, parsed);
+    } else if (flags & FP_ADDRESS_VIP && !(flags & FP_ADDRESS_DNS) && !fp_is_discovery(parsed)) {
+        /* The kernel would route it on, back to where it came from, until its hops are used up. */
         result.reason = parsed->flags & FP_PARSED_LATER ? FP_DROP_FRAGMENT : FP_DROP_NO_SERVICE;
     }
     return result;

@@ -43,10 +43,11 @@ static fp_inline int fp_is_icmp_error(const struct fp_parsed *parsed)
     return parsed->type >= FP_ICMPV6_ERROR_MIN && parsed->type <= FP_ICMPV6_ERROR_MAX;
 }
 
-/* Neighbour discovery: without it the link is dead, so no list may stop it. */
+/* Neighbour discovery of this link (RFC 4861: hop limit 255, so no router sent it on): without it
+ * the link is dead, so no list may stop it. */
 static fp_inline int fp_is_discovery(const struct fp_parsed *parsed)
 {
-    return parsed->family == 6 && parsed->protocol == FP_IP_ICMPV6 &&
+    return parsed->family == 6 && parsed->protocol == FP_IP_ICMPV6 && parsed->hops == 255 &&
            parsed->type >= FP_ICMPV6_ROUTER_SOLICIT && parsed->type <= FP_ICMPV6_REDIRECT;
 }
 
