@@ -17,7 +17,8 @@
 #include "controlplane/base/error.h"
 
 #define SEND_TIMEOUT_MS 60000
-#define ANSWER_TIMEOUT_MS 600000 /* a site of millions of records takes a while to compile */
+#define READ_TIMEOUT_MS 15000
+#define CHANGE_TIMEOUT_MS 600000 /* a site of millions of records takes a while to compile */
 #define CHUNK 65536
 
 void client_init(struct client *client, const char *path)
@@ -85,6 +86,21 @@ static int client_connect(struct client *client)
     return 0;
 }
 
+/* The kernel has taken the connection, but the process doesn't serve it. */
+static int silent_problem(struct client *client, int timeout)
+{
+    struct ucred peer = {0};
+    socklen_t size = sizeof(peer);
+    char text[160];
+
+    getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+    snprintf(
+        text, sizeof(text),
+        "culvertd (pid %d) has not answered for %d s: if it hangs, restart it; packets flow on",
+        peer.pid, timeout / 1000);
+    return fail(client, CULVERT_ETIMEOUT, text);
+}
+
 static int wait_for(struct client *client, short events, int timeout)
 {
     struct pollfd wait = {.fd = client->fd, .events = events};
@@ -94,7 +110,7 @@ static int wait_for(struct client *client, short events, int timeout)
         count = poll(&wait, 1, timeout);
     while (count < 0 && errno == EINTR);
     if (count == 0)
-        return fail(client, CULVERT_ETIMEOUT, "culvertd does not answer");
+        return silent_problem(client, timeout);
     return count < 0 ? fail(client, CULVERT_EIO, strerror(errno)) : 0;
 }
 
@@ -174,12 +190,12 @@ static int on_done(llhttp_t *parser)
     return HPE_PAUSED;
 }
 
-static int receive(struct client *client, llhttp_t *parser, struct receiver *receiver)
+static int receive(struct client *client, llhttp_t *parser, struct receiver *receiver, int timeout)
 {
     static char chunk[CHUNK];
 
     while (!receiver->done) {
-        int error = wait_for(client, POLLIN, ANSWER_TIMEOUT_MS);
+        int error = wait_for(client, POLLIN, timeout);
         llhttp_errno_t parsed;
         ssize_t count;
 
@@ -200,6 +216,7 @@ static int receive(struct client *client, llhttp_t *parser, struct receiver *rec
 static int read_answer(struct client *client, const char *method, struct answer *answer)
 {
     struct receiver receiver = {.head = !strcmp(method, "HEAD")};
+    int timeout = receiver.head || !strcmp(method, "GET") ? READ_TIMEOUT_MS : CHANGE_TIMEOUT_MS;
     llhttp_settings_t settings;
     llhttp_t parser;
     bool keep;
@@ -212,7 +229,7 @@ static int read_answer(struct client *client, const char *method, struct answer 
     llhttp_init(&parser, HTTP_RESPONSE, &settings);
     parser.data = &receiver;
     buffer_init(&receiver.body, CLIENT_ANSWER_MAX);
-    error = receive(client, &parser, &receiver);
+    error = receive(client, &parser, &receiver, timeout);
     keep = !error && llhttp_should_keep_alive(&parser);
     if (!error) {
         answer->status = parser.status_code;
