@@ -236,6 +236,22 @@ def test_dead_culvertd(fresh_site):
     serves(site)
 
 
+def test_hung_culvertd(fresh_site):
+    site = fresh_site
+    site.culvertd.popen.send_signal(signal.SIGSTOP)
+    try:
+        asked = site.appliance.start(
+            "status", site.binary("controlplane", "cli", "culvert"), "status",
+            env={**os.environ, "CULVERT_SOCKET": os.path.join(site.run_dir, "api.sock")},
+        )  # fmt: skip
+        serves(site)
+        line = one_line(ended(asked))
+        assert f"culvertd (pid {site.culvertd.pid})" in line and "not answered" in line, line
+    finally:
+        site.culvertd.popen.send_signal(signal.SIGCONT)
+    wait_no_alarm(site)
+
+
 def test_stale_sockets_and_a_second_culvertd(fresh_site):
     site = fresh_site
     site.culvertd.kill()
