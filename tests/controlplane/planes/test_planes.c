@@ -243,6 +243,12 @@ static bool in_sync(struct rig *rig, struct peer *peer)
     return rig->info.connected && rig->info.in_sync && rig->info.generation == rig->generation;
 }
 
+static bool is_connected(struct rig *rig, struct peer *peer)
+{
+    (void)peer;
+    return rig->info.connected;
+}
+
 static bool peer_gone(struct rig *rig, struct peer *peer)
 {
     return peer->gone && !rig->info.connected;
@@ -395,6 +401,12 @@ static void test_refused_transaction_is_an_error_and_tried_again(void **state)
     assert_true(planes_settled(rig->planes)); /* nobody waits for it */
     step_until(rig, &peer, peer_gone);        /* closed, to be compared afresh */
     peer_close(&peer, small);
+    peer_open(rig, &peer, "small", REGION);
+    step_until(rig, &peer, is_connected);
+    assert_true(strlen(rig->error) > 0); /* until it has taken the tables */
+    step_until(rig, &peer, in_sync);
+    assert_string_equal(rig->error, "");
+    peer_close(&peer, REGION);
 }
 
 static void on_stats_done(void *arg, uint64_t time_ns)
@@ -434,8 +446,14 @@ static void test_counters_of_a_mute_data_plane(void **state)
     peer.mute = true;
     step_until(rig, &peer, in_sync);
     assert_int_equal(planes_ask_stats(rig->planes, on_stats_done, rig), 0);
+    assert_int_equal(rig->info.silent_ms, 0);
     step_until(rig, &peer, stats_done); /* after a second */
     assert_int_equal(peer.stats_asked, 1);
+    look(rig);
+    assert_true(rig->info.silent_ms >= 1000);
+    commit(rig, 1, 1);
+    step_until(rig, &peer, in_sync);
+    assert_int_equal(rig->info.silent_ms, 0);
     peer_close(&peer, REGION);
 }
 
