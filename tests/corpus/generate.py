@@ -77,8 +77,8 @@ def passes():
     add("dns-tcp", "pass-dns-tcp", eth() / tcp4("192.0.2.53", 53), "=")
     add("dns-tcp-6", "pass-dns-tcp", eth() / tcp6("2001:db8::53", 53), "=")
     add("local-ssh", "pass-local", eth() / tcp4("192.0.2.53", 22), "=")
-    add("vip-gre", "pass-local", eth() / IP(src=CLIENT, dst="192.0.2.10") / GRE(), "=")
-    add("vip-ah", "pass-local", eth() / IPv6(src=CLIENT6, dst="2001:db8::10") / AH(nh=6) / Raw(b"x" * 20), "=")
+    add("vip-gre", "drop-no-service", eth() / IP(src=CLIENT, dst="192.0.2.10") / GRE())
+    add("vip-ah", "drop-no-service", eth() / IPv6(src=CLIENT6, dst="2001:db8::10") / AH(nh=6) / Raw(b"x" * 20))
     add("dns-options", "pass-dns-odd",
         eth() / IP(src=CLIENT, dst="192.0.2.53", options=[IPOption_NOP()] * 4) / UDP(dport=53) / DNS(qd=DNSQR()),
         "=")
