@@ -44,7 +44,7 @@
     X(DROP_ACCESS, 72, DROP, "drop-access", "denied by the access list")                           \
     X(DROP_LIMIT, 73, DROP, "drop-limit", "over a packet rate limit")                              \
     X(DROP_LIMIT_BYTES, 74, DROP, "drop-limit-bytes", "over a byte rate limit")                    \
-    X(DROP_NO_SERVICE, 75, DROP, "drop-no-service", "virtual IP, but no service there")     \
+    X(DROP_NO_SERVICE, 75, DROP, "drop-no-service", "virtual IP, but no service there")            \
     X(DROP_NO_BACKEND, 76, DROP, "drop-no-backend", "the pool has no backend")                     \
     X(DROP_NO_NEIGHBOUR, 77, DROP, "drop-no-neighbour", "the backend's next hop is unresolved")    \
     X(DROP_NO_ROOM, 78, DROP, "drop-no-room", "no room in the frame to grow")                      \
