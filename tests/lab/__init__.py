@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lab: sites made of network namespaces and veth pairs (docs/LAB.md)."""
+"""The lab: sites made of network namespaces and veth pairs."""
