@@ -57,6 +57,15 @@ static inline void vary_name(__u8 *data, __u32 n)
     }
 }
 
+/* A fresh frame of flow or name n over `data`, which has room for it. */
+static inline void make_frame(__u8 *data, __u32 n)
+{
+    __builtin_memcpy(data, shim_config.frame, SHIM_FRAME_BYTES);
+    vary_flow(data, shim_config.kind == SHIM_FLOW ? n : 7);
+    if (shim_config.kind == SHIM_NAME)
+        vary_name(data, n);
+}
+
 SEC("xdp")
 int shim(struct xdp_md *ctx)
 {
@@ -73,10 +82,7 @@ int shim(struct xdp_md *ctx)
     end = (__u8 *)(long)ctx->data_end;
     if (data + SHIM_FRAME_BYTES > end)
         return XDP_ABORTED;
-    __builtin_memcpy(data, shim_config.frame, SHIM_FRAME_BYTES);
-    vary_flow(data, shim_config.kind == SHIM_FLOW ? n : 7);
-    if (shim_config.kind == SHIM_NAME)
-        vary_name(data, n);
+    make_frame(data, n);
     bpf_tail_call(ctx, &under_test, 0);
     return XDP_ABORTED;
 }
@@ -91,10 +97,7 @@ int generate(struct xdp_md *ctx)
 
     if (data + SHIM_FRAME_BYTES > end)
         return XDP_ABORTED;
-    __builtin_memcpy(data, shim_config.frame, SHIM_FRAME_BYTES);
-    vary_flow(data, shim_config.kind == SHIM_FLOW ? n : 7);
-    if (shim_config.kind == SHIM_NAME)
-        vary_name(data, n);
+    make_frame(data, n);
     return (int)bpf_redirect(shim_config.interface, 0);
 }
 
