@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "controlplane/base/units.h"
-#include "dataplane/xdp/rtnl.h"
+#include "dataplane/kernel/rtnl.h"
 
 /* Every address of this network namespace, at most `max`. Returns the count, CULVERT_EFULL: more
  * than that, or CULVERT_ESYSTEM. */

@@ -9,7 +9,7 @@
 #include <linux/neighbour.h>
 
 #include "controlplane/base/error.h"
-#include "dataplane/xdp/routes.h"
+#include "dataplane/kernel/routes.h"
 
 #define RESOLVE_TRIES 100
 #define RESOLVE_PAUSE_NS 20000000

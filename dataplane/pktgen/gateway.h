@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 #include "controlplane/base/units.h"
+#include "dataplane/kernel/devices.h"
+#include "dataplane/kernel/rtnl.h"
 #include "dataplane/pktgen/options.h"
-#include "dataplane/xdp/devices.h"
-#include "dataplane/xdp/rtnl.h"
 
 struct gateway {
     uint8_t dmac[6], smac[6];

@@ -11,16 +11,16 @@
 
 #include "controlplane/base/error.h"
 #include "controlplane/base/log.h"
+#include "dataplane/kernel/addresses.h"
+#include "dataplane/kernel/nexthops.h"
+#include "dataplane/plane/control.h"
+#include "dataplane/plane/explain.h"
+#include "dataplane/plane/reclaim.h"
+#include "dataplane/plane/status.h"
 #include "dataplane/tables/channel_apply.h"
-#include "dataplane/xdp/addresses.h"
-#include "dataplane/xdp/control.h"
-#include "dataplane/xdp/explain.h"
 #include "dataplane/xdp/instance.h"
 #include "dataplane/xdp/interfaces.h"
-#include "dataplane/xdp/nexthops.h"
 #include "dataplane/xdp/ports.h"
-#include "dataplane/xdp/reclaim.h"
-#include "dataplane/xdp/status.h"
 
 #define NEXTHOP_BUDGET 256 /* backends a turn: about 2 ms of netlink */
 #define EVENT_ROUNDS 16    /* buffers of notifications a turn */
@@ -68,14 +68,20 @@ struct driver {
 
 /* ---- status ---- */
 
+/* What the interfaces are told by is valid until the next call. */
 static struct status_input status_input(const struct driver *driver)
 {
+    static struct status_interface interfaces[INTERFACES_MAX];
+
+    interfaces_status(&driver->interfaces, interfaces);
     return (struct status_input){
+        .name = "xdp",
         .pin_dir = driver->options->pin_dir,
         .connected = control_is_connected(driver->control),
         .filled = driver->filled,
         .tables = driver->tables,
-        .interfaces = &driver->interfaces,
+        .interfaces = interfaces,
+        .interfaces_count = driver->interfaces.count,
         .nexthops = driver->nexthops,
         .addresses = &driver->addresses,
     };

@@ -17,6 +17,7 @@
 #include "controlplane/base/error.h"
 #include "controlplane/base/log.h"
 #include "dataplane/fastpath/env.h"
+#include "dataplane/plane/grace.h"
 
 static bool has_capability(const struct __user_cap_data_struct *data, unsigned capability)
 {
@@ -69,7 +70,6 @@ int host_check(void)
 
 static int outer_map = -1;
 static int inner_map = -1;
-static bool is_covered;
 
 static bool wait_by_membarrier(void)
 {
@@ -83,10 +83,22 @@ static bool wait_by_map(void)
     return bpf_map_update_elem(outer_map, &zero, &inner_map, BPF_ANY) == 0;
 }
 
+static void wait_for_programs(void)
+{
+    bool waited = outer_map >= 0 ? wait_by_map() : wait_by_membarrier();
+
+    if (waited)
+        return;
+    /* It worked at the start. A second is longer than any program may run, so memory stays safe. */
+    log_error("waiting for running programs failed: %s", strerror(errno));
+    sleep(1);
+}
+
 int grace_open(void)
 {
     LIBBPF_OPTS(bpf_map_create_opts, options);
 
+    grace_use(wait_for_programs);
     if (wait_by_membarrier()) /* refused where nohz_full= is in use */
         return 0;
     inner_map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "culvert_grace", 4, 4, 1, NULL);
@@ -98,26 +110,6 @@ int grace_open(void)
               strerror(errno));
     grace_close();
     return CULVERT_EUNSUPPORTED;
-}
-
-void grace_wait(void *arg)
-{
-    bool waited;
-
-    (void)arg;
-    if (is_covered)
-        return;
-    waited = outer_map >= 0 ? wait_by_map() : wait_by_membarrier();
-    if (waited)
-        return;
-    /* It worked at the start. A second is longer than any program may run, so memory stays safe. */
-    log_error("waiting for running programs failed: %s", strerror(errno));
-    sleep(1);
-}
-
-void grace_cover(bool covered)
-{
-    is_covered = covered;
 }
 
 void grace_close(void)

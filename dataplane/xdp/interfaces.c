@@ -44,21 +44,6 @@ static void set_state(struct interfaces *interfaces, struct interface *interface
         log_warn("%s: %s", interface->name, reason);
 }
 
-const char *interface_state_name(enum interface_state state)
-{
-    switch (state) {
-    case INTERFACE_ATTACHED:
-        return "attached";
-    case INTERFACE_FOREIGN:
-        return "foreign";
-    case INTERFACE_FAILED:
-        return "failed";
-    case INTERFACE_ABSENT:
-        break;
-    }
-    return "absent";
-}
-
 static struct interface *find_name(struct interfaces *interfaces, const char *name)
 {
     for (size_t i = 0; i < interfaces->count; i++) {
@@ -411,4 +396,38 @@ const struct interface *interface_find(const struct interfaces *interfaces, uint
             return interface;
     }
     return NULL;
+}
+
+static const char *state_name(enum interface_state state)
+{
+    switch (state) {
+    case INTERFACE_ATTACHED:
+        return "attached";
+    case INTERFACE_FOREIGN:
+        return "foreign";
+    case INTERFACE_FAILED:
+        return "failed";
+    case INTERFACE_ABSENT:
+        break;
+    }
+    return "absent";
+}
+
+void interfaces_status(const struct interfaces *interfaces,
+                       struct status_interface out[INTERFACES_MAX])
+{
+    for (size_t i = 0; i < interfaces->count; i++) {
+        const struct interface *one = &interfaces->all[i];
+
+        out[i] = (struct status_interface){
+            .name = one->name,
+            .ifindex = one->ifindex,
+            .attached = one->state == INTERFACE_ATTACHED,
+            .up = one->up,
+            .state = state_name(one->state),
+            .mode = one->generic ? "generic" : "native",
+            .mtu = one->mtu,
+            .reason = one->reason,
+        };
+    }
 }

@@ -13,11 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dataplane/kernel/devices.h"
+#include "dataplane/kernel/rtnl.h"
+#include "dataplane/plane/status.h"
 #include "dataplane/tables/tables.h"
-#include "dataplane/xdp/devices.h"
-#include "dataplane/xdp/rtnl.h"
 
-#define INTERFACES_MAX 64 /* the slot capacity of kind INTERFACE */
+#define INTERFACES_MAX STATUS_INTERFACES_MAX
 #define INTERFACE_REASON_BYTES 224
 
 enum interface_state {
@@ -69,6 +70,9 @@ int interfaces_detach_all(struct interfaces *interfaces);
 
 /* The interface with that number in `ifindex`, or for 0 the first attached one; NULL: none. */
 const struct interface *interface_find(const struct interfaces *interfaces, uint32_t ifindex);
-const char *interface_state_name(enum interface_state state);
+
+/* What the status tells of them: `count` entries of `out`, valid until the next change. */
+void interfaces_status(const struct interfaces *interfaces,
+                       struct status_interface out[INTERFACES_MAX]);
 
 #endif

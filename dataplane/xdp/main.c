@@ -12,8 +12,10 @@
 
 #include "controlplane/base/error.h"
 #include "controlplane/base/log.h"
+#include "dataplane/kernel/addresses.h"
+#include "dataplane/kernel/routes.h"
+#include "dataplane/plane/grace.h"
 #include "dataplane/tables/tables.h"
-#include "dataplane/xdp/addresses.h"
 #include "dataplane/xdp/driver.h"
 #include "dataplane/xdp/host.h"
 #include "dataplane/xdp/instance.h"
@@ -21,7 +23,6 @@
 #include "dataplane/xdp/options.h"
 #include "dataplane/xdp/pins.h"
 #include "dataplane/xdp/program.h"
-#include "dataplane/xdp/routes.h"
 
 #define LIBBPF_LINES 40 /* of one message: the verifier tells the reason at its end */
 

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "dataplane/xdp/devices.h"
+#include "dataplane/kernel/devices.h"
 #include "dataplane/xdp/interfaces.h"
 
 #define PORTS_MAX 64 /* max_entries of the map */

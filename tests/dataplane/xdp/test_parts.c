@@ -15,11 +15,11 @@
 #include <linux/neighbour.h>
 
 #include "controlplane/base/error.h"
-#include "dataplane/xdp/devices.h"
+#include "dataplane/kernel/devices.h"
+#include "dataplane/kernel/routes.h"
+#include "dataplane/plane/status.h"
 #include "dataplane/xdp/options.h"
 #include "dataplane/xdp/pins.h"
-#include "dataplane/xdp/routes.h"
-#include "dataplane/xdp/status.h"
 
 static const struct nlmsghdr *header(const struct rtnl_request *request)
 {
@@ -186,7 +186,7 @@ static void next_hop_of_a_plain_device(void **state)
     assert_int_equal(out.source[0], 1);
     devices.all[0].takes_frames = false;
     assert_int_equal(nexthop_compose(&devices, &route, out.dmac, &out, &why), CULVERT_EUNSUPPORTED);
-    assert_string_equal(why, "the route's device takes no XDP frames");
+    assert_string_equal(why, "the route's device takes no frames from the data plane");
     devices_free(&devices);
 }
 

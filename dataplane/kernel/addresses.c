@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/xdp/addresses.h"
+#include "dataplane/kernel/addresses.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernel's network devices, as rtnetlink tells them. */
-#ifndef CULVERT_XDP_DEVICES_H
-#define CULVERT_XDP_DEVICES_H
+#ifndef CULVERT_KERNEL_DEVICES_H
+#define CULVERT_KERNEL_DEVICES_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "dataplane/xdp/rtnl.h"
+#include "dataplane/kernel/rtnl.h"
 
 #define DEVICE_NAME_BYTES 16 /* IFNAMSIZ */
 

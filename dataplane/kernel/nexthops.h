@@ -8,16 +8,16 @@
  * daemon can't hold up the event loop. A way once known stays in the table until the kernel says
  * that it is gone: a driver that takes over must not forget what its predecessor knew.
  */
-#ifndef CULVERT_XDP_NEXTHOPS_H
-#define CULVERT_XDP_NEXTHOPS_H
+#ifndef CULVERT_KERNEL_NEXTHOPS_H
+#define CULVERT_KERNEL_NEXTHOPS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dataplane/kernel/devices.h"
+#include "dataplane/kernel/rtnl.h"
 #include "dataplane/tables/tables.h"
-#include "dataplane/xdp/devices.h"
-#include "dataplane/xdp/rtnl.h"
 
 struct nexthops;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/xdp/gateways.h"
+#include "dataplane/kernel/gateways.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frees what transactions and local changes have replaced, when the driver is idle. The wait for
- * running programs (5-30 ms) is spent in a thread, so that the next transaction doesn't wait.
+ * Frees what transactions and local changes have replaced, when the data plane is idle. The wait
+ * for packets under way (XDP: 5-30 ms) is spent in a thread, so that the next transaction doesn't wait.
  */
-#ifndef CULVERT_XDP_RECLAIM_H
-#define CULVERT_XDP_RECLAIM_H
+#ifndef CULVERT_PLANE_RECLAIM_H
+#define CULVERT_PLANE_RECLAIM_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,7 +2,7 @@
 /*
  * What the driver says of itself: the payload of CHANNEL_STATE and the answer to --status.
  *
- *   {"name": "xdp", "version", "pid", "pin_dir", "connected", "filled",
+ *   {"name", "version", "pid", "pin_dir", "connected", "filled",
  *    "interfaces": [{"name", "ifindex", "attached", "state", "mode", "up", "mtu",
  *                    "error", "note"}],
  *    "nexthops": {"backends", "resolved", "unresolved": ["10.0.0.13"],
@@ -11,28 +11,42 @@
  *    "memory": {"region", "used", "free", "entries"},
  *    "errors": ["eth1: no such interface"]}
  *
- * state: attached, absent, foreign, failed; mode: native, generic (null unless attached); note: why
- * not native. `filled` is false while a new region is not yet filled and the interfaces still run
+ * state: attached, absent, foreign, failed; mode: how, null unless attached (xdp: native, generic);
+ * note: why not native. pin_dir: of xdp only. `filled` is false while a new region is not yet filled and the interfaces still run
  * by the one before. What is not wrong has a null error; `errors` tells in words all that is.
  * At most 64 unresolved next hops are told.
  */
-#ifndef CULVERT_XDP_STATUS_H
-#define CULVERT_XDP_STATUS_H
+#ifndef CULVERT_PLANE_STATUS_H
+#define CULVERT_PLANE_STATUS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "dataplane/kernel/addresses.h"
+#include "dataplane/kernel/nexthops.h"
 #include "dataplane/tables/tables.h"
-#include "dataplane/xdp/addresses.h"
-#include "dataplane/xdp/interfaces.h"
-#include "dataplane/xdp/nexthops.h"
+
+#define STATUS_INTERFACES_MAX 64 /* the slot capacity of kind INTERFACE */
+
+/* One interface that the site gives to this data plane. All texts are borrowed. */
+struct status_interface {
+    const char *name;
+    uint32_t ifindex;
+    bool attached, up;
+    const char *state; /* a word */
+    const char *mode;  /* a word; counts when attached */
+    uint32_t mtu;
+    const char *reason; /* why it is not attached, or a note on how it is; may be empty */
+};
 
 struct status_input {
-    const char *pin_dir;
-    bool connected; /* to culvertd */
+    const char *name;    /* of the data plane: "xdp", "dpdk" */
+    const char *pin_dir; /* NULL: none */
+    bool connected;      /* to culvertd */
     bool filled;
     const struct tables *tables;
-    const struct interfaces *interfaces;
+    const struct status_interface *interfaces;
+    size_t interfaces_count;
     const struct nexthops *nexthops;
     const struct addresses *addresses;
 };

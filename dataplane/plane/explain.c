@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/xdp/explain.h"
+#include "dataplane/plane/explain.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 
 #include "dataplane/fastpath/env.h"
 #include "dataplane/fastpath/fastpath.h"
-#include "dataplane/xdp/routes.h"
+#include "dataplane/kernel/routes.h"
 
 #define HEAD_ROOM 256u /* XDP_PACKET_HEADROOM */
 #define TAIL_ROOM 4096u

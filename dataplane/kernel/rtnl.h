@@ -3,8 +3,8 @@
  * Route netlink, as little of it as the driver needs: requests with attributes, answers one by
  * one, and notifications. RFC 3549; linux/rtnetlink.h.
  */
-#ifndef CULVERT_XDP_RTNL_H
-#define CULVERT_XDP_RTNL_H
+#ifndef CULVERT_KERNEL_RTNL_H
+#define CULVERT_KERNEL_RTNL_H
 
 #include <stdbool.h>
 #include <stddef.h>

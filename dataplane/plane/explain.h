@@ -3,15 +3,15 @@
  * What would become of a frame: the fast path's own code, run here over the live region. Nothing is
  * counted, metered or noted.
  */
-#ifndef CULVERT_XDP_EXPLAIN_H
-#define CULVERT_XDP_EXPLAIN_H
+#ifndef CULVERT_PLANE_EXPLAIN_H
+#define CULVERT_PLANE_EXPLAIN_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dataplane/kernel/devices.h"
+#include "dataplane/kernel/rtnl.h"
 #include "dataplane/tables/tables.h"
-#include "dataplane/xdp/devices.h"
-#include "dataplane/xdp/rtnl.h"
 
 #define EXPLAIN_FRAME_MAX 9216u /* bytes */
 

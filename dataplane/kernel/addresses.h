@@ -4,15 +4,15 @@
  * it (DNS over TCP, ping). Ours carry RTNL_PROTOCOL_CULVERT (IFA_PROTO); others are left alone.
  * They stay when the process ends.
  */
-#ifndef CULVERT_XDP_ADDRESSES_H
-#define CULVERT_XDP_ADDRESSES_H
+#ifndef CULVERT_KERNEL_ADDRESSES_H
+#define CULVERT_KERNEL_ADDRESSES_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dataplane/kernel/rtnl.h"
 #include "dataplane/tables/tables.h"
-#include "dataplane/xdp/rtnl.h"
 
 #define ADDRESSES_MAX 1024
 #define ADDRESS_REASON_BYTES 96

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/xdp/routes.h"
+#include "dataplane/kernel/routes.h"
 
 #include <errno.h>
 #include <net/if_arp.h>
@@ -275,7 +275,7 @@ int nexthop_compose(const struct devices *devices, const struct route *route, co
         out->ifindex = parent->ifindex;
         out->vlan = (uint16_t)(FP_VLAN_TAGGED | (device->vlan & 0xfff));
     }
-    *why = "the route's device takes no XDP frames";
+    *why = "the route's device takes no frames from the data plane";
     if (!device_takes_frames(devices, out->ifindex))
         return CULVERT_EUNSUPPORTED;
     memcpy(out->dmac, mac, sizeof(out->dmac));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/xdp/devices.h"
+#include "dataplane/kernel/devices.h"
 
 #include <net/if.h>
 #include <stdlib.h>

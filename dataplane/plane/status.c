@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/xdp/status.h"
+#include "dataplane/plane/status.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -34,27 +34,27 @@ static void add_text(struct builder *builder, yyjson_mut_val *entry, const char 
 }
 
 static void add_interfaces(struct builder *builder, yyjson_mut_val *root,
-                           const struct interfaces *interfaces)
+                           const struct status_input *input)
 {
     yyjson_mut_doc *doc = builder->doc;
     yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, root, "interfaces");
 
-    for (size_t i = 0; i < interfaces->count; i++) {
-        const struct interface *one = &interfaces->all[i];
+    for (size_t i = 0; i < input->interfaces_count; i++) {
+        const struct status_interface *one = &input->interfaces[i];
         yyjson_mut_val *entry = yyjson_mut_arr_add_obj(doc, list);
-        bool attached = one->state == INTERFACE_ATTACHED;
-        const char *mode = one->generic ? "generic" : "native";
-        const char *error = !attached ? one->reason : !one->up ? "the interface is down" : NULL;
+        const char *error = !one->attached ? one->reason
+                            : !one->up     ? "the interface is down"
+                                           : NULL;
 
         yyjson_mut_obj_add_str(doc, entry, "name", one->name);
         yyjson_mut_obj_add_uint(doc, entry, "ifindex", one->ifindex);
-        yyjson_mut_obj_add_bool(doc, entry, "attached", attached);
-        yyjson_mut_obj_add_str(doc, entry, "state", interface_state_name(one->state));
-        add_text(builder, entry, "mode", attached ? mode : NULL);
+        yyjson_mut_obj_add_bool(doc, entry, "attached", one->attached);
+        yyjson_mut_obj_add_str(doc, entry, "state", one->state);
+        add_text(builder, entry, "mode", one->attached ? one->mode : NULL);
         yyjson_mut_obj_add_bool(doc, entry, "up", one->up);
         yyjson_mut_obj_add_uint(doc, entry, "mtu", one->mtu);
         add_text(builder, entry, "error", error);
-        add_text(builder, entry, "note", attached && one->reason[0] ? one->reason : NULL);
+        add_text(builder, entry, "note", one->attached && one->reason[0] ? one->reason : NULL);
         if (error)
             add_error(builder, one->name, error);
     }
@@ -140,17 +140,18 @@ char *status_json(const struct status_input *input)
     root = yyjson_mut_obj(builder.doc);
     yyjson_mut_doc_set_root(builder.doc, root);
     builder.errors = yyjson_mut_arr(builder.doc);
-    yyjson_mut_obj_add_str(builder.doc, root, "name", "xdp");
+    yyjson_mut_obj_add_str(builder.doc, root, "name", input->name);
     yyjson_mut_obj_add_str(builder.doc, root, "version", CULVERT_VERSION);
     yyjson_mut_obj_add_int(builder.doc, root, "pid", getpid());
-    yyjson_mut_obj_add_str(builder.doc, root, "pin_dir", input->pin_dir);
+    if (input->pin_dir)
+        yyjson_mut_obj_add_str(builder.doc, root, "pin_dir", input->pin_dir);
     yyjson_mut_obj_add_bool(builder.doc, root, "connected", input->connected);
     yyjson_mut_obj_add_bool(builder.doc, root, "filled", input->filled);
     if (!input->filled)
         add_error(&builder, "tables",
                   "new, and waiting for culvertd to fill them; the interfaces "
                   "run by the ones before");
-    add_interfaces(&builder, root, input->interfaces);
+    add_interfaces(&builder, root, input);
     add_nexthops(&builder, root, input->nexthops);
     add_addresses(&builder, root, input->addresses);
     add_memory(&builder, root, input->tables);
@@ -165,10 +166,10 @@ void status_line(const struct status_input *input, char *line, size_t size)
     struct nexthops_count count;
     size_t attached = 0;
 
-    for (size_t i = 0; i < input->interfaces->count; i++)
-        attached += input->interfaces->all[i].state == INTERFACE_ATTACHED;
+    for (size_t i = 0; i < input->interfaces_count; i++)
+        attached += input->interfaces[i].attached;
     nexthops_count(input->nexthops, &count);
     snprintf(line, size, "%zu of %zu interfaces attached, %zu of %zu next hops, culvertd %s",
-             attached, input->interfaces->count, count.resolved, count.backends,
+             attached, input->interfaces_count, count.resolved, count.backends,
              input->connected ? "connected" : "absent: running by the last tables");
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/xdp/nexthops.h"
+#include "dataplane/kernel/nexthops.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +8,8 @@
 #include <linux/neighbour.h>
 
 #include "controlplane/base/error.h"
-#include "dataplane/xdp/gateways.h"
-#include "dataplane/xdp/routes.h"
+#include "dataplane/kernel/gateways.h"
+#include "dataplane/kernel/routes.h"
 
 #define BACKENDS 65536u /* the slot capacity of kinds BACKEND and NEXTHOP */
 

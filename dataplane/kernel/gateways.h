@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The neighbours that backends are reached by: found by device and address, named by number. */
-#ifndef CULVERT_XDP_GATEWAYS_H
-#define CULVERT_XDP_GATEWAYS_H
+#ifndef CULVERT_KERNEL_GATEWAYS_H
+#define CULVERT_KERNEL_GATEWAYS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/xdp/routes.h"
+#include "dataplane/kernel/routes.h"
 
 struct gateway {
     uint8_t address[16];

@@ -6,15 +6,15 @@
  * Neighbours that the fast path uses are marked NTF_EXT_MANAGED: the kernel then keeps them
  * resolved by itself, although it sees none of the traffic, also while no culvert-xdp runs.
  */
-#ifndef CULVERT_XDP_ROUTES_H
-#define CULVERT_XDP_ROUTES_H
+#ifndef CULVERT_KERNEL_ROUTES_H
+#define CULVERT_KERNEL_ROUTES_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "dataplane/fastpath/region.h"
-#include "dataplane/xdp/devices.h"
-#include "dataplane/xdp/rtnl.h"
+#include "dataplane/kernel/devices.h"
+#include "dataplane/kernel/rtnl.h"
 
 struct route {
     uint8_t gateway[16]; /* the address whose neighbour entry counts */
@@ -55,8 +55,8 @@ int neighbour_drop(struct rtnl *rtnl, uint32_t ifindex, const uint8_t address[16
 /* Drops every entry that carries our number. Returns how many, or an error. */
 int neighbour_drop_ours(struct rtnl *rtnl);
 
-/* The next hop's entry. Returns 0, or CULVERT_EUNSUPPORTED with a static text in `why`: XDP can't
- * send by that device. */
+/* The next hop's entry. Returns 0, or CULVERT_EUNSUPPORTED with a static text in `why`: the data
+ * plane can't send by that device. */
 int nexthop_compose(const struct devices *devices, const struct route *route, const uint8_t mac[6],
                     struct fp_nexthop *out, const char **why);
 

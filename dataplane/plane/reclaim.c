@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/xdp/reclaim.h"
+#include "dataplane/plane/reclaim.h"
 
-#include "dataplane/xdp/host.h"
+#include "dataplane/plane/grace.h"
 
 #define RECLAIM_MS 20 /* after the last change */
 

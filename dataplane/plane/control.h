@@ -3,8 +3,8 @@
  * The connection to culvertd: RUN/channel.sock, made again whenever it is lost, as soon as the
  * socket appears (the directory is watched) and by a clock of 100 ms to 2 s.
  */
-#ifndef CULVERT_XDP_CONTROL_H
-#define CULVERT_XDP_CONTROL_H
+#ifndef CULVERT_PLANE_CONTROL_H
+#define CULVERT_PLANE_CONTROL_H
 
 #include <stdbool.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/xdp/control.h"
+#include "dataplane/plane/control.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/xdp/rtnl.h"
+#include "dataplane/kernel/rtnl.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
