@@ -15,10 +15,10 @@
 #include "dataplane/kernel/addresses.h"
 #include "dataplane/kernel/routes.h"
 #include "dataplane/plane/grace.h"
+#include "dataplane/plane/instance.h"
 #include "dataplane/tables/tables.h"
 #include "dataplane/xdp/driver.h"
 #include "dataplane/xdp/host.h"
-#include "dataplane/xdp/instance.h"
 #include "dataplane/xdp/interfaces.h"
 #include "dataplane/xdp/options.h"
 #include "dataplane/xdp/pins.h"
@@ -51,14 +51,26 @@ static int make_run_dir(const char *run_dir)
     return CULVERT_ESYSTEM;
 }
 
+static struct instance instance_of(const struct options *options)
+{
+    return (struct instance){
+        .program = "culvert-xdp",
+        .socket = "xdp.sock",
+        .run_dir = options->run_dir,
+        .lock_dir = options->pin_dir,
+        .pin_dir = options->pin_dir,
+    };
+}
+
 /* Takes the pin directory over, with a program that has been loaded beside the running one. */
 static int take_over(const struct options *options, struct program *program, int *lock)
 {
+    const struct instance instance = instance_of(options);
     int error = program_load(program, options->pin_dir, options->memory, false);
 
     if (error)
         return error;
-    *lock = instance_take(options->run_dir, options->pin_dir);
+    *lock = instance_take(&instance);
     if (*lock < 0) {
         program_unload(program);
         return *lock;
@@ -104,6 +116,7 @@ static int open_tables_anew(const struct options *options, struct program *progr
 
 static int run(const struct options *options)
 {
+    const struct instance instance = instance_of(options);
     struct tables *tables = NULL;
     struct program program;
     int lock = -1;
@@ -123,7 +136,7 @@ static int run(const struct options *options)
     }
     error = program_pin(&program, options->pin_dir);
     if (!error)
-        error = driver_run(options, &program, tables);
+        error = driver_run(&instance, &program, tables);
     if (error && program.arena == PROGRAM_ARENA_NEW) /* never run by anyone */
         pins_remove(options->pin_dir);
     tables_close(tables);
@@ -138,10 +151,11 @@ out_grace:
 /* Undoes all that a driver leaves in the kernel. */
 static int detach(const struct options *options)
 {
+    const struct instance instance = instance_of(options);
     struct rtnl rtnl = {.fd = -1};
     struct devices devices = {0};
     struct interfaces interfaces;
-    int lock = instance_take(options->run_dir, options->pin_dir);
+    int lock = instance_take(&instance);
     int links, addresses, neighbours;
     int error = lock < 0 ? lock : rtnl_open(&rtnl);
 
@@ -175,8 +189,11 @@ int main(int argc, char **argv)
     if (options.action == OPTIONS_EXIT)
         return 0;
     log_set_level(options.log_level);
-    if (options.action == OPTIONS_STATUS)
-        return instance_print_status(options.run_dir) ? 1 : 0;
+    if (options.action == OPTIONS_STATUS) {
+        const struct instance instance = instance_of(&options);
+
+        return instance_print_status(&instance) ? 1 : 0;
+    }
     signal(SIGPIPE, SIG_IGN);
     libbpf_set_print(print_libbpf);
     error = host_check();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/xdp/instance.h"
+#include "dataplane/plane/instance.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,20 +14,20 @@
 
 #include "controlplane/base/error.h"
 #include "controlplane/base/log.h"
-#include "dataplane/xdp/pins.h"
 
 #define HANDOVER_MS 5000
 #define LOCK_POLL_MS 2
-#define LINE_BYTES (PINS_DIR_MAX + 64)
+#define LINE_BYTES 512u /* "handover " and a directory of at most 400 bytes */
 #define CLIENTS_MAX 16
 
 /* ---- asking ---- */
 
-static int connect_running(const char *run_dir)
+static int connect_running(const struct instance *instance)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     struct timeval timeout = {.tv_sec = HANDOVER_MS / 1000};
-    int length = snprintf(to.sun_path, sizeof(to.sun_path), "%s/%s", run_dir, INSTANCE_SOCKET);
+    int length =
+        snprintf(to.sun_path, sizeof(to.sun_path), "%s/%s", instance->run_dir, instance->socket);
     int fd;
 
     if (length < 0 || (size_t)length >= sizeof(to.sun_path))
@@ -60,17 +60,17 @@ static int send_line(int fd, const char *line)
     return send(fd, line, length, MSG_NOSIGNAL) == (ssize_t)length ? 0 : -1;
 }
 
-int instance_print_status(const char *run_dir)
+int instance_print_status(const struct instance *instance)
 {
     char part[4096];
     size_t total = 0;
     ssize_t got;
-    int fd = connect_running(run_dir);
+    int fd = connect_running(instance);
 
     if (fd < 0 || send_line(fd, "status\n")) {
         if (fd >= 0)
             close(fd);
-        log_error("no culvert-xdp runs with run directory %s", run_dir);
+        log_error("no %s runs with run directory %s", instance->program, instance->run_dir);
         return CULVERT_ENOTFOUND;
     }
     while ((got = recv(fd, part, sizeof(part), 0)) > 0) {
@@ -78,27 +78,28 @@ int instance_print_status(const char *run_dir)
         total += (size_t)got;
     }
     if (got < 0 || !total)
-        log_error("the running culvert-xdp (pid %d) does not answer: it hangs", peer_pid(fd));
+        log_error("the running %s (pid %d) does not answer: it hangs", instance->program,
+                  peer_pid(fd));
     close(fd);
     return got < 0 || !total ? CULVERT_ETIMEOUT : 0;
 }
 
 /* Has the running driver step back. Returns its process id, or an error (logged). */
-static int ask_handover(const char *run_dir, const char *pin_dir)
+static int ask_handover(const struct instance *instance)
 {
     char line[LINE_BYTES];
     ssize_t got = -1;
     int listener, pid = 0;
-    int fd = connect_running(run_dir);
+    int fd = connect_running(instance);
 
     if (fd < 0) {
-        log_error("%s is held by another process, and no culvert-xdp answers at %s/%s: give that "
+        log_error("%s is held by another process, and no %s answers at %s/%s: give that "
                   "one's --run-dir, or end it",
-                  pin_dir, run_dir, INSTANCE_SOCKET);
+                  instance->lock_dir, instance->program, instance->run_dir, instance->socket);
         return CULVERT_EBUSY;
     }
     listener = peer_pid(fd);
-    snprintf(line, sizeof(line), "handover %s\n", pin_dir);
+    snprintf(line, sizeof(line), "handover %s\n", instance->lock_dir);
     if (send_line(fd, line) == 0)
         got = recv(fd, line, sizeof(line) - 1, 0);
     close(fd);
@@ -109,27 +110,28 @@ static int ask_handover(const char *run_dir, const char *pin_dir)
         return pid;
     line[strcspn(line, "\n")] = '\0';
     if (line[0])
-        log_error("the running culvert-xdp does not hand %s over: %s", pin_dir, line);
+        log_error("the running %s does not hand %s over: %s", instance->program, instance->lock_dir,
+                  line);
     else
-        log_error("the running culvert-xdp (pid %d) does not hand %s over: no answer within 5 s. "
+        log_error("the running %s (pid %d) does not hand %s over: no answer within 5 s. "
                   "Traffic goes on; `kill -9 %d`, then start this one again",
-                  listener, pin_dir, listener);
+                  instance->program, listener, instance->lock_dir, listener);
     return CULVERT_EBUSY;
 }
 
-int instance_take(const char *run_dir, const char *pin_dir)
+int instance_take(const struct instance *instance)
 {
     const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000L};
-    int fd = open(pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(instance->lock_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int pid;
 
     if (fd < 0) {
-        log_error("can't open %s: %s", pin_dir, strerror(errno));
+        log_error("can't open %s: %s", instance->lock_dir, strerror(errno));
         return CULVERT_ESYSTEM;
     }
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
         return fd;
-    pid = ask_handover(run_dir, pin_dir);
+    pid = ask_handover(instance);
     if (pid < 0) {
         close(fd);
         return pid;
@@ -141,7 +143,8 @@ int instance_take(const char *run_dir, const char *pin_dir)
         }
         nanosleep(&pause, NULL);
     }
-    log_error("process %d said that it steps back, but still holds %s after 5 s", pid, pin_dir);
+    log_error("process %d said that it steps back, but still holds %s after 5 s", pid,
+              instance->lock_dir);
     close(fd);
     return CULVERT_ETIMEOUT;
 }
@@ -162,7 +165,7 @@ struct client {
 struct instance_server {
     uv_pipe_t pipe;
     struct instance_hooks hooks;
-    const char *pin_dir;
+    const char *lock_dir;
     struct client *clients;
     unsigned count;
     bool stopped;
@@ -216,10 +219,10 @@ static char *answer_line(struct client *client)
         return server->hooks.status(server->hooks.arg);
     if (strncmp(client->line, "handover ", 9) != 0)
         return strdup("no such request\n");
-    client->leave = strcmp(client->line + 9, server->pin_dir) == 0;
+    client->leave = strcmp(client->line + 9, server->lock_dir) == 0;
     if (client->leave)
         return asprintf(&answer, "ok %d\n", getpid()) < 0 ? NULL : answer;
-    return asprintf(&answer, "no %d, holds %s\n", getpid(), server->pin_dir) < 0 ? NULL : answer;
+    return asprintf(&answer, "no %d, holds %s\n", getpid(), server->lock_dir) < 0 ? NULL : answer;
 }
 
 static void on_line(struct client *client)
@@ -307,27 +310,27 @@ static void on_server_closed(uv_handle_t *handle)
     free_when_done(server);
 }
 
-int instance_serve(struct instance_server **out, uv_loop_t *loop, const char *run_dir,
-                   const char *pin_dir, const struct instance_hooks *hooks)
+int instance_serve(struct instance_server **out, uv_loop_t *loop, const struct instance *instance,
+                   const struct instance_hooks *hooks)
 {
     struct instance_server *server;
-    int other = connect_running(run_dir);
+    int other = connect_running(instance);
     int error;
 
     *out = NULL;
     if (other >= 0) {
         close(other);
-        log_error("another culvert-xdp (with another --pin-dir) answers at %s/%s: give this one a "
-                  "--run-dir of its own",
-                  run_dir, INSTANCE_SOCKET);
+        log_error("another %s%s answers at %s/%s: give this one a --run-dir of its own",
+                  instance->program, instance->pin_dir ? " (with another --pin-dir)" : "",
+                  instance->run_dir, instance->socket);
         return CULVERT_EBUSY;
     }
     server = calloc(1, sizeof(*server));
     if (!server)
         return CULVERT_ENOMEM;
     server->hooks = *hooks;
-    server->pin_dir = pin_dir;
-    snprintf(server->path, sizeof(server->path), "%s/%s", run_dir, INSTANCE_SOCKET);
+    server->lock_dir = instance->lock_dir;
+    snprintf(server->path, sizeof(server->path), "%s/%s", instance->run_dir, instance->socket);
     uv_pipe_init(loop, &server->pipe, 0);
     server->pipe.data = server;
     error = listen_at(server);
