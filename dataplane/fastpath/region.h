@@ -97,11 +97,14 @@ struct fp_config {
     fp_u32 flags;
 };
 
+enum fp_driver { FP_DRIVER_XDP = 0, FP_DRIVER_DPDK = 1 };
 struct fp_interface {
     char name[16]; /* NUL-terminated */
-    fp_u8 driver;  /* 0 xdp, 1 dpdk */
-    fp_u8 mode;    /* 0 native, else generic; 1 native only; 2 generic only */
-    fp_u8 pad[6];
+    fp_u8 driver;  /* enum fp_driver */
+    fp_u8 mode;    /* of xdp: 0 native, else generic; 1 native only; 2 generic only */
+    fp_u8 queues;  /* of dpdk */
+    fp_u8 pad[5];
+    char device[104]; /* of dpdk: PCI address or arguments of a virtual device; NUL-terminated */
 };
 
 /* GCRA (ITU-T I.371): times in 1/256 ns; a rate of 0 means no limit on that unit. */

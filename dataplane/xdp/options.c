@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/xdp/options.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,8 +9,8 @@
 #include <sys/un.h>
 
 #include "controlplane/base/error.h"
+#include "dataplane/plane/memory.h"
 #include "dataplane/xdp/pins.h"
-#include "dataplane/xdp/program.h"
 
 #define RUN_DIR_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof("/channel.sock"))
 
@@ -29,26 +28,6 @@ static const char usage[] =
     "  --detach           end the running instance, detach all interfaces, remove all pins\n"
     "                     and addresses, and exit\n"
     "  --version, --help\n";
-
-/* "1G", "512M": powers of 1024. Whole megabytes only. */
-static bool parse_memory(const char *text, size_t *bytes)
-{
-    unsigned long long number;
-    unsigned shift;
-    char *end;
-
-    errno = 0;
-    if (*text < '0' || *text > '9')
-        return false;
-    number = strtoull(text, &end, 10);
-    if (errno || !*end || end[1])
-        return false;
-    shift = *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
-    if (!shift || number > (PROGRAM_MEMORY_MAX >> shift))
-        return false;
-    *bytes = (size_t)number << shift;
-    return *bytes >= PROGRAM_MEMORY_MIN;
-}
 
 static int refuse(const char *option, const char *value, const char *right)
 {
@@ -68,9 +47,7 @@ static int take(struct options *options, int option, const char *value)
             return refuse("--pin-dir", value, "an absolute path of at most 400 bytes is needed");
         return 0;
     case 'm':
-        return parse_memory(value, &options->memory)
-                   ? 0
-                   : refuse("--memory", value, "64M to 4G is right, such as 512M or 2G");
+        return memory_parse(value, &options->memory) ? 0 : refuse("--memory", value, MEMORY_WORDS);
     case 'l':
         return log_level_parse(value, &options->log_level)
                    ? 0

@@ -13,6 +13,7 @@
 #include "controlplane/base/log.h"
 #include "culvert.skel.h"
 #include "dataplane/fastpath/env.h"
+#include "dataplane/plane/memory.h"
 #include "dataplane/xdp/pins.h"
 
 #define PAGE ((size_t)4096) /* of the arena: x86-64 */
@@ -124,7 +125,7 @@ int program_load(struct program *program, const char *pin_dir, size_t memory, bo
                      : program->arena_id ? PROGRAM_ARENA_BESIDE
                                          : PROGRAM_ARENA_NEW;
     if (pinned < 0)
-        program->size = memory ? memory : PROGRAM_MEMORY_DEFAULT;
+        program->size = memory ? memory : MEMORY_DEFAULT;
     error = load_object(program, pinned);
     if (pinned >= 0)
         close(pinned);

@@ -11,10 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PROGRAM_MEMORY_MAX ((size_t)4 << 30)
-#define PROGRAM_MEMORY_MIN ((size_t)64 << 20)
-#define PROGRAM_MEMORY_DEFAULT ((size_t)1 << 30)
-
 enum program_arena {
     PROGRAM_ARENA_NEW,    /* nothing was pinned: ours will be */
     PROGRAM_ARENA_REUSED, /* the pinned one */
@@ -36,7 +32,7 @@ struct program {
 };
 
 /* Loads the program (the verifier's verdict included) without a change to what runs. `memory` 0:
- * as the pinned arena, else PROGRAM_MEMORY_DEFAULT. `anew`: never use the pinned arena. Errors are
+ * as the pinned arena, else MEMORY_DEFAULT. `anew`: never use the pinned arena. Errors are
  * logged. Ends with program_unload(). */
 int program_load(struct program *program, const char *pin_dir, size_t memory, bool anew);
 void program_unload(struct program *program); /* what is pinned or attached stays */

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/dpdk/driver.h"
+
+#include "controlplane/base/log.h"
+#include "dataplane/dpdk/worker.h"
+#include "dataplane/plane/plane.h"
+
+struct driver {
+    struct ports *ports;
+    struct tables *tables;
+};
+
+static int driver_open(void *arg, struct tables *tables, struct rtnl *rtnl, struct devices *devices)
+{
+    struct driver *driver = arg;
+
+    driver->tables = tables;
+    driver->ports->rtnl = rtnl;
+    driver->ports->devices = devices;
+    return workers_start(driver->ports, tables_base(tables));
+}
+
+static void driver_close(void *arg)
+{
+    (void)arg;
+    workers_stop();
+}
+
+static bool driver_ports(void *arg)
+{
+    return ports_mark(((struct driver *)arg)->ports);
+}
+
+static void driver_sync(void *arg)
+{
+    struct driver *driver = arg;
+
+    ports_sync(driver->ports, driver->tables);
+}
+
+static void driver_retry(void *arg)
+{
+    ports_retry(((struct driver *)arg)->ports);
+}
+
+static bool driver_take_changed(void *arg)
+{
+    struct driver *driver = arg;
+    bool changed = driver->ports->changed;
+
+    driver->ports->changed = false;
+    return changed;
+}
+
+static uint32_t driver_ifindex(void *arg, uint32_t ifindex)
+{
+    const struct port *port = port_find(((struct driver *)arg)->ports, ifindex);
+
+    return port ? port->ifindex : ifindex;
+}
+
+static size_t driver_status(void *arg, struct status_interface out[STATUS_INTERFACES_MAX])
+{
+    return ports_status(((struct driver *)arg)->ports, out);
+}
+
+int driver_run(const struct instance *instance, struct ports *ports, struct tables *tables)
+{
+    struct driver driver = {.ports = ports};
+    const struct plane_driver hooks = {
+        .name = "dpdk",
+        .arg = &driver,
+        .open = driver_open,
+        .close = driver_close,
+        .ports = driver_ports,
+        .sync = driver_sync,
+        .retry = driver_retry,
+        .take_changed = driver_take_changed,
+        .ifindex = driver_ifindex,
+        .status = driver_status,
+    };
+    const struct plane_options options = {
+        .driver = &hooks,
+        .instance = instance,
+        .tables = tables,
+        .filled = false, /* the region is this process's: it starts empty */
+        .leaving = "its interfaces carry nothing until the next one runs",
+    };
+
+    return plane_run(&options);
+}

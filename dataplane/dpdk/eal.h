@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* DPDK's environment (EAL): cores, memory, its log, and the tables' memory. */
+#ifndef CULVERT_DPDK_EAL_H
+#define CULVERT_DPDK_EAL_H
+
+#include <stddef.h>
+
+#include "dataplane/dpdk/options.h"
+
+/* Starts EAL: no device is probed. Returns the number of polling cores, or an error after one log
+ * line that says what to do. Ends with eal_close(). */
+int eal_open(const struct options *options);
+void eal_close(void);
+
+/* What DPDK last complained of; empty: nothing since eal_complaint_clear(). */
+const char *eal_complaint(void);
+void eal_complaint_clear(void);
+
+/* Zeroed memory for the tables, in hugepages if there are as many, else in what the kernel makes
+ * huge by itself. NULL: none (logged). */
+void *eal_tables_memory(size_t size);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* culvert-dpdk: the DPDK data plane. */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "controlplane/base/error.h"
+#include "controlplane/base/log.h"
+#include "dataplane/dpdk/driver.h"
+#include "dataplane/dpdk/eal.h"
+#include "dataplane/dpdk/options.h"
+#include "dataplane/dpdk/ports.h"
+#include "dataplane/dpdk/taps.h"
+#include "dataplane/dpdk/worker.h"
+#include "dataplane/kernel/addresses.h"
+#include "dataplane/kernel/routes.h"
+#include "dataplane/plane/grace.h"
+
+#define PATH_BYTES 160
+
+static int make_dir(const char *path)
+{
+    if (mkdir(path, 0755) == 0 || errno == EEXIST)
+        return 0;
+    log_error("can't make %s: %s", path, strerror(errno));
+    return CULVERT_ESYSTEM;
+}
+
+static int open_tables(const struct options *options, unsigned workers, struct tables **tables)
+{
+    struct tables_options of_tables = {
+        .base = eal_tables_memory(options->memory),
+        .size = options->memory,
+        .cpus = workers,
+        .grace = grace_wait,
+    };
+    int error;
+
+    if (!of_tables.base)
+        return CULVERT_ENOMEM;
+    error = tables_open(tables, &of_tables);
+    if (error)
+        log_error("the tables can't be opened: %s", culvert_strerror(error));
+    return error;
+}
+
+static int run(const struct options *options, const struct instance *instance)
+{
+    struct tables *tables = NULL;
+    struct ports ports;
+    int error, workers, lock = instance_take(instance);
+
+    if (lock < 0)
+        return lock;
+    workers = eal_open(options);
+    if (workers < 0) {
+        error = workers;
+        goto out_lock;
+    }
+    grace_use(workers_wait);
+    error = open_tables(options, (unsigned)workers, &tables);
+    if (error)
+        goto out_eal;
+    error = ports_open(&ports, options->mbufs, (unsigned)workers, workers_wait);
+    if (error)
+        goto out_tables;
+    error = driver_run(instance, &ports, tables);
+    ports_close(&ports);
+out_tables:
+    tables_close(tables);
+out_eal:
+    eal_close();
+out_lock:
+    close(lock);
+    return error;
+}
+
+/* Undoes all that this program leaves in the kernel. */
+static int detach(const struct instance *instance)
+{
+    struct rtnl rtnl = {.fd = -1};
+    int lock = instance_take(instance);
+    int taps, addresses, neighbours;
+    int error = lock < 0 ? lock : rtnl_open(&rtnl);
+
+    if (error)
+        goto out;
+    addresses = addresses_remove_ours(&rtnl);
+    neighbours = neighbour_drop_ours(&rtnl);
+    taps = taps_remove(&rtnl);
+    log_info("removed %d TAP devices, %d addresses and %d neighbours", taps > 0 ? taps : 0,
+             addresses > 0 ? addresses : 0, neighbours > 0 ? neighbours : 0);
+    error = taps < 0 ? taps : addresses < 0 ? addresses : neighbours < 0 ? neighbours : 0;
+out:
+    rtnl_close(&rtnl);
+    if (lock >= 0)
+        close(lock);
+    return error;
+}
+
+int main(int argc, char **argv)
+{
+    char lock_dir[PATH_BYTES];
+    struct instance instance = {
+        .program = "culvert-dpdk", .socket = "dpdk.sock", .lock_dir = lock_dir};
+    struct options options;
+    int error;
+
+    log_start("culvert-dpdk", LOG_LEVEL_INFO);
+    if (options_parse(&options, argc, argv))
+        return 2;
+    if (options.action == OPTIONS_EXIT)
+        return 0;
+    log_set_level(options.log_level);
+    instance.run_dir = options.run_dir;
+    snprintf(lock_dir, sizeof(lock_dir), "%s/dpdk.lock", options.run_dir);
+    if (options.action == OPTIONS_STATUS)
+        return instance_print_status(&instance) ? 1 : 0;
+    signal(SIGPIPE, SIG_IGN);
+    if (geteuid() != 0) {
+        log_error("root is needed, for the devices and their memory");
+        return 1;
+    }
+    error = make_dir(options.run_dir);
+    if (!error)
+        error = make_dir(lock_dir);
+    if (!error)
+        error = options.action == OPTIONS_DETACH ? detach(&instance) : run(&options, &instance);
+    return error ? 1 : 0;
+}
