@@ -123,6 +123,42 @@ static bool cores_but(int main_core, char *list, size_t size)
     return length > 0;
 }
 
+/* True when every core of the list is one that the process may use; else `bad` is the first that
+ * isn't, or -1: not a list. EAL itself would answer with its whole usage. */
+static bool cores_are_usable(const char *list, long *bad)
+{
+    const char *at = list;
+    cpu_set_t set;
+    char *end;
+
+    *bad = -1;
+    if (sched_getaffinity(0, sizeof(set), &set))
+        return true;
+    for (;;) {
+        long first = strtol(at, &end, 10), last = first;
+
+        if (end == at || first < 0)
+            return false;
+        at = end;
+        if (*at == '-') {
+            last = strtol(++at, &end, 10);
+            if (end == at || last < first)
+                return false;
+            at = end;
+        }
+        for (long core = first; core <= last; core++) {
+            *bad = core;
+            if (core >= CPU_SETSIZE || !CPU_ISSET((size_t)core, &set))
+                return false;
+        }
+        *bad = -1;
+        if (!*at)
+            return true;
+        if (*at++ != ',')
+            return false;
+    }
+}
+
 /* ---- start ---- */
 
 static unsigned memory_needed(const struct options *options)
@@ -150,6 +186,7 @@ int eal_open(const struct options *options)
     char *argument[ARGUMENTS_MAX];
     int count = 0, first = options->main_core >= 0 ? options->main_core : core_first();
     int error = check_huge(options);
+    long bad;
 
     if (!error)
         error = open_log();
@@ -162,6 +199,13 @@ int eal_open(const struct options *options)
         return CULVERT_EUNSUPPORTED;
     }
     snprintf(list, sizeof(list), "%d,%s", first, cores);
+    if (!cores_are_usable(list, &bad)) {
+        if (bad >= 0)
+            log_error("core %ld is not one that this process may use (see `taskset -p $$`)", bad);
+        else
+            log_error("--cores %s: a list such as 1-3,5 is right", cores);
+        return CULVERT_EINVAL;
+    }
     snprintf(main_core, sizeof(main_core), "%d", first);
     snprintf(memory, sizeof(memory), "%u", memory_needed(options));
     argument[count++] = strdup("culvert-dpdk");
@@ -171,14 +215,14 @@ int eal_open(const struct options *options)
     argument[count++] = strdup(main_core);
     argument[count++] = strdup("-m");
     argument[count++] = strdup(memory);
-    argument[count++] = strdup("--in-memory");
+    /* No files: neither hugepages nor settings are shared with another process. */
+    argument[count++] = strdup(options->no_huge ? "--no-huge" : "--in-memory");
+    argument[count++] = strdup("--no-shconf");
     argument[count++] = strdup("--no-telemetry");
     argument[count++] = strdup("--log-level");
     argument[count++] = strdup("*:notice");
     argument[count++] = strdup("-a"); /* a list of devices to take, with none that exists: */
     argument[count++] = strdup("ffff:ff:1f.7"); /* the site names them, later */
-    if (options->no_huge)
-        argument[count++] = strdup("--no-huge");
     argument[count] = NULL;
     error = rte_eal_init(count, argument);
     if (error < 0) {

@@ -4,7 +4,7 @@
  * plane's tables equal to its own, which are changed by lines on standard input, and prints what
  * the data plane says as lines of JSON.
  *
- *   config | interface N NAME MODE | backend N ADDRESS | address ADDRESS FLAGS
+ *   config | interface N NAME MODE | dpdk N NAME QUEUES DEVICE | backend N ADDRESS | address ADDRESS FLAGS
  *   pool N BACKEND | vip ADDRESS PROTOCOL PORT NUMBER POOL MODE
  *   delete KIND A (a numbered kind) | undress ADDRESS (kind ADDRESS)
  *   commit | stats | explain HEX
@@ -191,6 +191,17 @@ static void put_interface(struct peer *peer, const char *line)
     put(peer, (struct fp_key){.a = number, .kind = FP_KIND_INTERFACE}, &body, sizeof(body));
 }
 
+static void put_dpdk(struct peer *peer, const char *line)
+{
+    struct fp_interface body = {.driver = FP_DRIVER_DPDK};
+    unsigned number, queues;
+
+    if (sscanf(line, "dpdk %u %15s %u %103s", &number, body.name, &queues, body.device) != 4)
+        die(line);
+    body.queues = (uint8_t)queues;
+    put(peer, (struct fp_key){.a = number, .kind = FP_KIND_INTERFACE}, &body, sizeof(body));
+}
+
 static void put_backend(struct peer *peer, const char *line)
 {
     struct fp_backend body = {0};
@@ -299,7 +310,7 @@ static void take_line(struct peer *peer, const char *line)
         const char *word;
         void (*take)(struct peer *peer, const char *line);
     } commands[] = {
-        {"interface ", put_interface}, {"backend ", put_backend}, {"address ", put_address},
+        {"interface ", put_interface}, {"dpdk ", put_dpdk}, {"backend ", put_backend}, {"address ", put_address},
         {"pool ", put_pool},           {"vip ", put_vip},         {"delete ", delete_entry},
         {"undress ", delete_entry},    {"explain ", ask_explain},
     };

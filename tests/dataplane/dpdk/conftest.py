@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`rig`: two namespaces and the DPDK data plane's binary; nothing runs yet."""
+
+import pytest
+
+from tests.dataplane.dpdk.rig import Rig
+
+
+@pytest.fixture
+def rig(build):
+    with Rig(build) as made:
+        yield made
+        for process in made.processes:
+            print(f"--- {process.name}\n{process.log()}")
