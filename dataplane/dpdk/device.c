@@ -210,6 +210,13 @@ bool device_is_linked(uint16_t id)
     return rte_eth_link_get_nowait(id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }
 
+uint32_t device_kernel_index(uint16_t id)
+{
+    struct rte_eth_dev_info info = {0};
+
+    return rte_eth_dev_info_get(id, &info) ? 0 : info.if_index;
+}
+
 uint32_t device_mtu(uint16_t id)
 {
     uint16_t mtu;

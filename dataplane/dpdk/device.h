@@ -26,6 +26,7 @@ int device_open(const char *arguments, const struct device_request *request, uin
 void device_close(uint16_t id);
 
 bool device_is_linked(uint16_t id);
-uint32_t device_mtu(uint16_t id); /* bytes of the L3 packet */
+uint32_t device_kernel_index(uint16_t id); /* of the kernel's device below; 0: none */
+uint32_t device_mtu(uint16_t id);          /* bytes of the L3 packet */
 
 #endif

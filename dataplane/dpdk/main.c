@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* culvert-dpdk: the DPDK data plane. */
 
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xdp/libxdp.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/base/log.h"
@@ -121,6 +123,8 @@ int main(int argc, char **argv)
     if (options.action == OPTIONS_STATUS)
         return instance_print_status(&instance) ? 1 : 0;
     signal(SIGPIPE, SIG_IGN);
+    libbpf_set_print(NULL); /* AF_XDP devices: what fails is told by their state */
+    libxdp_set_print(NULL);
     if (geteuid() != 0) {
         log_error("root is needed, for the devices and their memory");
         return 1;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A port: the fast path's packets, the kernel's packets, what the status says, its end."""
 
-from tests.dataplane.dpdk.rig import VIP4, VIP6
+from tests.dataplane.dpdk.rig import DNS4, NIC, VIP4, VIP6
 from tests.lab.wait import wait_until
 
 
@@ -25,3 +25,65 @@ def test_fast_path_and_kernel(rig):
         assert answers(rig, address)
     assert reason(rig, 37) == before + 2
     assert rig.status()["interfaces"] == rig.control.state["interfaces"]
+
+
+def test_balances_to_a_backend(rig):
+    rig.serve(f"address {VIP4} 1", "backend 1 10.0.0.2", "pool 1 1", f"vip {VIP4} 6 80 1 1 0")
+    rig.control.wait_state(lambda state: state["nexthops"]["resolved"] == 1, "the next hop")
+    rig.peer.run("nc", "-z", "-w", "1", VIP4, "80", check=False)
+    wait_until(lambda: reason(rig, 32) >= 1, "an encapsulated packet")
+    rig.peer.run("ping", "-c", "1", "-W", "1", "10.0.0.1")
+
+
+def test_interface_leaves_and_comes_back(rig):
+    rig.serve(f"address {VIP4} 1")
+    wait_until(lambda: answers(rig, VIP4), "the answer")
+    rig.control.commit("delete 1 0")
+    rig.control.wait_state(lambda state: not state["interfaces"], "no interface")
+    assert not answers(rig, VIP4)
+    assert "wan0" in rig.appliance.ip("link", "show").stdout  # the kernel's side stays, with its addresses
+    rig.control.commit(f"dpdk 0 wan0 1 {NIC}")
+    rig.control.wait_interface("wan0", attached=True)
+    wait_until(lambda: answers(rig, VIP4), "the answer again")
+
+
+def test_link_loss_is_told_and_mends(rig):
+    rig.serve(f"address {VIP4} 1")
+    rig.peer.ip("link", "set", "eth0", "down")
+    rig.control.wait_interface("wan0", up=False, error="the interface is down")
+    rig.peer.ip("link", "set", "eth0", "up")
+    rig.control.wait_interface("wan0", up=True, error=None)
+    rig.peer.ip("route", "add", "192.0.2.0/24", "via", "10.0.0.1")
+    wait_until(lambda: answers(rig, VIP4), "the answer again")
+
+
+def test_next_instance_takes_over(rig):
+    rig.serve(f"address {VIP4} 1")
+    wait_until(lambda: answers(rig, VIP4), "the answer")
+    older = rig.dpdk
+    newer = rig.start_dpdk()
+    wait_until(lambda: not older.alive(), "the older one's leave")
+    assert older.popen.returncode == 0, older.log()
+    wait_until(lambda: answers(rig, VIP4), "the answer of the newer one")
+    assert rig.status()["pid"] == newer.pid
+    assert f"took over from process {older.pid}" in newer.log()
+
+
+def test_killed_and_started_again(rig):
+    rig.serve(f"address {VIP4} 1")
+    wait_until(lambda: answers(rig, VIP4), "the answer")
+    for _ in range(2):
+        rig.dpdk.kill()
+        rig.start_dpdk()
+        wait_until(lambda: answers(rig, VIP4), "the answer of the next one")
+        wait_until(lambda: answers(rig, "10.0.0.1"), "the kernel's answer, on the address that stayed")
+
+
+def test_detach_leaves_nothing(rig):
+    rig.serve(f"address {VIP4} 1", f"address {DNS4} 2")
+    wait_until(lambda: DNS4 in rig.appliance.ip("addr", "show", "lo").stdout, "the listener's address")
+    done = rig.run_dpdk("--detach")
+    assert done.returncode == 0, done.stderr
+    assert not rig.dpdk.alive()
+    assert "wan0" not in rig.appliance.ip("link", "show").stdout
+    assert DNS4 not in rig.appliance.ip("addr", "show", "lo").stdout

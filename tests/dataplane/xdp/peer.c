@@ -310,9 +310,9 @@ static void take_line(struct peer *peer, const char *line)
         const char *word;
         void (*take)(struct peer *peer, const char *line);
     } commands[] = {
-        {"interface ", put_interface}, {"dpdk ", put_dpdk}, {"backend ", put_backend}, {"address ", put_address},
-        {"pool ", put_pool},           {"vip ", put_vip},         {"delete ", delete_entry},
-        {"undress ", delete_entry},    {"explain ", ask_explain},
+        {"interface ", put_interface}, {"dpdk ", put_dpdk},        {"backend ", put_backend},
+        {"address ", put_address},     {"pool ", put_pool},        {"vip ", put_vip},
+        {"delete ", delete_entry},     {"undress ", delete_entry}, {"explain ", ask_explain},
     };
 
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
