@@ -123,39 +123,49 @@ static bool cores_but(int main_core, char *list, size_t size)
     return length > 0;
 }
 
-/* True when every core of the list is one that the process may use; else `bad` is the first that
- * isn't, or -1: not a list. EAL itself would answer with its whole usage. */
-static bool cores_are_usable(const char *list, long *bad)
+/* Adds a core to a map of lcores as EAL's --lcores takes it: lcore 0 is the main one, those after
+ * it poll. False: the process may not use that core (logged). */
+static bool map_add(char *map, size_t size, unsigned lcore, long core)
+{
+    size_t length = strlen(map);
+    cpu_set_t set;
+
+    if (core >= CPU_SETSIZE ||
+        (sched_getaffinity(0, sizeof(set), &set) == 0 && !CPU_ISSET((size_t)core, &set))) {
+        log_error("core %ld is not one that this process may use (see `taskset -p $$`)", core);
+        return false;
+    }
+    snprintf(map + length, size - length, "%s%u@%ld", length ? "," : "", lcore, core);
+    return length + 16 < size;
+}
+
+/* Adds the cores of a list such as 1-3,5. Returns how many, or an error (logged). */
+static int map_add_list(char *map, size_t size, const char *list)
 {
     const char *at = list;
-    cpu_set_t set;
+    int count = 0;
     char *end;
 
-    *bad = -1;
-    if (sched_getaffinity(0, sizeof(set), &set))
-        return true;
     for (;;) {
         long first = strtol(at, &end, 10), last = first;
+        bool good = end != at && first >= 0;
 
-        if (end == at || first < 0)
-            return false;
         at = end;
-        if (*at == '-') {
+        if (good && *at == '-') {
             last = strtol(++at, &end, 10);
-            if (end == at || last < first)
-                return false;
+            good = end != at && last >= first;
             at = end;
         }
-        for (long core = first; core <= last; core++) {
-            *bad = core;
-            if (core >= CPU_SETSIZE || !CPU_ISSET((size_t)core, &set))
-                return false;
+        if (!good || (*at && *at != ',')) {
+            log_error("--cores %s: a list such as 1-3,5 is right", list);
+            return CULVERT_EINVAL;
         }
-        *bad = -1;
-        if (!*at)
-            return true;
-        if (*at++ != ',')
-            return false;
+        for (long core = first; core <= last; core++) {
+            if (!map_add(map, size, (unsigned)++count, core))
+                return CULVERT_EINVAL;
+        }
+        if (!*at++)
+            return count;
     }
 }
 
@@ -180,39 +190,44 @@ static int check_huge(const struct options *options)
     return CULVERT_EUNSUPPORTED;
 }
 
+/* Returns the number of polling cores, or an error (logged). */
+static int map_cores(const struct options *options, char *map, size_t size)
+{
+    int first = options->main_core >= 0 ? options->main_core : core_first();
+    char others[256];
+
+    map[0] = '\0';
+    if (!map_add(map, size, 0, first))
+        return CULVERT_EINVAL;
+    if (options->cores)
+        return map_add_list(map, size, options->cores);
+    if (cores_but(first, others, sizeof(others)))
+        return map_add_list(map, size, others);
+    log_error("two cores are needed, one to poll and one for everything else; or share the one "
+              "there is, with --cores %d",
+              first);
+    return CULVERT_EUNSUPPORTED;
+}
+
 int eal_open(const struct options *options)
 {
-    char cores[256], main_core[24], memory[24], list[280];
     char *argument[ARGUMENTS_MAX];
-    int count = 0, first = options->main_core >= 0 ? options->main_core : core_first();
-    int error = check_huge(options);
-    long bad;
+    char map[1024], memory[24];
+    int count = 0, workers, error = check_huge(options);
 
     if (!error)
         error = open_log();
     if (error)
         return error;
-    if (options->cores) {
-        snprintf(cores, sizeof(cores), "%s", options->cores);
-    } else if (!cores_but(first, cores, sizeof(cores))) {
-        log_error("two cores are needed: one polls, one does everything else");
-        return CULVERT_EUNSUPPORTED;
-    }
-    snprintf(list, sizeof(list), "%d,%s", first, cores);
-    if (!cores_are_usable(list, &bad)) {
-        if (bad >= 0)
-            log_error("core %ld is not one that this process may use (see `taskset -p $$`)", bad);
-        else
-            log_error("--cores %s: a list such as 1-3,5 is right", cores);
-        return CULVERT_EINVAL;
-    }
-    snprintf(main_core, sizeof(main_core), "%d", first);
+    workers = map_cores(options, map, sizeof(map));
+    if (workers < 0)
+        return workers;
     snprintf(memory, sizeof(memory), "%u", memory_needed(options));
     argument[count++] = strdup("culvert-dpdk");
-    argument[count++] = strdup("-l");
-    argument[count++] = strdup(list);
+    argument[count++] = strdup("--lcores");
+    argument[count++] = strdup(map);
     argument[count++] = strdup("--main-lcore");
-    argument[count++] = strdup(main_core);
+    argument[count++] = strdup("0");
     argument[count++] = strdup("-m");
     argument[count++] = strdup(memory);
     /* No files: neither hugepages nor settings are shared with another process. */
@@ -226,16 +241,11 @@ int eal_open(const struct options *options)
     argument[count] = NULL;
     error = rte_eal_init(count, argument);
     if (error < 0) {
-        log_error("DPDK does not start with cores %s: %s (%s)", list, rte_strerror(rte_errno),
+        log_error("DPDK does not start on cores %s: %s (%s)", map, rte_strerror(rte_errno),
                   complaint[0] ? complaint : "it says no more");
         return CULVERT_ESYSTEM;
     }
-    if (rte_lcore_count() < 2) {
-        log_error("--cores %s: another core than the main one (%d) is needed", cores, first);
-        rte_eal_cleanup();
-        return CULVERT_EINVAL;
-    }
-    return (int)rte_lcore_count() - 1;
+    return workers;
 }
 
 void eal_close(void)

@@ -216,7 +216,7 @@ static void rest(struct worker *worker)
 
 static int run(void *arg)
 {
-    struct worker *worker = &workers[rte_lcore_index((int)rte_lcore_id()) - 1];
+    struct worker *worker = &workers[rte_lcore_id() - 1]; /* eal.c: lcore 0 is the main one */
 
     (void)arg;
     prctl(PR_SET_TIMERSLACK, 1ul);

@@ -40,6 +40,7 @@ def test_device_that_comes_later(rig):
     [
         (["--cores", "999"], "core 999 is not one that this process may use"),
         (["--cores", "1-"], "a list such as 1-3,5 is right"),
+        (["--cores", "1,x"], "a list such as 1-3,5 is right"),
         (["--memory", "1T"], "64M to 4G is right"),
         (["--mbufs", "12"], "1023 to 8388608 is right"),
         (["--main-core", "x"], "the number of a core is needed"),
