@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/dpdk/driver.h"
 
-#include "controlplane/base/log.h"
+#include "dataplane/dpdk/ways.h"
 #include "dataplane/dpdk/worker.h"
 #include "dataplane/plane/plane.h"
 
 struct driver {
     struct ports *ports;
     struct tables *tables;
+    struct ways *ways;
 };
 
 static int driver_open(void *arg, struct tables *tables, struct rtnl *rtnl, struct devices *devices)
@@ -17,13 +18,32 @@ static int driver_open(void *arg, struct tables *tables, struct rtnl *rtnl, stru
     driver->tables = tables;
     driver->ports->rtnl = rtnl;
     driver->ports->devices = devices;
-    return workers_start(driver->ports, tables_base(tables));
+    return ways_new(&driver->ways, rtnl, devices);
+}
+
+/* The workers start when the loop can answer them. */
+static int driver_enter(void *arg, uv_loop_t *loop)
+{
+    struct driver *driver = arg;
+    int error = ways_enter(driver->ways, loop);
+
+    return error ? error : workers_start(driver->ports, tables_base(driver->tables), driver->ways);
+}
+
+static void driver_leave(void *arg)
+{
+    workers_stop();
+    ways_leave(((struct driver *)arg)->ways);
+}
+
+static void driver_kernel_changed(void *arg)
+{
+    ways_forget(((struct driver *)arg)->ways);
 }
 
 static void driver_close(void *arg)
 {
-    (void)arg;
-    workers_stop();
+    ways_free(((struct driver *)arg)->ways);
 }
 
 static bool driver_ports(void *arg)
@@ -76,6 +96,9 @@ int driver_run(const struct instance *instance, struct ports *ports, struct tabl
         .sync = driver_sync,
         .retry = driver_retry,
         .take_changed = driver_take_changed,
+        .kernel_changed = driver_kernel_changed,
+        .enter = driver_enter,
+        .leave = driver_leave,
         .ifindex = driver_ifindex,
         .status = driver_status,
     };

@@ -239,7 +239,7 @@ static int run(void *arg)
 
 /* ---- all of them ---- */
 
-int workers_start(const struct ports *ports, void *base)
+int workers_start(const struct ports *ports, void *base, struct ways *ways)
 {
     workers_count = rte_lcore_count() - 1;
     readers = rte_zmalloc("readers", rte_rcu_qsbr_get_memsize(workers_count), RTE_CACHE_LINE_SIZE);
@@ -256,6 +256,8 @@ int workers_start(const struct ports *ports, void *base)
         workers[i].ports = ports;
         workers[i].env.base = base;
         workers[i].env.cpu = i;
+        workers[i].env.route = ways ? ways_find : NULL;
+        workers[i].env.route_arg = ways;
     }
     return rte_eal_mp_remote_launch(run, NULL, SKIP_MAIN) ? CULVERT_ESYSTEM : 0;
 }

@@ -10,10 +10,12 @@
 #include <stdint.h>
 
 #include "dataplane/dpdk/ports.h"
+#include "dataplane/dpdk/ways.h"
 
-/* Starts them all over the region at `base`, on the layout that `ports` publishes. Returns 0, or
+/* Starts them all over the region at `base`, on the layout that `ports` publishes; `ways` NULL:
+ * the kernel knows the ways to clients, nobody else. Returns 0, or
  * CULVERT_ENOMEM. */
-int workers_start(const struct ports *ports, void *base);
+int workers_start(const struct ports *ports, void *base, struct ways *ways);
 
 /* Ends them and waits for that. */
 void workers_stop(void);

@@ -285,3 +285,19 @@ int nexthop_compose(const struct devices *devices, const struct route *route, co
     *why = NULL;
     return 0;
 }
+
+int way_find(struct rtnl *rtnl, const struct devices *devices, const uint8_t address[16],
+             struct fp_nexthop *out)
+{
+    struct neighbour neighbour;
+    struct route route;
+    const char *why;
+
+    if (route_find(rtnl, address, &route, &why))
+        return CULVERT_ENOTFOUND;
+    if (neighbour_find(rtnl, route.ifindex, route.gateway, &neighbour) ||
+        !neighbour_is_usable(&neighbour) ||
+        nexthop_compose(devices, &route, neighbour.mac, out, &why))
+        *out = (struct fp_nexthop){.ifindex = 0};
+    return 0;
+}

@@ -60,4 +60,10 @@ int neighbour_drop_ours(struct rtnl *rtnl);
 int nexthop_compose(const struct devices *devices, const struct route *route, const uint8_t mac[6],
                     struct fp_nexthop *out, const char **why);
 
+/* All of that at once: the way to an address as it is now. Returns 0 with the entry, whose ifindex
+ * is 0 when only the kernel can send there (a neighbour to be resolved, a device that takes no
+ * frames); or CULVERT_ENOTFOUND: it is an address of this machine, or there is no route. */
+int way_find(struct rtnl *rtnl, const struct devices *devices, const uint8_t address[16],
+             struct fp_nexthop *out);
+
 #endif

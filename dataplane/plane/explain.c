@@ -43,14 +43,8 @@ static void take_step(void *arg, const char *stage, const char *what, fp_u64 a, 
 static int find_way(void *arg, const fp_u8 address[16], struct fp_nexthop *out)
 {
     const struct kernel_way *way = arg;
-    struct neighbour neighbour;
-    struct route route;
-    const char *why;
 
-    return route_find(way->rtnl, address, &route, &why) == 0 &&
-           neighbour_find(way->rtnl, route.ifindex, route.gateway, &neighbour) == 0 &&
-           neighbour_is_usable(&neighbour) &&
-           nexthop_compose(way->devices, &route, neighbour.mac, out, &why) == 0;
+    return way_find(way->rtnl, way->devices, address, out) == 0;
 }
 
 static uint64_t now_units(void)

@@ -179,6 +179,8 @@ static int take_event(void *arg, const struct nlmsghdr *message)
     struct plane *plane = arg;
     struct device changed;
 
+    if (plane->driver->kernel_changed)
+        plane->driver->kernel_changed(plane->driver->arg);
     switch (message->nlmsg_type) {
     case RTM_NEWLINK:
     case RTM_DELLINK:
@@ -326,6 +328,8 @@ static void stop(void *arg)
     plane->control = NULL;
     instance_stop(plane->server);
     plane->server = NULL;
+    if (plane->driver->leave)
+        plane->driver->leave(plane->driver->arg);
     uv_close((uv_handle_t *)&plane->turn, NULL);
     uv_close((uv_handle_t *)&plane->busy, NULL);
     uv_close((uv_handle_t *)&plane->events_poll, NULL);
@@ -417,8 +421,11 @@ static int open_sockets(struct plane *plane)
 {
     const struct instance_hooks hooks = {
         .status = answer_status, .leave = on_handover, .arg = plane};
-    int error = instance_serve(&plane->server, &plane->loop, plane->options->instance, &hooks);
+    const struct plane_driver *driver = plane->driver;
+    int error = driver->enter ? driver->enter(driver->arg, &plane->loop) : 0;
 
+    if (!error)
+        error = instance_serve(&plane->server, &plane->loop, plane->options->instance, &hooks);
     if (!error)
         error = control_open(&plane->control, &plane->loop, plane->options->instance->run_dir,
                              plane->apply, on_connection, plane);

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <uv.h>
+
 #include "dataplane/kernel/devices.h"
 #include "dataplane/kernel/rtnl.h"
 #include "dataplane/plane/instance.h"
@@ -34,6 +36,11 @@ struct plane_driver {
     void (*retry)(void *arg);
     /* True once after anything that the status shows has changed. */
     bool (*take_changed)(void *arg);
+    /* The kernel's routes, neighbours, addresses or devices have changed. NULL: no matter. */
+    void (*kernel_changed)(void *arg);
+    /* Opens and closes what the driver has in the loop. NULL: nothing. */
+    int (*enter)(void *arg, uv_loop_t *loop);
+    void (*leave)(void *arg);
     /* The kernel's number of an interface by which packets come in; 0 stands for any. */
     uint32_t (*ifindex)(void *arg, uint32_t ifindex);
     /* The interfaces for the status, valid until the next call. */
