@@ -1,17 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`dev bench [cost|bounce|apply|zone ...] [-o json] [--sizes 1k,32k,1M] [--rounds N]`"""
+"""`dev bench [cost|bounce|dpdk|apply|zone ...] [-o json] [--sizes 1k,32k,1M] [--rounds N]`"""
 
 import argparse
 import json
 import os
+import signal
 import sys
 
-from tests.bench import bounce, control, cost
+from tests.bench import bounce, control, cost, dpdk
 from tests.lab.namespaces import sh
 
 SIZES = {"1k": 1 << 10, "32k": 1 << 15, "1M": 1 << 20}
 REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-RIGS = {"cost": cost.measure, "bounce": bounce.measure, "apply": control.measure_apply, "zone": control.measure_zone}
+RIGS = {
+    "cost": cost.measure,
+    "bounce": bounce.measure,
+    "dpdk": dpdk.measure,
+    "apply": control.measure_apply,
+    "zone": control.measure_zone,
+}
 
 
 def tell(text):
@@ -44,6 +51,7 @@ def main():
     sizes = options.sizes.split(",")
     if any(size not in SIZES for size in sizes) or any(rig not in RIGS for rig in options.rigs):
         parser.error(f"sizes are of {','.join(SIZES)}, rigs of {', '.join(RIGS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what is open is undone
     results = {}
     for rig in options.rigs or RIGS:
         results |= RIGS[rig](os.path.join(REPO, "build", "release"), {s: SIZES[s] for s in sizes}, options.rounds, tell)
