@@ -98,7 +98,7 @@ static void show_planes(yyjson_val *root, bool color, struct buffer *out)
 
     title(out, "data planes", color);
     if (!yyjson_arr_size(planes))
-        buffer_text(out, "none connected: start culvert-xdp\n");
+        buffer_text(out, "none connected: start culvert-xdp or culvert-dpdk\n");
     yyjson_arr_foreach (planes, i, count, plane) {
         yyjson_val *state = yyjson_obj_get(plane, "state");
         uint64_t lag = cli_number(root, "generation") - cli_number(plane, "generation");

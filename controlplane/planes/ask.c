@@ -173,14 +173,14 @@ static void explain_end(struct explain_ask *ask, int error, const char *json, si
     done(ask->arg, error, json, length);
 }
 
-int planes_ask_explain(struct planes *planes, uint32_t ifindex, const void *frame, size_t length,
-                       planes_explain_fn done, void *arg)
+int planes_ask_explain(struct planes *planes, const char *name, uint32_t ifindex, const void *frame,
+                       size_t length, planes_explain_fn done, void *arg)
 {
     struct explain_ask *ask = planes->explain_asks;
     struct plane *plane = planes->list;
     uint32_t cookie = next_cookie(planes);
 
-    while (plane && !(plane->sync && plane->greeted))
+    while (plane && !(plane->sync && plane->greeted && (!name || !strcmp(plane->name, name))))
         plane = plane->next;
     if (!plane)
         return CULVERT_ENOTFOUND;

@@ -73,6 +73,10 @@ static bool text_settle(struct check *check, struct site_node *node)
         for (unsigned i = 0; i < 16; i++)
             snprintf(text + 2 * i, 3, "%02x", node->secret[i]);
         break;
+    case SCHEMA_DEVICE:
+        if (!device_write_pci(node->text, text))
+            return true;
+        break;
     default:
         return true;
     }
@@ -198,6 +202,30 @@ static struct site_node *field_fill(struct check *check, struct site_node *paren
     return node_check(check, node, field) ? node : NULL;
 }
 
+/* Whether a field goes with the word that the object's first field has; one that doesn't is
+ * reported and taken out. */
+static bool field_goes(struct check *check, struct site_node *node, unsigned at)
+{
+    const struct schema *field = &node->schema->fields[at];
+    const struct site_node *first = node->child[0];
+    char hint[80];
+
+    if (!field->only)
+        return true;
+    if (!first)
+        return false; /* what it says is wrong: nobody knows */
+    if (!strcmp(first->text, field->only))
+        return true;
+    if (!node->child[at])
+        return false;
+    snprintf(hint, sizeof(hint), "take it out, or say \"%s: %s\"", first->key, field->only);
+    node_error_at_key(&check->report, node->child[at], hint, "it doesn't go with \"%s: %s\"",
+                      first->key, first->text);
+    node->child[at] = NULL;
+    node->bad = true;
+    return false;
+}
+
 static void fields_complete(struct check *check, struct site_node *node, const bool *given)
 {
     const struct schema *schema = node->schema;
@@ -205,7 +233,7 @@ static void fields_complete(struct check *check, struct site_node *node, const b
     for (unsigned i = 0; i < schema->field_count; i++) {
         const struct schema *field = &schema->fields[i];
 
-        if (given[i])
+        if (!field_goes(check, node, i) || given[i])
             continue;
         if (field->required) {
             node_error_at_key(&check->report, node, schema_expects(field), "\"%s\" is missing",

@@ -157,6 +157,8 @@ void site_counts(const struct site_engine *engine, struct site_counts *counts)
                                    .limits = section_count(state, ROOT_LIMITS),
                                    .access = section_count(state, ROOT_ACCESS),
                                    .zones = section_count(state, ROOT_ZONES)};
+    NODE_EACH(interface, state_section(state, ROOT_INTERFACES))
+    counts->dpdk_interfaces += interface->child[INTERFACE_DRIVER]->number == DRIVER_DPDK;
     for (size_t i = 0; i < counts->pools; i++)
         counts->backends += state->pool[i]->count;
     for (size_t i = 0; i < counts->zones; i++)

@@ -61,6 +61,35 @@ static void list_twice(struct rules *rules, const struct site_node *list)
             }
 }
 
+/* What DPDK calls a device: its text up to the arguments. */
+static size_t device_name_length(const struct site_node *device)
+{
+    return strcspn(device->text, ",");
+}
+
+static void devices_check(struct rules *rules, const struct site_node *interfaces)
+{
+    if (!interfaces || interfaces->count > FP_SLOTS_INTERFACE)
+        return; /* too many to compare, which is an error of its own */
+    for (uint32_t i = 0; i < interfaces->count; i++) {
+        const struct site_node *device = node_field(interfaces->child[i], INTERFACE_DEVICE);
+        size_t length = device ? device_name_length(device) : 0;
+
+        for (uint32_t j = 0; device && j < i; j++) {
+            const struct site_node *other = node_field(interfaces->child[j], INTERFACE_DEVICE);
+
+            if (!other || device_name_length(other) != length ||
+                strncmp(device->text, other->text, length) != 0)
+                continue;
+            node_error(&rules->report, device, "take one device for each interface",
+                       "the interfaces \"%s\" and \"%s\" have the same device %.*s",
+                       interfaces->child[j]->key, interfaces->child[i]->key, (int)length,
+                       device->text);
+            break;
+        }
+    }
+}
+
 static void pool_check(struct rules *rules, const struct site_node *pool)
 {
     const struct site_node *buckets = node_field(pool, POOL_BUCKETS);
@@ -192,6 +221,7 @@ int rules_check(struct site *site, struct site_errors *errors)
 
     references_resolve(&rules, site->root);
     capacities_check(&rules);
+    devices_check(&rules, node_field(site->root, ROOT_INTERFACES));
     NODE_EACH(pool, node_field(site->root, ROOT_POOLS))
     pool_check(&rules, pool);
     NODE_EACH(limit, node_field(site->root, ROOT_LIMITS))

@@ -159,6 +159,63 @@ static bool secret_check(const struct site_report *report, struct site_node *nod
     return true;
 }
 
+/* DOMAIN:BUS:DEVICE.FUNCTION, hexadecimal; the domain may be left out. */
+static bool pci_valid(const char *text)
+{
+    static const char shape[] = "xxxx:xx:xx.x";
+    size_t length = strlen(text), left = sizeof(shape) - 1 - length;
+
+    if (length != 12 && length != 7)
+        return false;
+    for (size_t i = 0; i < length; i++)
+        if (shape[left + i] == 'x' ? !isxdigit((unsigned char)text[i]) : text[i] != shape[left + i])
+            return false;
+    return text[length - 4] <= '1' && text[length - 1] <= '7';
+}
+
+bool device_write_pci(const char *device, char text[UNITS_TEXT])
+{
+    if (!pci_valid(device))
+        return false;
+    snprintf(text, UNITS_TEXT, "%s%s", strlen(device) == 7 ? "0000:" : "", device);
+    for (char *c = text; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    return true;
+}
+
+/* The name of a virtual device: its driver (net_...) and a number. */
+#define DEVICE_NAME_MOST 63u
+
+static bool device_check(const struct site_report *report, const struct site_node *node)
+{
+    const char *text = node->text, *bad = text;
+    size_t name = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+    char hint[48];
+
+    while (*bad > ' ' && *bad < 0x7f && *bad != '"' && *bad != '\'')
+        bad++;
+    if (*bad) {
+        node_error(report, node, "printable ASCII without spaces and quotes",
+                   "a device can't have the character at place %zu", (size_t)(bad - text) + 1);
+        return false;
+    }
+    if (strlen(text) > node->schema->most) {
+        snprintf(hint, sizeof(hint), "at most %" PRIu64 " bytes", node->schema->most);
+        node_error(report, node, hint, "a device of %zu bytes", strlen(text));
+        return false;
+    }
+    if (pci_valid(text))
+        return true;
+    if (strncmp(text, "net_", 4) || name == 4 || (text[name] && text[name] != ','))
+        return wrong(report, node);
+    if (name > DEVICE_NAME_MOST) {
+        node_error(report, node, "at most 63 bytes before the first comma",
+                   "a device's name of %zu bytes", name);
+        return false;
+    }
+    return true;
+}
+
 static bool word_check(const struct site_report *report, struct site_node *node)
 {
     const struct schema *schema = node->schema;
@@ -247,6 +304,8 @@ bool scalar_check(const struct site_report *report, struct site_node *node)
         return source_check(report, node);
     case SCHEMA_SECRET:
         return secret_check(report, node);
+    case SCHEMA_DEVICE:
+        return device_check(report, node);
     case SCHEMA_WORD:
         return word_check(report, node);
     case SCHEMA_DOMAIN:

@@ -20,6 +20,7 @@ enum schema_type {
     SCHEMA_PREFIX,
     SCHEMA_SOURCE,    /* source/LENGTH, number: the length; or a word, number: 256 + its place */
     SCHEMA_SECRET,    /* 32 hexadecimal digits */
+    SCHEMA_DEVICE,    /* of DPDK: a PCI address, or a virtual device; most: bytes */
     SCHEMA_DOMAIN,    /* a domain name, absolute or not */
     SCHEMA_WORD,      /* one of `words`; number: its place */
     SCHEMA_REFERENCE, /* name of a resource of the section `target` */
@@ -37,6 +38,7 @@ struct schema {
     enum schema_type type;
     bool required;
     const char *initial; /* default, as it would be written; NULL: none */
+    const char *only;    /* the word of the object's first field that it goes with; NULL: any */
     uint64_t least, most;
     const char *const *words; /* NULL-terminated */
     const char *const *later; /* words, or keys of an object, of a later release */
@@ -61,7 +63,13 @@ enum root_field {
     ROOT_ZONES,
     ROOT_FIELDS
 };
-enum interface_field { INTERFACE_DRIVER, INTERFACE_MODE, INTERFACE_FIELDS };
+enum interface_field {
+    INTERFACE_DRIVER,
+    INTERFACE_MODE,
+    INTERFACE_DEVICE,
+    INTERFACE_QUEUES,
+    INTERFACE_FIELDS
+};
 enum pool_field { POOL_POLICY, POOL_BUCKETS, POOL_DRAIN, POOL_BACKENDS, POOL_FIELDS };
 enum backend_field { BACKEND_ADDRESS, BACKEND_WEIGHT, BACKEND_DRAIN, BACKEND_FIELDS };
 enum vip_field {
@@ -98,6 +106,7 @@ enum soa_field {
 };
 enum record_field { RECORD_POOL, RECORD_TTL, RECORD_FIELDS }; /* then the record types, sorted */
 
+enum driver_word { DRIVER_XDP, DRIVER_DPDK };
 enum protocol_word { PROTOCOL_TCP, PROTOCOL_UDP };
 enum mode_word { MODE_DSR_IPIP, MODE_DSR_L2, MODE_NAT };
 #define SOURCE_VIP 256u /* "vip" in a SCHEMA_SOURCE field */
@@ -115,6 +124,8 @@ int schema_check(struct site *site, const struct site_source *source, struct sit
 /* Reads one scalar; the parts of schema_check() that look into texts (scalar.c). False: an error
  * was reported. */
 bool scalar_check(const struct site_report *report, struct site_node *node);
+/* Whether a device that is right is a PCI address; then its canonical text (0000:03:00.0). */
+bool device_write_pci(const char *device, char text[UNITS_TEXT]);
 bool name_check(const struct site_report *report, struct arena *arena, struct site_node *node,
                 enum schema_names names);
 

@@ -46,10 +46,17 @@ static void interface_each(struct compile *compile, const struct site_state *sta
 {
     const struct site_node *node = state_section(state, ROOT_INTERFACES)->child[place];
     struct fp_key key = {.a = state->number[SPACE_INTERFACES][place], .kind = FP_KIND_INTERFACE};
-    static const uint8_t modes[] = {0, 1, 2}; /* auto, native, generic */
-    struct fp_interface body = {.driver = 0, .mode = modes[node->child[INTERFACE_MODE]->number]};
+    static const uint8_t drivers[] = {0, 1}, modes[] = {0, 1, 2}; /* in the order of their words */
+    const struct site_node *mode = node_field(node, INTERFACE_MODE);
+    const struct site_node *device = node_field(node, INTERFACE_DEVICE);
+    const struct site_node *queues = node_field(node, INTERFACE_QUEUES);
+    struct fp_interface body = {.driver = drivers[node->child[INTERFACE_DRIVER]->number],
+                                .mode = mode ? modes[mode->number] : 0,
+                                .queues = queues ? (uint8_t)queues->number : 0};
 
     strncpy(body.name, node->key, sizeof(body.name) - 1);
+    if (device)
+        strncpy(body.device, device->text, sizeof(body.device) - 1);
     entry(compile, &key, &body, sizeof(body), put);
 }
 

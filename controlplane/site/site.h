@@ -174,7 +174,8 @@ unsigned site_number_end(const struct site_engine *engine, enum fp_kind kind);
 
 struct site_counts {
     size_t interfaces, pools, backends, vips, limits, access, zones;
-    size_t names; /* nodes of all zones */
+    size_t names;           /* nodes of all zones */
+    size_t dpdk_interfaces; /* of `interfaces`, those of driver dpdk */
 };
 void site_counts(const struct site_engine *engine, struct site_counts *counts);
 

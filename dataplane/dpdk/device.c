@@ -217,6 +217,13 @@ uint32_t device_kernel_index(uint16_t id)
     return rte_eth_dev_info_get(id, &info) ? 0 : info.if_index;
 }
 
+uint64_t device_lost(uint16_t id)
+{
+    struct rte_eth_stats stats = {0};
+
+    return rte_eth_stats_get(id, &stats) ? 0 : stats.imissed + stats.rx_nombuf;
+}
+
 uint32_t device_mtu(uint16_t id)
 {
     uint16_t mtu;

@@ -27,6 +27,7 @@ void device_close(uint16_t id);
 
 bool device_is_linked(uint16_t id);
 uint32_t device_kernel_index(uint16_t id); /* of the kernel's device below; 0: none */
+uint64_t device_lost(uint16_t id);         /* frames that came and found no buffer or no room */
 uint32_t device_mtu(uint16_t id);          /* bytes of the L3 packet */
 
 #endif

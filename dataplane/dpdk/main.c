@@ -34,9 +34,10 @@ static int make_dir(const char *path)
 
 static int open_tables(const struct options *options, unsigned workers, struct tables **tables)
 {
+    size_t memory = options->common.memory ? options->common.memory : MEMORY_DEFAULT;
     struct tables_options of_tables = {
-        .base = eal_tables_memory(options->memory),
-        .size = options->memory,
+        .base = eal_tables_memory(memory),
+        .size = memory,
         .cpus = workers,
         .grace = grace_wait,
     };
@@ -115,12 +116,12 @@ int main(int argc, char **argv)
     log_start("culvert-dpdk", LOG_LEVEL_INFO);
     if (options_parse(&options, argc, argv))
         return 2;
-    if (options.action == OPTIONS_EXIT)
+    if (options.common.action == ARGUMENTS_EXIT)
         return 0;
-    log_set_level(options.log_level);
-    instance.run_dir = options.run_dir;
-    snprintf(lock_dir, sizeof(lock_dir), "%s/dpdk.lock", options.run_dir);
-    if (options.action == OPTIONS_STATUS)
+    log_set_level(options.common.log_level);
+    instance.run_dir = options.common.run_dir;
+    snprintf(lock_dir, sizeof(lock_dir), "%s/dpdk.lock", options.common.run_dir);
+    if (options.common.action == ARGUMENTS_STATUS)
         return instance_print_status(&instance) ? 1 : 0;
     signal(SIGPIPE, SIG_IGN);
     libbpf_set_print(NULL); /* AF_XDP devices: what fails is told by their state */
@@ -129,10 +130,11 @@ int main(int argc, char **argv)
         log_error("root is needed, for the devices and their memory");
         return 1;
     }
-    error = make_dir(options.run_dir);
+    error = make_dir(options.common.run_dir);
     if (!error)
         error = make_dir(lock_dir);
     if (!error)
-        error = options.action == OPTIONS_DETACH ? detach(&instance) : run(&options, &instance);
+        error = options.common.action == ARGUMENTS_DETACH ? detach(&instance)
+                                                          : run(&options, &instance);
     return error ? 1 : 0;
 }

@@ -347,6 +347,9 @@ size_t ports_status(const struct ports *ports, struct status_interface out[PORTS
             .state = port->open ? "attached" : "failed",
             .mode = "poll",
             .mtu = port->mtu,
+            .counts = port->open,
+            .lost_in = port->open ? device_lost(port->nic.id) : 0,
+            .lost_out = __atomic_load_n(&port->nic.full, __ATOMIC_RELAXED),
             .reason = port->reason,
         };
     }

@@ -21,7 +21,7 @@
 #include "dataplane/fastpath/base.h"
 
 #define FP_REGION_MAGIC 0x544c5643u /* "CVLT" */
-#define FP_REGION_LAYOUT 1u         /* raise with any change of this file's layouts */
+#define FP_REGION_LAYOUT 2u         /* raise with any change of this file's layouts */
 #define FP_CACHE_LINE 64u
 
 /* Every kind of table entry. `slot` kinds are keyed by a number below their capacity, in key.a.
@@ -101,11 +101,12 @@ enum fp_driver { FP_DRIVER_XDP = 0, FP_DRIVER_DPDK = 1 };
 struct fp_interface {
     char name[16]; /* NUL-terminated */
     fp_u8 driver;  /* enum fp_driver */
-    fp_u8 mode;    /* of xdp: 0 native, else generic; 1 native only; 2 generic only */
-    fp_u8 queues;  /* of dpdk */
+    fp_u8 mode;    /* xdp: 0 native, else generic; 1 native only; 2 generic only */
+    fp_u8 queues;  /* dpdk: receive queues, 1..16 */
     fp_u8 pad[5];
-    char device[104]; /* of dpdk: PCI address or arguments of a virtual device; NUL-terminated */
+    char device[104]; /* dpdk: PCI address or arguments of a virtual device; NUL-terminated */
 };
+FP_STATIC_ASSERT(sizeof(struct fp_interface) == 128, "layout");
 
 /* GCRA (ITU-T I.371): times in 1/256 ns; a rate of 0 means no limit on that unit. */
 #define FP_TIME_SHIFT 8

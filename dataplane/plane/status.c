@@ -53,6 +53,10 @@ static void add_interfaces(struct builder *builder, yyjson_mut_val *root,
         add_text(builder, entry, "mode", one->attached ? one->mode : NULL);
         yyjson_mut_obj_add_bool(doc, entry, "up", one->up);
         yyjson_mut_obj_add_uint(doc, entry, "mtu", one->mtu);
+        if (one->counts) {
+            yyjson_mut_obj_add_uint(doc, entry, "lost_in", one->lost_in);
+            yyjson_mut_obj_add_uint(doc, entry, "lost_out", one->lost_out);
+        }
         add_text(builder, entry, "error", error);
         add_text(builder, entry, "note", one->attached && one->reason[0] ? one->reason : NULL);
         if (error)

@@ -101,7 +101,8 @@ static bool check_interface(const void *body)
 {
     const struct fp_interface *interface = body;
 
-    return memchr(interface->name, 0, sizeof(interface->name)) != NULL;
+    return interface->driver <= 1 && memchr(interface->name, 0, sizeof(interface->name)) != NULL &&
+           memchr(interface->device, 0, sizeof(interface->device)) != NULL;
 }
 
 int tables_check_body(const struct fp_key *key, const void *body, size_t length)

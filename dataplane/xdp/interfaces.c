@@ -300,7 +300,7 @@ void interfaces_sync(struct interfaces *interfaces, struct tables *tables)
             interfaces->all[kept++] = *interface;
             continue;
         }
-        log_info("%s: no longer in the site, detached", interface->name);
+        log_info("%s: no longer an interface of driver xdp, detached", interface->name);
         drop_link(interfaces, interface);
         interfaces->changed = true;
     }

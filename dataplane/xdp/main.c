@@ -56,7 +56,7 @@ static struct instance instance_of(const struct options *options)
     return (struct instance){
         .program = "culvert-xdp",
         .socket = "xdp.sock",
-        .run_dir = options->run_dir,
+        .run_dir = options->common.run_dir,
         .lock_dir = options->pin_dir,
         .pin_dir = options->pin_dir,
     };
@@ -66,7 +66,7 @@ static struct instance instance_of(const struct options *options)
 static int take_over(const struct options *options, struct program *program, int *lock)
 {
     const struct instance instance = instance_of(options);
-    int error = program_load(program, options->pin_dir, options->memory, false);
+    int error = program_load(program, options->pin_dir, options->common.memory, false);
 
     if (error)
         return error;
@@ -78,7 +78,7 @@ static int take_over(const struct options *options, struct program *program, int
     if (program_is_current(program, options->pin_dir))
         return 0;
     program_unload(program);
-    error = program_load(program, options->pin_dir, options->memory, false);
+    error = program_load(program, options->pin_dir, options->common.memory, false);
     if (error)
         close(*lock);
     return error;
@@ -110,7 +110,7 @@ static int open_tables_anew(const struct options *options, struct program *progr
 
     log_warn("the pinned tables can't be taken over (%s): filling new ones", culvert_strerror(why));
     program_unload(program);
-    error = program_load(program, options->pin_dir, options->memory, true);
+    error = program_load(program, options->pin_dir, options->common.memory, true);
     return error ? error : open_tables(program, tables);
 }
 
@@ -186,10 +186,10 @@ int main(int argc, char **argv)
     log_start("culvert-xdp", LOG_LEVEL_INFO);
     if (options_parse(&options, argc, argv))
         return 2;
-    if (options.action == OPTIONS_EXIT)
+    if (options.common.action == ARGUMENTS_EXIT)
         return 0;
-    log_set_level(options.log_level);
-    if (options.action == OPTIONS_STATUS) {
+    log_set_level(options.common.log_level);
+    if (options.common.action == ARGUMENTS_STATUS) {
         const struct instance instance = instance_of(&options);
 
         return instance_print_status(&instance) ? 1 : 0;
@@ -200,8 +200,8 @@ int main(int argc, char **argv)
     if (!error)
         error = pins_make(options.pin_dir);
     if (!error)
-        error = make_run_dir(options.run_dir);
+        error = make_run_dir(options.common.run_dir);
     if (!error)
-        error = options.action == OPTIONS_DETACH ? detach(&options) : run(&options);
+        error = options.common.action == ARGUMENTS_DETACH ? detach(&options) : run(&options);
     return error ? 1 : 0;
 }

@@ -13,7 +13,7 @@
 #include "controlplane/base/log.h"
 #include "culvert.skel.h"
 #include "dataplane/fastpath/env.h"
-#include "dataplane/plane/memory.h"
+#include "dataplane/plane/arguments.h"
 #include "dataplane/xdp/pins.h"
 
 #define PAGE ((size_t)4096) /* of the arena: x86-64 */

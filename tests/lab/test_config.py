@@ -73,6 +73,19 @@ def test_unknown_interface_is_an_alarm_and_traffic_goes_on(fresh_site):
     assert dig(site, "www.example.com") == "192.0.2.10"
 
 
+def test_interface_of_dpdk_is_not_the_xdp_data_planes(fresh_site):
+    site = fresh_site
+    document = site_document()
+    document["interfaces"]["wan0"] = {"driver": "dpdk", "device": "net_null0"}
+    site.apply(document)
+    status = site.culvert_json("status")
+    assert "no data plane is connected for driver dpdk: start culvert-dpdk" in status["alarms"]
+    assert status["resources"]["interfaces"] == 2
+    (plane,) = status["planes"]
+    assert plane["name"] == "xdp" and [one["name"] for one in plane["state"]["interfaces"]] == ["eth0"]
+    assert dig(site, "www.example.com") == "192.0.2.10"
+
+
 def test_generic_mode(fresh_site):
     site = fresh_site
     document = site_document()

@@ -41,7 +41,8 @@ static size_t decode_frame(yyjson_val *value, uint8_t *frame, size_t most)
 
 struct find_interface {
     const char *name;
-    uint32_t ifindex; /* found; 0: no */
+    const char *plane; /* the data plane that has it */
+    uint32_t ifindex;  /* found; 0: no */
 };
 
 static void find_interface(void *arg, const struct plane_info *info)
@@ -57,8 +58,10 @@ static void find_interface(void *arg, const struct plane_info *info)
     yyjson_arr_foreach (yyjson_obj_get(yyjson_doc_get_root(state), "interfaces"), i, count, item) {
         const char *name = yyjson_get_str(yyjson_obj_get(item, "name"));
 
-        if (name && !strcmp(name, find->name))
-            find->ifindex = (uint32_t)yyjson_get_uint(yyjson_obj_get(item, "ifindex"));
+        if (!name || strcmp(name, find->name) != 0)
+            continue;
+        find->plane = info->name;
+        find->ifindex = (uint32_t)yyjson_get_uint(yyjson_obj_get(item, "ifindex"));
     }
     yyjson_doc_free(state);
 }
@@ -128,6 +131,11 @@ static void explained(void *arg, int error, const char *json, size_t length)
 
 /* ---- the question ---- */
 
+static bool only_dpdk(const struct site_counts *counts)
+{
+    return counts->dpdk_interfaces && counts->dpdk_interfaces == counts->interfaces;
+}
+
 static void ask_explain(struct http_exchange *exchange, yyjson_val *root)
 {
     struct daemon *daemon = exchange->app;
@@ -147,9 +155,11 @@ static void ask_explain(struct http_exchange *exchange, yyjson_val *root)
                            "see `culvert status`");
         return;
     }
-    error = planes_ask_explain(daemon->planes, find.ifindex, frame, length, explained, exchange);
+    error = planes_ask_explain(daemon->planes, find.plane, find.ifindex, frame, length, explained,
+                               exchange);
     if (error == CULVERT_ENOTFOUND)
-        http_respond_error(exchange, 503, "no data plane is connected", "start culvert-xdp");
+        http_respond_error(exchange, 503, "no data plane is connected",
+                           only_dpdk(&daemon->counts) ? "start culvert-dpdk" : "start culvert-xdp");
     else if (error)
         api_respond_error(exchange, error, "too many ask the data plane at once");
 }

@@ -10,10 +10,21 @@
 
 /* ---- status ---- */
 
+/* The data planes of the site's interfaces, by the name that each says and its program ends in. */
+enum plane_driver { PLANE_XDP, PLANE_DPDK, PLANE_DRIVERS };
+static const struct {
+    const char *name;
+    const char *without; /* what becomes of packets when it is gone */
+} plane_drivers[PLANE_DRIVERS] = {
+    [PLANE_XDP] = {"xdp", "packets flow by its last tables as long as its program is attached"},
+    [PLANE_DPDK] = {"dpdk", "no packet passes its interfaces"},
+};
+
 struct list {
     struct buffer *json;
     struct buffer *alarms;
     bool some;
+    bool has[PLANE_DRIVERS]; /* data planes, connected or remembered, by enum plane_driver */
 };
 
 static void separate(struct list *list)
@@ -63,6 +74,33 @@ static void state_alarms(const char *plane, yyjson_val *state, struct buffer *al
                   yyjson_is_str(item) ? yyjson_get_str(item) : "?");
 }
 
+/* One that was connected once. */
+static void gone_alarm(struct list *list, const char *name)
+{
+    for (unsigned i = 0; i < PLANE_DRIVERS; i++) {
+        if (strcmp(name, plane_drivers[i].name) != 0)
+            continue;
+        add_alarm(list->alarms, "%s: the data plane is not connected; %s: start culvert-%s", name,
+                  plane_drivers[i].without, name);
+        return;
+    }
+    add_alarm(list->alarms, "%s: the data plane is not connected", name);
+}
+
+/* Interfaces whose data plane never came. */
+static void absent_alarms(const struct site_counts *counts, const struct list *list)
+{
+    size_t used[PLANE_DRIVERS] = {[PLANE_XDP] = counts->interfaces - counts->dpdk_interfaces,
+                                  [PLANE_DPDK] = counts->dpdk_interfaces};
+
+    if (!counts->interfaces && !list->some)
+        add_alarm(list->alarms, "no data plane is connected: start culvert-xdp");
+    for (unsigned i = 0; i < PLANE_DRIVERS; i++)
+        if (used[i] && !list->has[i])
+            add_alarm(list->alarms, "no data plane is connected for driver %s: start culvert-%s",
+                      plane_drivers[i].name, plane_drivers[i].name);
+}
+
 static void write_plane(void *arg, const struct plane_info *info)
 {
     struct list *list = arg;
@@ -79,11 +117,10 @@ static void write_plane(void *arg, const struct plane_info *info)
     buffer_text(list->json, ",\"state\":");
     buffer_text(list->json, state ? info->state : "null");
     buffer_char(list->json, '}');
+    for (unsigned i = 0; i < PLANE_DRIVERS; i++)
+        list->has[i] |= !strcmp(info->name, plane_drivers[i].name);
     if (!info->connected)
-        add_alarm(list->alarms,
-                  "%s: the data plane is not connected; packets flow by its last "
-                  "tables as long as its program is attached",
-                  info->name);
+        gone_alarm(list, info->name);
     if (info->silent_ms)
         add_alarm(list->alarms,
                   "%s: the data plane (pid %u) has not answered for %llu s: packets flow by its "
@@ -144,8 +181,8 @@ static void respond_status(void *arg, uint64_t time_ns)
     (void)time_ns;
     write_head(daemon, &json);
     planes_each(daemon->planes, write_plane, &list);
-    if (!list.some && daemon->revision)
-        add_alarm(&alarms, "no data plane is connected: start culvert-xdp");
+    if (daemon->revision)
+        absent_alarms(&daemon->counts, &list);
     list.some = false;
     buffer_text(&json, "],\"listeners\":[");
     dns_server_listeners(daemon->dns, write_listener, &list);

@@ -19,6 +19,27 @@ def test_first_apply_then_the_same_again(daemon):
     assert status["alarms"] == ["no data plane is connected: start culvert-xdp"]
 
 
+def test_alarm_names_the_data_planes_that_are_missing(daemon):
+    dpdk = "no data plane is connected for driver dpdk: start culvert-dpdk"
+    xdp = "no data plane is connected for driver xdp: start culvert-xdp"
+    wan0 = 'wan0: { driver: dpdk, device: "03:00.0" }'
+    daemon.write(SITE + "interfaces: { eth1: }\n")
+    daemon.json("apply", daemon.site)
+    assert daemon.json("status")["alarms"] == [xdp]
+    daemon.write(SITE + f"interfaces: {{ eth1: , {wan0} }}\n")
+    daemon.json("apply", daemon.site)
+    assert daemon.json("status")["alarms"] == [xdp, dpdk]
+    daemon.write(SITE + f"interfaces: {{ {wan0} }}\n")
+    assert [one["path"] for one in daemon.json("apply", daemon.site)["diff"]] == ["interfaces.eth1"]
+    assert daemon.json("status")["alarms"] == [dpdk]
+    shown = daemon.json("get", "interfaces")["value"]
+    assert shown == {"wan0": {"driver": "dpdk", "device": "0000:03:00.0", "queues": 1}}
+    daemon.write(daemon.culvert("get").stdout)
+    assert daemon.json("apply", daemon.site)["changed"] is False
+    refused = daemon.culvert("explain", "--from", "198.51.100.7", "--to", "192.0.2.10:80/tcp")
+    assert "no data plane is connected (start culvert-dpdk)" in refused.stderr
+
+
 def test_diff_dry_run_and_get(daemon):
     daemon.json("apply", daemon.site)
     daemon.write(SITE.replace("weight: 50", "weight: 70"))

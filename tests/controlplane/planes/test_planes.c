@@ -36,7 +36,7 @@ struct rig {
     uint64_t generation;
     bool closed;
     /* what was heard */
-    unsigned plane_count;
+    unsigned plane_count, connected_count;
     struct plane_info info;
     char name[32], error[256];
     unsigned stats_done, explain_done;
@@ -51,7 +51,7 @@ struct peer {
     struct tables *tables;
     struct channel_apply *apply;
     bool gone;
-    unsigned stats_asked;
+    unsigned stats_asked, explain_asked;
     bool mute; /* doesn't answer questions */
 };
 
@@ -141,6 +141,7 @@ static void on_explain(void *arg, uint32_t cookie, uint32_t ifindex, const void 
     char json[64];
 
     (void)frame;
+    peer->explain_asked++;
     snprintf(json, sizeof(json), "{\"ifindex\":%u,\"bytes\":%zu}", ifindex, length);
     if (!peer->mute)
         channel_apply_send(peer->apply, CHANNEL_EXPLAIN_REPLY, head, sizeof(head), json,
@@ -203,6 +204,7 @@ static void on_plane(void *arg, const struct plane_info *info)
     struct rig *rig = arg;
 
     rig->plane_count++;
+    rig->connected_count += info->connected;
     rig->info = *info;
     snprintf(rig->name, sizeof(rig->name), "%s", info->name);
     snprintf(rig->error, sizeof(rig->error), "%s", info->error ? info->error : "");
@@ -210,7 +212,7 @@ static void on_plane(void *arg, const struct plane_info *info)
 
 static void look(struct rig *rig)
 {
-    rig->plane_count = 0;
+    rig->plane_count = rig->connected_count = 0;
     memset(&rig->info, 0, sizeof(rig->info));
     planes_each(rig->planes, on_plane, rig);
 }
@@ -252,6 +254,12 @@ static bool is_connected(struct rig *rig, struct peer *peer)
 static bool peer_gone(struct rig *rig, struct peer *peer)
 {
     return peer->gone && !rig->info.connected;
+}
+
+static bool one_is_gone(struct rig *rig, struct peer *peer)
+{
+    (void)peer;
+    return rig->plane_count == 2 && rig->connected_count == 1;
 }
 
 static bool has_error(struct rig *rig, struct peer *peer)
@@ -480,26 +488,134 @@ static void test_explain(void **state)
     struct rig *rig = *state;
     struct peer peer;
 
-    assert_int_equal(planes_ask_explain(rig->planes, 0, frame, 60, on_explained, rig),
+    assert_int_equal(planes_ask_explain(rig->planes, NULL, 0, frame, 60, on_explained, rig),
                      CULVERT_ENOTFOUND);
     peer_open(rig, &peer, "xdp", REGION);
     step_until(rig, &peer, in_sync);
-    assert_int_equal(planes_ask_explain(rig->planes, 9, frame, 60, on_explained, rig), 0);
+    assert_int_equal(planes_ask_explain(rig->planes, NULL, 9, frame, 60, on_explained, rig), 0);
     step_until(rig, &peer, explain_done);
     assert_int_equal(rig->explain_error, 0);
     assert_string_equal(rig->explain_json, "{\"ifindex\":9,\"bytes\":60}");
 
     peer.mute = true;
     rig->explain_done = 0;
-    assert_int_equal(planes_ask_explain(rig->planes, 0, frame, 60, on_explained, rig), 0);
+    assert_int_equal(planes_ask_explain(rig->planes, NULL, 0, frame, 60, on_explained, rig), 0);
     step_until(rig, &peer, explain_done);
     assert_int_equal(rig->explain_error, CULVERT_ETIMEOUT);
 
     rig->explain_done = 0;
-    assert_int_equal(planes_ask_explain(rig->planes, 0, frame, 60, on_explained, rig), 0);
+    assert_int_equal(planes_ask_explain(rig->planes, NULL, 0, frame, 60, on_explained, rig), 0);
     peer_close(&peer, REGION);
     step_until(rig, NULL, explain_done);
     assert_int_equal(rig->explain_error, CULVERT_ENOTFOUND);
+}
+
+/* ---- two data planes ---- */
+
+static void on_name(void *arg, const struct plane_info *info)
+{
+    char *names = arg;
+    size_t length = strlen(names);
+
+    assert_true(info->connected);
+    snprintf(names + length, 64 - length, "%s %llu %s,", info->name,
+             (unsigned long long)info->generation, info->state ? info->state : "-");
+}
+
+static void expect_planes(struct rig *rig, const char *expected)
+{
+    char names[64] = "";
+
+    planes_each(rig->planes, on_name, names);
+    assert_string_equal(names, expected);
+}
+
+/* Steps the loop and two peers until both have what was committed and said and asked for. */
+static void step_both(struct rig *rig, struct peer *xdp, struct peer *dpdk, const unsigned *asked)
+{
+    for (bool done = false; !done;) {
+        bool some = peer_step(xdp);
+
+        some |= peer_step(dpdk);
+        uv_run(&rig->loop, UV_RUN_NOWAIT);
+        done = !some && tables_site_generation(xdp->tables) == rig->generation &&
+               tables_site_generation(dpdk->tables) == rig->generation &&
+               planes_settled(rig->planes) && (!asked || *asked);
+        if (!some && !done)
+            wait_readable(rig, xdp);
+    }
+}
+
+static void expect_counters(struct rig *rig, uint64_t packets, uint64_t bytes)
+{
+    struct fp_counter reason = planes_counter(rig->planes, CHANNEL_STAT_REASON, FP_LB_IPIP);
+    struct fp_counter vip = planes_counter(rig->planes, CHANNEL_STAT_VIP, 3);
+
+    assert_int_equal(reason.packets, packets);
+    assert_int_equal(vip.bytes, bytes);
+}
+
+static void test_two_data_planes(void **state)
+{
+    static const char dpdk_state[] = "[\"wan0\"]", xdp_state[] = "[\"eth1\"]";
+    struct rig *rig = *state;
+    struct peer xdp, dpdk;
+
+    commit(rig, 1, 3000);
+    peer_open(rig, &xdp, "xdp", REGION);
+    peer_open(rig, &dpdk, "dpdk", REGION);
+    channel_apply_send(xdp.apply, CHANNEL_STATE, xdp_state, strlen(xdp_state), NULL, 0);
+    channel_apply_send(dpdk.apply, CHANNEL_STATE, dpdk_state, strlen(dpdk_state), NULL, 0);
+    step_both(rig, &xdp, &dpdk, NULL);
+    for (unsigned i = 0; i < 20; i++) { /* every transaction, one or many at a time */
+        commit(rig, 3001 + i * 10, 10);
+        if (i % 3)
+            step_both(rig, &xdp, &dpdk, NULL);
+    }
+    step_both(rig, &xdp, &dpdk, NULL);
+    expect_entries(&xdp, 1, 3200);
+    expect_entries(&dpdk, 1, 3200);
+    assert_memory_equal(tables_digests(xdp.tables), tables_digests(dpdk.tables),
+                        TABLES_PARTS * sizeof(uint64_t));
+    expect_planes(rig, "dpdk 21 [\"wan0\"],xdp 21 [\"eth1\"],");
+
+    assert_int_equal(planes_ask_stats(rig->planes, on_stats_done, rig), 0);
+    step_both(rig, &xdp, &dpdk, &rig->stats_done);
+    assert_int_equal(xdp.stats_asked + dpdk.stats_asked, 2);
+    expect_counters(rig, 14, 1000);
+    peer_close(&dpdk, REGION);
+    step_until(rig, &xdp, one_is_gone);
+    expect_counters(rig, 14, 1000); /* what it counted stays counted */
+    commit(rig, 5000, 1);
+    while (tables_site_generation(xdp.tables) != rig->generation) {
+        peer_step(&xdp);
+        uv_run(&rig->loop, UV_RUN_NOWAIT);
+    }
+    peer_close(&xdp, REGION);
+}
+
+static void test_explain_by_name(void **state)
+{
+    static const uint8_t frame[60];
+    struct rig *rig = *state;
+    struct peer xdp, dpdk;
+
+    peer_open(rig, &xdp, "xdp", REGION);
+    peer_open(rig, &dpdk, "dpdk", REGION);
+    commit(rig, 1, 1);
+    step_both(rig, &xdp, &dpdk, NULL);
+    assert_int_equal(planes_ask_explain(rig->planes, "decap", 1, frame, 60, on_explained, rig),
+                     CULVERT_ENOTFOUND);
+    assert_int_equal(planes_ask_explain(rig->planes, "xdp", 1, frame, 60, on_explained, rig), 0);
+    step_both(rig, &xdp, &dpdk, &rig->explain_done);
+    assert_int_equal(xdp.explain_asked, 1);
+    assert_int_equal(dpdk.explain_asked, 0);
+    rig->explain_done = 0;
+    assert_int_equal(planes_ask_explain(rig->planes, "dpdk", 1, frame, 60, on_explained, rig), 0);
+    step_both(rig, &xdp, &dpdk, &rig->explain_done);
+    assert_int_equal(dpdk.explain_asked, 1);
+    peer_close(&dpdk, REGION);
+    peer_close(&xdp, REGION);
 }
 
 static void test_held(void **state)
@@ -552,6 +668,8 @@ int main(void)
         TEST(test_counters_of_a_mute_data_plane),
         TEST(test_counters_without_data_planes),
         TEST(test_explain),
+        TEST(test_two_data_planes),
+        TEST(test_explain_by_name),
         TEST(test_held),
         TEST(test_too_many),
     };

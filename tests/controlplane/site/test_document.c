@@ -37,7 +37,11 @@ static struct site *parse(const char *text)
 
 static const char full[] =
     "site: lab # a comment\n"
-    "interfaces: { eth1: , eth0: { mode: native } }\n"
+    "interfaces:\n"
+    "  eth1:\n"
+    "  eth0: { mode: native }\n"
+    "  wan0: { driver: dpdk, device: 0A:00.1 }\n"
+    "  wan1: { queues: 4, device: \"net_memif0,role=client\", driver: dpdk }\n"
     "pools:\n"
     "  web:\n"
     "    buckets: 4096\n"
@@ -63,7 +67,9 @@ static const char full[] =
 static const char canonical[] =
     "{\"site\":\"lab\","
     "\"interfaces\":{\"eth0\":{\"driver\":\"xdp\",\"mode\":\"native\"},"
-    "\"eth1\":{\"driver\":\"xdp\",\"mode\":\"auto\"}},"
+    "\"eth1\":{\"driver\":\"xdp\",\"mode\":\"auto\"},"
+    "\"wan0\":{\"driver\":\"dpdk\",\"device\":\"0000:0a:00.1\",\"queues\":1},"
+    "\"wan1\":{\"driver\":\"dpdk\",\"device\":\"net_memif0,role=client\",\"queues\":4}},"
     "\"pools\":{\"web\":{\"policy\":\"hash\",\"buckets\":4096,\"drain\":\"90s\",\"backends\":{"
     "\"a\":{\"address\":\"10.0.0.11\",\"weight\":100,\"drain\":true},"
     "\"b\":{\"address\":\"2001:db8::12\",\"weight\":50,\"drain\":false}}}},"
@@ -128,6 +134,9 @@ static void test_get(void **state)
     check_get(site, "vips.wob", NULL);
     check_get(site, "vips.web.port", NULL);
     check_get(site, "site.x", NULL);
+    check_get(site, "interfaces.wan0.device", "\"0000:0a:00.1\"");
+    check_get(site, "interfaces.wan0.mode", NULL);
+    check_get(site, "interfaces.eth1.queues", NULL);
     assert_string_equal(site_name(site), "lab");
     site_free(site);
 }
@@ -163,6 +172,14 @@ static void test_diff(void **state)
                "\"new\":{\"allow\":\"10.0.0.0/8\"}}]");
     check_diff("site: a\naccess: [ { deny: 10.0.0.0/8 } ]\n", "site: a\n", 1,
                "[{\"path\":\"access.10.0.0.0/8\",\"old\":{\"deny\":\"10.0.0.0/8\"},\"new\":null}]");
+    check_diff("site: a\ninterfaces: { e: { device: net_null0, driver: dpdk } }\n",
+               "site: a\ninterfaces: { e: }\n", 4,
+               "[{\"path\":\"interfaces.e.driver\",\"old\":\"dpdk\",\"new\":\"xdp\"},"
+               "{\"path\":\"interfaces.e.mode\",\"old\":null,\"new\":\"auto\"},"
+               "{\"path\":\"interfaces.e.device\",\"old\":\"net_null0\",\"new\":null},"
+               "{\"path\":\"interfaces.e.queues\",\"old\":1,\"new\":null}]");
+    check_diff("site: a\ninterfaces: { e: { driver: dpdk, device: \"03:00.0\" } }\n",
+               "site: a\ninterfaces: { e: { driver: dpdk, device: \"0000:03:00.0\" } }\n", 0, "[]");
     check_diff(
         NULL, "site: a\npools: { p: { policy: hash, drain: 1m } }\n", 2,
         "[{\"path\":\"site\",\"old\":null,\"new\":\"a\"},"

@@ -2,6 +2,7 @@
 /* What a site's resources become in the tables, and what a change of them costs. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,9 @@ static void test_entries(void **state)
     interface = rig_entry(&rig, FP_KIND_INTERFACE, 0, 0, 0);
     assert_string_equal(interface->name, "eth1");
     assert_int_equal(interface->mode, 2);
+    assert_int_equal(interface->driver, 0);
+    assert_int_equal(interface->queues, 0);
+    assert_string_equal(interface->device, "");
 
     limit = rig_entry(&rig, FP_KIND_LIMIT, 1, 0, 0); /* names are numbered in their order */
     assert_int_equal(limit->per, FP_PER_SOURCE);
@@ -72,6 +76,43 @@ static void test_entries(void **state)
     config = rig_entry(&rig, FP_KIND_CONFIG, 0, 0, 0);
     assert_int_equal(config->dns_udp_max, 1400);
     assert_true(config->dns_key[0] && config->flow_seed);
+    rig_close(&rig);
+}
+
+static void test_interface_entries(void **state)
+{
+    static const char dpdk[] =
+        "site: lab\ninterfaces: { eth1: { driver: dpdk, device: 03:00.1, queues: 16 } }\n";
+    const struct fp_interface *interface;
+    struct site_counts counts;
+    char device[104], *text;
+    struct rig rig;
+
+    (void)state;
+    rig_open(&rig);
+    rig_good(&rig, "site: lab\ninterfaces: { eth1: }\n");
+    assert_int_equal(rig_good(&rig, dpdk), 1); /* the same number: one entry changes */
+    interface = rig_entry(&rig, FP_KIND_INTERFACE, 0, 0, 0);
+    assert_string_equal(interface->name, "eth1");
+    assert_int_equal(interface->driver, 1);
+    assert_int_equal(interface->mode, 0);
+    assert_int_equal(interface->queues, 16);
+    assert_string_equal(interface->device, "0000:03:00.1");
+    site_counts(rig.engine, &counts);
+    assert_int_equal(counts.interfaces, 1);
+    assert_int_equal(counts.dpdk_interfaces, 1);
+
+    snprintf(device, sizeof(device), "net_pcap0,rx_pcap=%085d", 0);
+    assert_int_equal(strlen(device), 103);
+    text = text_of("site: lab\ninterfaces: { eth1: { driver: dpdk, device: \"%s\" } }\n", device);
+    assert_int_equal(rig_good(&rig, text), 1);
+    interface = rig_entry(&rig, FP_KIND_INTERFACE, 0, 0, 0);
+    assert_int_equal(interface->queues, 1);
+    assert_string_equal(interface->device, device);
+    free(text);
+    rig_restart(&rig);
+    interface = rig_entry(&rig, FP_KIND_INTERFACE, 0, 0, 0);
+    assert_string_equal(interface->device, device);
     rig_close(&rig);
 }
 
@@ -341,6 +382,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_entries),
+        cmocka_unit_test(test_interface_entries),
         cmocka_unit_test(test_service_entries),
         cmocka_unit_test(test_only_what_changed),
         cmocka_unit_test(test_numbers_are_stable),

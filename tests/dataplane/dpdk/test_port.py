@@ -17,7 +17,7 @@ def reason(rig, number):
 def test_fast_path_and_kernel(rig):
     rig.serve(f"address {VIP4} 1", f"address {VIP6} 1")
     wan0 = rig.control.interface("wan0")
-    assert (wan0["mode"], wan0["error"]) == ("poll", None)
+    assert (wan0["mode"], wan0["error"], wan0["lost_in"], wan0["lost_out"]) == ("poll", None, 0, 0)
     for address in ("10.0.0.1", "2001:db8:10::1"):  # by the kernel, behind ARP and neighbour discovery
         wait_until(lambda a=address: answers(rig, a), f"{address} to answer")
     before = reason(rig, 37)
@@ -87,3 +87,14 @@ def test_detach_leaves_nothing(rig):
     assert not rig.dpdk.alive()
     assert "wan0" not in rig.appliance.ip("link", "show").stdout
     assert DNS4 not in rig.appliance.ip("addr", "show", "lo").stdout
+
+
+def test_two_workers_share_a_queue(rig):
+    rig.start_control()
+    rig.start_dpdk("--cores", "0,1")
+    rig.control.wait("hello")
+    rig.control.commit("config", f"dpdk 0 wan0 2 {NIC}", f"address {VIP4} 1")
+    rig.control.wait_interface("wan0", attached=True)
+    rig.address()
+    for address in ("10.0.0.1", VIP4):
+        wait_until(lambda a=address: answers(rig, a), f"{address} to answer")

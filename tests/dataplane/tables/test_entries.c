@@ -61,16 +61,14 @@ static void test_wrong_entries_are_refused(void **state)
 static void test_wrong_bodies_are_refused(void **state)
 {
     struct fp_key vip = {.kind = FP_KIND_VIP}, address = {.kind = FP_KIND_ADDRESS};
-    struct fp_key interface = slot_key(FP_KIND_INTERFACE, 0), limit = slot_key(FP_KIND_LIMIT, 0);
+    struct fp_key limit = slot_key(FP_KIND_LIMIT, 0);
     struct fp_key pool = slot_key(FP_KIND_POOL, 0), natback = {.kind = FP_KIND_NATBACK};
     struct fp_vip vips[3] = {{.id = FP_COUNT_VIPS}, {.mode = 3}, {.nlimits = FP_LIMITS_MAX + 1}};
     struct fp_limit limits[3] = {{.per = 2}, {.len4 = 33}, {.len6 = 129}};
     struct fp_natback backs = {.vip = FP_COUNT_VIPS};
     struct fp_address addresses = {.nlimits = 5};
-    struct fp_interface interfaces;
     uint32_t pools[4] = {17, 0, 1, 2};
 
-    memset(&interfaces, 'e', sizeof(interfaces));
     tables_begin(*state);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(tables_put(*state, &vip, &vips[i], sizeof(vips[i])), CULVERT_EINVAL);
@@ -78,13 +76,31 @@ static void test_wrong_bodies_are_refused(void **state)
     }
     assert_int_equal(tables_put(*state, &natback, &backs, sizeof(backs)), CULVERT_EINVAL);
     assert_int_equal(tables_put(*state, &address, &addresses, sizeof(addresses)), CULVERT_EINVAL);
-    assert_int_equal(tables_put(*state, &interface, &interfaces, sizeof(interfaces)),
-                     CULVERT_EINVAL);
     assert_int_equal(tables_put(*state, &pool, pools, sizeof(pools)), CULVERT_EINVAL);
     pools[0] = 2;
     assert_int_equal(tables_put(*state, &pool, pools, sizeof(pools)), CULVERT_EINVAL);
     pools[0] = 1;
     assert_int_equal(tables_put(*state, &pool, pools, sizeof(pools)), 0);
+    tables_abort(*state);
+}
+
+static void test_wrong_interfaces_are_refused(void **state)
+{
+    struct fp_key key = slot_key(FP_KIND_INTERFACE, 0);
+    struct fp_interface good = {.name = "eth0", .driver = 1, .queues = 1, .device = "net_null0"};
+    struct fp_interface bad = good;
+
+    tables_begin(*state);
+    assert_int_equal(tables_put(*state, &key, &good, sizeof(good)), 0);
+    bad.driver = 2;
+    assert_int_equal(tables_put(*state, &key, &bad, sizeof(bad)), CULVERT_EINVAL);
+    bad = good;
+    memset(bad.name, 'e', sizeof(bad.name));
+    assert_int_equal(tables_put(*state, &key, &bad, sizeof(bad)), CULVERT_EINVAL);
+    bad = good;
+    memset(bad.device, 'e', sizeof(bad.device));
+    assert_int_equal(tables_put(*state, &key, &bad, sizeof(bad)), CULVERT_EINVAL);
+    assert_int_equal(tables_put(*state, &key, &good, 24), CULVERT_EINVAL); /* layout 1 */
     tables_abort(*state);
 }
 
@@ -205,6 +221,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_wrong_entries_are_refused),     TEST(test_wrong_bodies_are_refused),
+        TEST(test_wrong_entries_are_refused),     TEST(test_wrong_interfaces_are_refused),
         TEST(test_wrong_answers_are_refused),     TEST(test_access_filter_covers_short_prefixes),
         TEST(test_what_packets_touch_is_present),
     };

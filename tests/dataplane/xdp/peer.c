@@ -4,7 +4,8 @@
  * plane's tables equal to its own, which are changed by lines on standard input, and prints what
  * the data plane says as lines of JSON.
  *
- *   config | interface N NAME MODE | dpdk N NAME QUEUES DEVICE | backend N ADDRESS | address ADDRESS FLAGS
+ *   config | interface N NAME MODE [DRIVER] | dpdk N NAME QUEUES DEVICE
+ *   backend N ADDRESS | address ADDRESS FLAGS
  *   pool N BACKEND | vip ADDRESS PROTOCOL PORT NUMBER POOL MODE
  *   delete KIND A (a numbered kind) | undress ADDRESS (kind ADDRESS)
  *   commit | stats | explain HEX
@@ -183,11 +184,12 @@ static void put(struct peer *peer, struct fp_key key, const void *body, size_t l
 static void put_interface(struct peer *peer, const char *line)
 {
     struct fp_interface body = {0};
-    unsigned number, mode;
+    unsigned number, mode, driver = 0;
 
-    if (sscanf(line, "interface %u %15s %u", &number, body.name, &mode) != 3)
+    if (sscanf(line, "interface %u %15s %u %u", &number, body.name, &mode, &driver) < 3)
         die(line);
     body.mode = (uint8_t)mode;
+    body.driver = (uint8_t)driver;
     put(peer, (struct fp_key){.a = number, .kind = FP_KIND_INTERFACE}, &body, sizeof(body));
 }
 

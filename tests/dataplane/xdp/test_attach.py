@@ -109,6 +109,16 @@ def test_interface_taken_out_of_the_site_is_detached(rig):
     assert os.listdir(f"{rig.pin_dir}/links") == []
 
 
+def test_interface_given_to_dpdk_is_detached(rig):
+    rig.serve()
+    rig.control.commit(f"interface 0 eth0 {AUTO} 1")
+    wait_until(lambda: rig.attached() is None, "the program to be off")
+    rig.control.wait_state(lambda state: state["interfaces"] == [], "no interfaces")
+    assert os.listdir(f"{rig.pin_dir}/links") == []
+    rig.control.commit(f"interface 0 eth0 {AUTO} 0")
+    rig.control.wait_interface("eth0", attached=True)
+
+
 def test_interface_down_is_told(rig):
     rig.serve()
     rig.appliance.ip("link", "set", "eth0", "down")

@@ -277,14 +277,14 @@ static void memory_sizes(void **state)
     struct options options;
 
     assert_int_equal(parse(&options, "--memory", "64M"), 0);
-    assert_int_equal(options.memory, 64u << 20);
+    assert_int_equal(options.common.memory, 64u << 20);
     assert_int_equal(parse(&options, "--memory", "4G"), 0);
-    assert_true(options.memory == (size_t)4 << 30);
+    assert_true(options.common.memory == (size_t)4 << 30);
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         assert_int_equal(parse(&options, "--memory", wrong[i]), CULVERT_EINVAL);
     assert_int_equal(parse(&options, "--detach", NULL), 0);
-    assert_int_equal(options.action, OPTIONS_DETACH);
-    assert_string_equal(options.run_dir, "/run/culvert");
+    assert_int_equal(options.common.action, ARGUMENTS_DETACH);
+    assert_string_equal(options.common.run_dir, "/run/culvert");
 }
 
 int main(void)
