@@ -66,9 +66,9 @@ struct fp_counter planes_counter(struct planes *planes, enum channel_stat_kind k
 typedef void (*planes_stats_fn)(void *arg, uint64_t time_ns);
 int planes_ask_stats(struct planes *planes, planes_stats_fn done, void *arg);
 
-/* Asks the data plane of that name (NULL: any) what would become of a frame. `done` gets 0 and its JSON, or an error:
- * CULVERT_ETIMEOUT, CULVERT_ENOTFOUND (it went). Returns CULVERT_ENOTFOUND: it is not connected,
- * CULVERT_EFULL: too many ask; then `done` is not called. */
+/* Asks the data plane of that name (NULL: any) what would become of a frame. `done` gets 0 and
+ * its JSON, or an error: CULVERT_ETIMEOUT, CULVERT_ENOTFOUND (it went). Returns CULVERT_ENOTFOUND:
+ * it is not connected, CULVERT_EFULL: too many ask; then `done` is not called. */
 typedef void (*planes_explain_fn)(void *arg, int error, const char *json, size_t length);
 int planes_ask_explain(struct planes *planes, const char *name, uint32_t ifindex, const void *frame,
                        size_t length, planes_explain_fn done, void *arg);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Frees what transactions and local changes have replaced, when the data plane is idle. The wait
- * for packets under way (XDP: 5-30 ms) is spent in a thread, so that the next transaction doesn't wait.
+ * for packets under way (XDP: 5-30 ms) is spent in a thread, so that the next transaction doesn't.
  */
 #ifndef CULVERT_PLANE_RECLAIM_H
 #define CULVERT_PLANE_RECLAIM_H

@@ -12,9 +12,10 @@
  *    "errors": ["eth1: no such interface"]}
  *
  * state: attached, absent, foreign, failed; mode: how, null unless attached (xdp: native, generic);
- * note: why not native. pin_dir: of xdp only; lost_in and lost_out (frames): of dpdk only. `filled` is false while a new region is not yet filled and the interfaces still run
- * by the one before. What is not wrong has a null error; `errors` tells in words all that is.
- * At most 64 unresolved next hops are told.
+ * note: why not native. pin_dir: of xdp only; lost_in and lost_out (frames): of dpdk only.
+ * `filled` is false while a new region is not yet filled and the interfaces still run by the one
+ * before. What is not wrong has a null error; `errors` tells in words all that is. At most 64
+ * unresolved next hops are told.
  */
 #ifndef CULVERT_PLANE_STATUS_H
 #define CULVERT_PLANE_STATUS_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* XDP as a driver of plane/plane.h: interfaces through BPF links, ports through the program's map. */
+/* XDP as a driver of plane/plane.h: interfaces by BPF links, ports in the program's map. */
 #ifndef CULVERT_XDP_DRIVER_H
 #define CULVERT_XDP_DRIVER_H
 

@@ -7,9 +7,9 @@
  * says what is missing. */
 int host_check(void);
 
-/* Makes grace_wait() (plane/grace.h) wait for every XDP program that runs at the call: finds the way
- * that works here (membarrier(2), else an update of a map of maps, which waits likewise). Returns
- * 0, or an error (logged). */
+/* Makes grace_wait() (plane/grace.h) wait for every XDP program that runs at the call, by the way
+ * that works here: membarrier(2), else an update of a map of maps, which waits likewise. Returns 0,
+ * or an error (logged). */
 int grace_open(void);
 void grace_close(void);
 

@@ -268,7 +268,7 @@ static int take_wanted(void *arg, const struct fp_key *key, const void *body, si
     char name[DEVICE_NAME_BYTES];
 
     (void)key;
-    if (length < sizeof(*entry) || entry->driver != 0)
+    if (length < sizeof(*entry) || entry->driver != FP_DRIVER_XDP)
         return 0;
     memcpy(name, entry->name, sizeof(name));
     name[sizeof(name) - 1] = '\0';

@@ -6,11 +6,11 @@ import pytest
 from tests.lab.site import Site, site_document
 
 
-def _serving(build, document, backends=True):
-    site = Site(build)
+def _serving(build, document, backends=True, driver="xdp"):
+    site = Site(build, driver)
     try:
         site.start_culvertd()
-        site.start_xdp()
+        site.start_plane()
         if backends:
             site.start_backends()
         site.apply(document)
@@ -23,10 +23,10 @@ def _serving(build, document, backends=True):
     return site
 
 
-@pytest.fixture(scope="module")
-def site(build):
-    """The lab site, serving: not to be changed by a test beyond what it puts back."""
-    serving = _serving(build, site_document())
+@pytest.fixture(scope="module", params=["xdp", "dpdk"])
+def site(build, request):
+    """The lab site, serving: not to be changed by a test beyond what it puts back. By either data plane."""
+    serving = _serving(build, site_document(request.param), driver=request.param)
     yield serving
     serving.close()
 

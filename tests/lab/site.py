@@ -6,6 +6,7 @@
                                       └────── nat1, nat2  10.0.0.21, .22  (their gateway: the appliance)
 
 The router sends 192.0.2.0/24 and 2001:db8:2::/64, where the service addresses are, to the appliance.
+With DPDK as its driver the appliance's NIC is nic0 (through AF_XDP), and eth0 the TAP device beside it.
 """
 
 import json
@@ -55,7 +56,10 @@ def backend6(name):
     return f"2001:db8:10::{(DSR | NAT)[name]}"
 
 
-def site_document():
+INTERFACES = {"xdp": {"driver": "xdp"}, "dpdk": {"driver": "dpdk", "device": "net_af_xdp0,iface=nic0"}}
+
+
+def site_document(driver="xdp"):
     """The lab's site file, as a dict (written as YAML by `Site.apply`)."""
 
     def pool(names, address, **options):
@@ -66,7 +70,7 @@ def site_document():
 
     return {
         "site": "lab",
-        "interfaces": {"eth0": {"driver": "xdp"}},
+        "interfaces": {"eth0": INTERFACES[driver]},
         "pools": {
             "web": pool(DSR, backend4, drain="2s"),
             "web6": pool(DSR, backend6, drain="2s"),
@@ -103,15 +107,16 @@ def site_document():
 
 
 class Site(Lab):
-    """The topology; then `start_culvertd`, `start_xdp`, `apply` bring the appliance to life."""
+    """The topology; then `start_culvertd`, `start_plane`, `apply`, `wait_ready` bring the appliance to life."""
 
-    def __init__(self, binaries):
+    def __init__(self, binaries, driver="xdp"):
         super().__init__()
         self.binaries = binaries  # build/release
+        self.driver = driver
         self.run_dir = os.path.join(self.directory, "run")
         self.state_dir = os.path.join(self.directory, "state")
         self.pin_dir = f"/sys/fs/bpf/culvert-{self.run_id}"
-        self.culvertd = self.xdp = None
+        self.culvertd = self.xdp = self.dpdk = None
         os.makedirs(self.run_dir)
         os.makedirs(self.state_dir)
         try:
@@ -136,9 +141,13 @@ class Site(Lab):
         self._route(self.client, "default", "198.18.0.1", "2001:db8:18::1")
         self._plug(self.router, "lan", "10.0.0.1/24", "2001:db8:10::1/64")
         self.router.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
-        self._plug(self.appliance, "eth0", f"{APPLIANCE4}/24", f"{APPLIANCE6}/64")
         self.appliance.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
-        self._route(self.appliance, "default", "10.0.0.1", "2001:db8:10::1")
+        if self.driver == "xdp":
+            self._plug(self.appliance, "eth0")
+            self._address_appliance()
+        else:
+            self._plug(self.appliance, "nic0")
+            self.appliance.sysctl(net__ipv6__conf__nic0__disable_ipv6=1)  # the kernel speaks through eth0
         self.router.ip("route", "add", "192.0.2.0/24", "via", APPLIANCE4)
         self.router.ip("-6", "route", "add", "2001:db8:2::/64", "via", APPLIANCE6)
         self.backends = {}
@@ -149,6 +158,10 @@ class Site(Lab):
             self._plug(backend, "eth0", f"{backend4(name)}/24", f"{backend6(name)}/64")
             gateway = ("10.0.0.1", "2001:db8:10::1") if name in DSR else (APPLIANCE4, APPLIANCE6)
             self._route(backend, "default", *gateway)
+
+    def _address_appliance(self):
+        self._address(self.appliance, "eth0", f"{APPLIANCE4}/24", f"{APPLIANCE6}/64")
+        self._route(self.appliance, "default", "10.0.0.1", "2001:db8:10::1")
 
     @staticmethod
     def _quiet(namespace):
@@ -212,6 +225,17 @@ class Site(Lab):
         )
         return self.xdp
 
+    def start_dpdk(self, *options):
+        self.dpdk = self.appliance.start(
+            "dpdk",
+            self.binary("dataplane", "dpdk", "culvert-dpdk"),
+            "--run-dir", self.run_dir, "--no-huge", "--mbufs", "16383", *options,
+        )  # fmt: skip
+        return self.dpdk
+
+    def start_plane(self):
+        return self.start_xdp() if self.driver == "xdp" else self.start_dpdk()
+
     @staticmethod
     def _up(process):
         if not process.alive():
@@ -267,7 +291,15 @@ class Site(Lab):
         )
 
     def wait_ready(self):
-        wait_until(lambda: self._up(self.xdp) and self.planes_ready(), "the data plane to be ready")
+        plane = self.xdp if self.driver == "xdp" else self.dpdk
+        wait_until(lambda: self._up(plane) and self.planes_ready(), "the data plane to be ready")
+        if self.driver == "dpdk":
+            self._address_appliance()
+            wait_until(self._hops_ready, "the next hops")
+
+    def _hops_ready(self):
+        hops = self.culvert_json("status")["planes"][0]["state"]["nexthops"]
+        return hops["resolved"] == hops["backends"] > 0
 
     def reasons(self):
         """Packets by reason since the data plane's start."""
