@@ -42,13 +42,15 @@ class Memory:
 
 
 def write_huge(pages):
-    with open(NR_HUGEPAGES, "w", encoding="ascii") as file:
+    """Asks for so many; what the kernel makes of it read_huge() tells."""
+    with contextlib.suppress(OSError), open(NR_HUGEPAGES, "w", encoding="ascii") as file:
         file.write(str(pages))
 
 
 def read_huge():
-    with open(NR_HUGEPAGES, encoding="ascii") as file:
+    with contextlib.suppress(OSError), open(NR_HUGEPAGES, encoding="ascii") as file:
         return int(file.read())
+    return 0
 
 
 @contextlib.contextmanager
@@ -58,16 +60,14 @@ def memory_for(frames, tell):
     before = read_huge()
     wanted = before + memory.pages
     try:
-        with contextlib.suppress(OSError):
-            write_huge(wanted)
+        write_huge(wanted)
         if read_huge() < wanted:
             tell(f"dpdk: no {wanted} hugepages to be had, measuring without")
             write_huge(before)
             memory = Memory(frames, False)
         yield memory
     finally:
-        with contextlib.suppress(OSError):
-            write_huge(before)
+        write_huge(before)
 
 
 def cores():
@@ -106,19 +106,19 @@ class DpdkRig(Rig):
             "--stats-period", ROUND_SECONDS,
         )  # fmt: skip
 
-    def start_dpdk(self):
+    def start_dpdk(self, *options):
         main, polling = cores()
-        self.xdp = self.appliance.start(
+        self.dpdk = self.appliance.start(
             "dpdk", self.binary("dataplane", "dpdk", "culvert-dpdk"), "--run-dir", self.run_dir,
             "--memory", f"{TABLES_MIB}M", "--mbufs", self.memory.mbufs, "--buffer-memory", self.memory.mib,
-            "--main-core", main, "--cores", polling, *([] if self.memory.huge else ["--no-huge"]),
+            "--main-core", main, "--cores", polling, *([] if self.memory.huge else ["--no-huge"]), *options,
         )  # fmt: skip
-        wait_until(lambda: self._up(self.xdp) and self.planes_ready(), "the device", timeout=START_SECONDS)
+        wait_until(lambda: self._up(self.dpdk) and self.planes_ready(), "the device", timeout=START_SECONDS)
         self._address(self.appliance, "eth0", "10.9.0.2/24")
         self.appliance.ip("link", "set", "eth0", "up")
         self.appliance.ip("route", "add", "default", "via", "10.9.0.1")
         self.appliance.ip("neigh", "replace", "10.9.0.1", "lladdr", GATEWAY_MAC, "dev", "eth0", "nud", "permanent")
-        return self.xdp
+        return self.dpdk
 
     def apply_kind(self, kind, size):
         """A site with one interface, and with a large zone or access list only where that is measured."""
