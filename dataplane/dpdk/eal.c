@@ -20,8 +20,9 @@
 #define HUGE_DIR "/sys/kernel/mm/hugepages"
 #define HUGE_BYTES ((size_t)2 << 20)
 #define ARGUMENTS_MAX 24
-#define MBUF_BYTES 2560u /* of memory that one packet buffer takes, all in all */
-#define MEMORY_FIXED 64u /* MiB: rings, device queues */
+#define MBUF_BYTES 2560u       /* of hugepages that one packet buffer takes, all in all */
+#define MBUF_BYTES_SMALL 4096u /* without them: no buffer lies across two pages */
+#define MEMORY_FIXED 64u       /* MiB: rings, device queues */
 
 static char complaint[200];
 static FILE *log_stream;
@@ -175,7 +176,9 @@ static unsigned memory_needed(const struct options *options)
 {
     if (options->buffer_memory)
         return options->buffer_memory;
-    return MEMORY_FIXED + (unsigned)((size_t)options->mbufs * MBUF_BYTES >> 20);
+    return MEMORY_FIXED +
+           (unsigned)((size_t)options->mbufs * (options->no_huge ? MBUF_BYTES_SMALL : MBUF_BYTES) >>
+                      20);
 }
 
 static int check_huge(const struct options *options)
@@ -257,14 +260,20 @@ void eal_close(void)
     log_stream = NULL;
 }
 
-void *eal_tables_memory(size_t size)
+void *eal_tables_memory(size_t size, bool no_huge)
 {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS, protection = PROT_READ | PROT_WRITE;
-    void *base = mmap(NULL, size, protection, flags | MAP_HUGETLB, -1, 0);
+    void *base = MAP_FAILED;
     uintptr_t start;
 
+    if (!no_huge)
+        base = mmap(NULL, size, protection, flags | MAP_HUGETLB, -1, 0);
     if (base != MAP_FAILED)
         return base;
+    if (!no_huge)
+        log_info("no hugepages are left for the tables (%zu MiB): the kernel may make some of "
+                 "ordinary memory",
+                 size >> 20);
     /* The kernel makes huge pages of aligned ones; the unaligned rest is a few pages of nothing. */
     base = mmap(NULL, size + HUGE_BYTES, protection, flags | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) {

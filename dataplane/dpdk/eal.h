@@ -3,6 +3,7 @@
 #ifndef CULVERT_DPDK_EAL_H
 #define CULVERT_DPDK_EAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "dataplane/dpdk/options.h"
@@ -17,7 +18,7 @@ const char *eal_complaint(void);
 void eal_complaint_clear(void);
 
 /* Zeroed memory for the tables, in hugepages if there are as many, else in what the kernel makes
- * huge by itself. NULL: none (logged). */
-void *eal_tables_memory(size_t size);
+ * huge by itself (that at once with `no_huge`). NULL: none (logged). */
+void *eal_tables_memory(size_t size, bool no_huge);
 
 #endif

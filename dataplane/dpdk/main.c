@@ -36,7 +36,7 @@ static int open_tables(const struct options *options, unsigned workers, struct t
 {
     size_t memory = options->common.memory ? options->common.memory : MEMORY_DEFAULT;
     struct tables_options of_tables = {
-        .base = eal_tables_memory(memory),
+        .base = eal_tables_memory(memory, options->no_huge),
         .size = memory,
         .cpus = workers,
         .grace = grace_wait,
