@@ -41,6 +41,15 @@ static fp_inline void fp_prefix_cut(fp_u64 *a, fp_u64 *b, fp_u32 length)
     *b &= fp_prefix_mask(length < 64 ? 0 : length - 64);
 }
 
+/* The filter's words for an address in key form: one for IPv4, three for IPv6. */
+static fp_inline fp_u64 FP_REGION *fp_access_lengths(struct fp_env *env, fp_u64 a, fp_u64 b)
+{
+    struct fp_access_filter FP_REGION *filter =
+        FP_AT(env, struct fp_access_filter, FP_ROOT(env)->access_filter);
+
+    return fp_is_mapped(a, b) ? &filter->v4[fp_access_line4(b)] : filter->v6[fp_access_line6(a)];
+}
+
 #define FP_ACCESS_NONE 0xffu /* no entry covers the address */
 
 /* The action of the longest prefix that covers a, b, of the lengths `first` + n for each bit n of
@@ -65,19 +74,19 @@ static fp_inline fp_u32 fp_access_probe(struct fp_env *env, fp_u64 a, fp_u64 b, 
 /* The action for a source address: FP_ACCESS_DENY, FP_ACCESS_ALLOW, or FP_ACCESS_NONE. */
 fp_subprogram fp_u32 fp_access_find(struct fp_env *env, fp_u64 a, fp_u64 b)
 {
-    struct fp_access_filter FP_REGION *filter;
+    fp_u64 FP_REGION *lengths;
     fp_u32 action;
 
     if (!env)
         return FP_ACCESS_NONE;
-    filter = FP_AT(env, struct fp_access_filter, FP_ROOT(env)->access_filter);
+    lengths = fp_access_lengths(env, a, b);
     if (fp_is_mapped(a, b))
-        return fp_access_probe(env, a, b, filter->v4[fp_access_line4(b)], FP_MAPPED_LENGTH);
-    action = fp_access_probe(env, a, b, filter->v6[fp_access_line6(a)][2], 128);
+        return fp_access_probe(env, a, b, lengths[0], FP_MAPPED_LENGTH);
+    action = fp_access_probe(env, a, b, lengths[2], 128);
     if (action == FP_ACCESS_NONE)
-        action = fp_access_probe(env, a, b, filter->v6[fp_access_line6(a)][1], 64);
+        action = fp_access_probe(env, a, b, lengths[1], 64);
     if (action == FP_ACCESS_NONE)
-        action = fp_access_probe(env, a, b, filter->v6[fp_access_line6(a)][0], 0);
+        action = fp_access_probe(env, a, b, lengths[0], 0);
     return action;
 }
 

@@ -32,6 +32,12 @@ static fp_inline fp_u32 fp_balance_moving(struct fp_env *env, const struct fp_pa
     return noted == FP_FLOW_NONE ? previous : noted;
 }
 
+/* The place in its pool of the flow with that hash. */
+static fp_inline fp_u32 fp_balance_bucket(struct fp_pool FP_REGION *pool, fp_u64 hash)
+{
+    return (fp_u32)(hash >> 16) & ((1u << (pool->log2 & 31)) - 1);
+}
+
 /* The backend's number for a flow, 0: none. */
 static fp_inline fp_u32 fp_balance(struct fp_env *env, const struct fp_parsed *parsed,
                                    fp_u32 number, fp_u64 hash)
@@ -43,7 +49,7 @@ static fp_inline fp_u32 fp_balance(struct fp_env *env, const struct fp_parsed *p
     if (!record)
         return 0;
     pool = FP_BODY(struct fp_pool, record);
-    bucket = (fp_u32)(hash >> 16) & ((1u << (pool->log2 & 31)) - 1);
+    bucket = fp_balance_bucket(pool, hash);
     backend = pool->bucket[bucket] & 0xffff;
     previous = pool->bucket[bucket] >> 16;
     fp_trace(env, "pool", "found: pool, bucket", number, bucket | 1ull << 32 << (pool->log2 & 31));

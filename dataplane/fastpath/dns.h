@@ -95,15 +95,14 @@ static fp_inline fp_u32 fp_dns_resolve(struct fp_env *env, struct fp_packet *pac
     found->answer = 0;
     found->denial = FP_DNS_NODATA;
     if (query->labels <= site->max_labels)
-        at = fp_dns_lookup_at(env, packet, site, FP_DNS_HEADER, query->name_end, FP_DNS_KEY_NODE);
+        at = fp_dns_lookup_name(env, packet, site, query, FP_DNS_KEY_NODE);
     if (fp_likely(at)) {
         node = FP_AT(env, struct fp_dns_node, at);
         fp_trace(env, "dns",
                  node->flags & FP_DNS_HOLLOW ? "above our zones" : "the name exists: zone, type",
                  node->zone, query->type);
         if (fp_unlikely(query->type == FP_DNS_TYPE_DS && node->flags & FP_DNS_APEX)) {
-            fp_u32 parent = fp_dns_lookup_at(env, packet, site, FP_DNS_HEADER, query->name_end,
-                                             FP_DNS_KEY_PARENT);
+            fp_u32 parent = fp_dns_lookup_name(env, packet, site, query, FP_DNS_KEY_PARENT);
 
             if (parent)
                 at = parent;
@@ -155,7 +154,7 @@ static fp_inline fp_u32 fp_dns_reply(struct fp_env *env, struct fp_packet *packe
 
     if (fp_dns_site(env, &site))
         return FP_DROP_INTERNAL;
-    reason = fp_dns_read(packet, query);
+    reason = fp_dns_query_of(packet, query);
     if (!reason)
         reason = fp_dns_resolve(env, packet, &site, query, &found);
     if (fp_likely(!reason)) {
@@ -194,6 +193,13 @@ static fp_inline int fp_dns_port_loops(fp_u32 port)
                                           1ull << 19 | 1ull << 37));
 }
 
+/* Where the message of a UDP packet lies. */
+static fp_inline void fp_dns_place(struct fp_dns_query *query, const struct fp_parsed *parsed)
+{
+    query->at = (parsed->l4 & FP_L4_MASK) + FP_UDP_BYTES;
+    query->length = parsed->payload;
+}
+
 /* Answers a UDP packet to port 53 of an address that serves DNS. */
 static fp_inline struct fp_result fp_dns_process(struct fp_env *env, struct fp_packet *packet,
                                                  const struct fp_parsed *parsed)
@@ -211,8 +217,7 @@ static fp_inline struct fp_result fp_dns_process(struct fp_env *env, struct fp_p
         result.reason = FP_PASS_DNS_ODD;
         return result;
     }
-    query.at = (parsed->l4 & FP_L4_MASK) + FP_UDP_BYTES;
-    query.length = parsed->payload;
+    fp_dns_place(&query, parsed);
     result.reason = (fp_u8)fp_dns_reply(env, packet, &query, 0);
     if (result.reason == FP_PASS_DNS_ODD)
         result.verdict = FP_VERDICT_PASS;

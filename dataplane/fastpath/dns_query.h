@@ -51,6 +51,16 @@ struct fp_dns_query {
     fp_u8 dok;  /* DO bit, as the byte it lies in (0x80) */
 };
 
+#ifndef FP_BPF
+/* A query that was read, and its name hashed, before its turn. */
+struct fp_dns_ahead {
+    fp_u64 a, b;   /* hash of the question's name, when it may be a node's */
+    fp_u64 hash;   /* the index's, of the node's key; 0: the name may not be a node's */
+    fp_u32 reason; /* what fp_dns_read() returned */
+    struct fp_dns_query query;
+};
+#endif
+
 /* The scratch, as a function of its own gets it. */
 struct fp_dns_scratch {
     fp_u8 bytes[FP_SCRATCH_BYTES];
@@ -162,6 +172,18 @@ static fp_inline fp_u32 fp_dns_read(struct fp_packet *packet, struct fp_dns_quer
     if (query->type == FP_DNS_TYPE_OPT)
         return FP_DNS_FORMERR;
     return 0;
+}
+
+/* The same, once: not again when it was read ahead. */
+static fp_inline fp_u32 fp_dns_query_of(struct fp_packet *packet, struct fp_dns_query *query)
+{
+#ifndef FP_BPF
+    if (packet->dns) {
+        *query = packet->dns->query;
+        return packet->dns->reason;
+    }
+#endif
+    return fp_dns_read(packet, query);
 }
 
 #endif

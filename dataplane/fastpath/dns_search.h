@@ -10,6 +10,19 @@
 #include "dataplane/fastpath/dns_query.h"
 #include "dataplane/fastpath/lookup.h"
 
+/* Offset of the body of the node whose record that is; 0: there is none. */
+static fp_inline fp_u32 fp_dns_node_at(struct fp_env *env, fp_u32 ref)
+{
+    if (!ref)
+        return 0;
+#ifdef FP_BPF
+    /* A node spans two cache lines or three, and where its answer lies is read in the first: the
+     * next one is asked for at the same time. */
+    (void)*(volatile fp_u64 FP_REGION *)FP_AT(env, fp_u64, ref + FP_CACHE_LINE);
+#endif
+    return ref + (fp_u32)sizeof(struct fp_rec);
+}
+
 /* A look-up is a function of its own for eBPF: verified once, called in the loop below.
  *
  * Offset of the body of the node whose name is [from, end) of the scratch; 0: there is none.
@@ -28,20 +41,11 @@ static inline fp_u32 fp_dns_lookup(struct fp_env *env, const fp_u8 *bytes, fp_u6
 #endif
     fp_u64 from = range & 0xffff;
     fp_u64 end = (range >> 16) & 0xffff;
-    fp_u32 ref;
     fp_u64 a, b;
 
     fp_dns_hash(bytes, FP_SCRATCH_BYTES, from, end, k0, k1, &a, &b);
     /* Inlined: a call deeper, and the stacks of all callers would pass eBPF's 512 bytes. */
-    ref = fp_find_here(env, a, b, (fp_u32)(range >> 32), FP_KIND_DNS);
-    if (!ref)
-        return 0;
-#ifdef FP_BPF
-    /* A node spans two cache lines or three, and where its answer lies is read in the first: the
-     * next one is asked for at the same time. */
-    (void)*(volatile fp_u64 FP_REGION *)FP_AT(env, fp_u64, ref + FP_CACHE_LINE);
-#endif
-    return ref + (fp_u32)sizeof(struct fp_rec);
+    return fp_dns_node_at(env, fp_find_here(env, a, b, (fp_u32)(range >> 32), FP_KIND_DNS));
 }
 
 /* What a search needs of the site's configuration. */
@@ -78,6 +82,23 @@ static fp_inline fp_u32 fp_dns_lookup_at(struct fp_env *env, struct fp_packet *p
 #else
     return fp_dns_lookup(env, packet->scratch, range, site->k0, site->k1);
 #endif
+}
+
+/* The node of the question's own name. */
+static fp_inline fp_u32 fp_dns_lookup_name(struct fp_env *env, struct fp_packet *packet,
+                                           const struct fp_dns_site *site,
+                                           const struct fp_dns_query *query, fp_u32 c)
+{
+#ifndef FP_BPF
+    const struct fp_dns_ahead *ahead = packet->dns;
+
+    if (ahead && c == FP_DNS_KEY_NODE)
+        return fp_dns_node_at(env,
+                              fp_find_hashed(env, ahead->hash, ahead->a, ahead->b, c, FP_KIND_DNS));
+    if (ahead)
+        return fp_dns_node_at(env, fp_find_here(env, ahead->a, ahead->b, c, FP_KIND_DNS));
+#endif
+    return fp_dns_lookup_at(env, packet, site, FP_DNS_HEADER, query->name_end, c);
 }
 
 /* Puts the label "*" before the suffix at `from`, over what stood there. Returns its place. */

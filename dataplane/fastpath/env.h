@@ -45,6 +45,7 @@ typedef void (*fp_trace_fn)(void *arg, const char *stage, const char *what, fp_u
 
 struct fp_packet;
 struct fp_nexthop;
+struct fp_dns_ahead;
 
 struct fp_env {
     void *base; /* the region */
@@ -85,8 +86,9 @@ struct fp_packet {
     struct xdp_md *ctx;
     fp_u8 *scratch; /* FP_SCRATCH_BYTES of this CPU, outside the region */
 #else
-    fp_u8 *head;  /* first byte that data may move down to */
-    fp_u8 *limit; /* first byte that end must not pass */
+    fp_u8 *head;                    /* first byte that data may move down to */
+    fp_u8 *limit;                   /* first byte that end must not pass */
+    const struct fp_dns_ahead *dns; /* the DNS query in it, read ahead (burst.h), or NULL */
     fp_u8 scratch[FP_SCRATCH_BYTES];
 #endif
 };

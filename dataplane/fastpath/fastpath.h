@@ -4,7 +4,7 @@
  *
  *     parse -> access lists -> whose is it -> meters -> DNS answer | virtual IP | the kernel
  *
- * fp_process() is all that a driver calls.
+ * fp_process() is all that a driver calls, or fp_process_burst() (burst.h) of the same parts.
  */
 #ifndef CULVERT_FASTPATH_FASTPATH_H
 #define CULVERT_FASTPATH_FASTPATH_H
@@ -57,14 +57,21 @@ static fp_inline fp_u32 fp_choose(struct fp_env *env, const struct fp_parsed *pa
     return backend;
 }
 
+/* The hash of the packet's flow, the same on every appliance of the site. */
+static fp_inline fp_u64 fp_site_hash(struct fp_env *env, const struct fp_parsed *parsed)
+{
+    struct fp_rec FP_REGION *config = fp_slot(env, FP_KIND_CONFIG, 0, FP_SLOTS_CONFIG);
+    fp_u64 seed = config ? FP_BODY(struct fp_config, config)->flow_seed : 0;
+
+    return fp_flow_hash(parsed, fp_flow_word(parsed), seed);
+}
+
 /* A packet of a virtual IP's service. Returns the reason of its end. */
 static fp_inline fp_u32 fp_serve_vip(struct fp_env *env, struct fp_packet *packet,
                                      const struct fp_parsed *parsed, struct fp_vip FP_REGION *vip,
                                      fp_u32 *ifindex)
 {
-    struct fp_rec FP_REGION *config = fp_slot(env, FP_KIND_CONFIG, 0, FP_SLOTS_CONFIG);
-    fp_u64 seed = config ? FP_BODY(struct fp_config, config)->flow_seed : 0;
-    fp_u64 hash = fp_flow_hash(parsed, fp_flow_word(parsed), seed);
+    fp_u64 hash = fp_site_hash(env, parsed);
     fp_u32 bytes = fp_frame_bytes(packet);
     fp_u32 backend, reason;
 
@@ -85,12 +92,18 @@ static fp_inline fp_u32 fp_serve_vip(struct fp_env *env, struct fp_packet *packe
     return reason;
 }
 
+/* Neither a fragment nor with anything between the IP header and L4. */
+static fp_inline int fp_is_plain(const struct fp_parsed *parsed)
+{
+    return !(parsed->flags & (FP_PARSED_FRAGMENT | FP_PARSED_OPTIONS));
+}
+
 /* A packet to a service address that no virtual IP's service takes. */
 static fp_inline struct fp_result fp_serve_address(struct fp_env *env, struct fp_packet *packet,
                                                    const struct fp_parsed *parsed, fp_u32 flags)
 {
     struct fp_result result = {.reason = FP_PASS_LOCAL};
-    int plain = !(parsed->flags & (FP_PARSED_FRAGMENT | FP_PARSED_OPTIONS));
+    int plain = fp_is_plain(parsed);
 
     if (flags & FP_ADDRESS_DNS && parsed->dport == FP_PORT_DNS) {
         if (parsed->protocol == FP_IP_UDP && plain) {
@@ -130,21 +143,34 @@ static fp_inline fp_u32 fp_resolve(struct fp_env *env, struct fp_packet *packet,
     return FP_GO_ON;
 }
 
-/* Decides for a packet whose headers were read. */
-static fp_inline struct fp_result fp_decide(struct fp_env *env, struct fp_packet *packet,
-                                            struct fp_parsed *parsed)
+/* Whether a packet whose headers were read is looked at any further: FP_GO_ON or a reason to end. */
+static fp_inline fp_u32 fp_admit(struct fp_env *env, const struct fp_parsed *parsed)
 {
-    struct fp_result result = {.reason = FP_PASS_NOT_OURS};
-    struct fp_service service = {0};
+    if (fp_unlikely(fp_is_denied(env, parsed)))
+        return FP_DROP_ACCESS;
+    return fp_unlikely(parsed->flags & FP_PARSED_GROUP) ? FP_PASS_NOT_OURS : FP_GO_ON;
+}
+
+/* Whose packet it is: sets `service`, which is zeroed. Returns FP_GO_ON or a reason to end. */
+static fp_inline fp_u32 fp_whose(struct fp_env *env, struct fp_packet *packet,
+                                 struct fp_parsed *parsed, struct fp_service *service)
+{
     fp_u32 reason = fp_resolve(env, packet, parsed);
 
-    if (reason == FP_GO_ON && !fp_service_vip(env, parsed, &service))
-        fp_service_address(env, parsed, &service);
-    if (reason != FP_GO_ON) {
-        result.reason = (fp_u8)reason;
-        return result;
-    }
-    if (!service.flags) {
+    if (reason == FP_GO_ON && !fp_service_vip(env, parsed, service))
+        fp_service_address(env, parsed, service);
+    return reason;
+}
+
+/* Decides for a packet when it is known whose it is. */
+static fp_inline struct fp_result fp_serve(struct fp_env *env, struct fp_packet *packet,
+                                           struct fp_parsed *parsed,
+                                           const struct fp_service *service)
+{
+    struct fp_result result = {.reason = FP_PASS_NOT_OURS};
+    fp_u32 reason;
+
+    if (!service->flags) {
         result.reason = (fp_u8)fp_natback(env, packet, parsed, &result.ifindex);
         return result;
     }
@@ -152,20 +178,28 @@ static fp_inline struct fp_result fp_decide(struct fp_env *env, struct fp_packet
         result.reason = parsed->problem ? parsed->problem : FP_DROP_SOURCE;
         return result;
     }
-    if (!service.vip)
+    if (!service->vip)
         fp_trace(env, "address",
-                 service.flags & FP_ADDRESS_DNS ? "a DNS listener's address: port"
-                                                : "a virtual IP, no such service: port",
+                 service->flags & FP_ADDRESS_DNS ? "a DNS listener's address: port"
+                                                 : "a virtual IP, no such service: port",
                  parsed->dport, 0);
-    reason = fp_service_meter(env, parsed, &service);
+    reason = fp_service_meter(env, parsed, service);
     if (reason != FP_GO_ON) {
         result.reason = (fp_u8)reason;
         return result;
     }
-    if (!service.vip)
-        return fp_serve_address(env, packet, parsed, service.flags);
-    result.reason = (fp_u8)fp_serve_vip(env, packet, parsed, service.vip, &result.ifindex);
+    if (!service->vip)
+        return fp_serve_address(env, packet, parsed, service->flags);
+    result.reason = (fp_u8)fp_serve_vip(env, packet, parsed, service->vip, &result.ifindex);
     return result;
+}
+
+/* Completes and counts the result for a frame that came with `bytes`. */
+static fp_inline void fp_finish(struct fp_env *env, struct fp_result *result, fp_u32 bytes)
+{
+    result->verdict = (fp_u8)fp_verdict_of(result->reason);
+    fp_count(env, reason, result->reason & (FP_COUNT_REASONS - 1), bytes);
+    fp_trace(env, "verdict", "found: reason", result->reason, 0);
 }
 
 /* Decides for a frame, changes it accordingly, and counts. Pointers into it are void then. */
@@ -173,23 +207,22 @@ static fp_inline struct fp_result fp_process(struct fp_env *env, struct fp_packe
 {
     struct fp_result result = {.ifindex = 0};
     fp_u32 bytes = fp_frame_bytes(packet);
+    struct fp_service service = {0};
     struct fp_parsed parsed;
     fp_u32 reason;
 
     fp_env_begin(env);
     reason = fp_parse(packet, &parsed);
     fp_trace(env, "parse", reason == FP_GO_ON ? "found: bytes" : "ends here: bytes", bytes, 0);
-    if (fp_unlikely(reason != FP_GO_ON))
-        result.reason = (fp_u8)reason;
-    else if (fp_unlikely(fp_is_denied(env, &parsed)))
-        result.reason = FP_DROP_ACCESS;
-    else if (fp_unlikely(parsed.flags & FP_PARSED_GROUP))
-        result.reason = FP_PASS_NOT_OURS;
+    if (fp_likely(reason == FP_GO_ON))
+        reason = fp_admit(env, &parsed);
+    if (fp_likely(reason == FP_GO_ON))
+        reason = fp_whose(env, packet, &parsed, &service);
+    if (fp_likely(reason == FP_GO_ON))
+        result = fp_serve(env, packet, &parsed, &service);
     else
-        result = fp_decide(env, packet, &parsed);
-    result.verdict = (fp_u8)fp_verdict_of(result.reason);
-    fp_count(env, reason, result.reason & (FP_COUNT_REASONS - 1), bytes);
-    fp_trace(env, "verdict", "found: reason", result.reason, 0);
+        result.reason = (fp_u8)reason;
+    fp_finish(env, &result, bytes);
     return result;
 }
 

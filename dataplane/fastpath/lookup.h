@@ -57,34 +57,88 @@ static fp_inline struct fp_rec FP_REGION *fp_visible(struct fp_env *env, fp_u32 
     return record->kind & FP_REC_DEAD ? 0 : record;
 }
 
-/* The ref of an entry of an index kind, or 0. */
-static fp_inline fp_u32 fp_find_here(struct fp_env *env, fp_u64 a, fp_u64 b, fp_u32 c, fp_u32 kind)
+/* The bucket for the low bits of a hash, `index` being the root's. */
+static fp_inline struct fp_bucket FP_REGION *fp_bucket_at(struct fp_env *env, fp_u64 index,
+                                                          fp_u32 at)
 {
-    struct fp_root FP_REGION *root = FP_ROOT(env);
-    fp_u64 index = root->index;
     fp_u32 mask = (1u << ((index >> 32) & 31)) - 1;
-    fp_u64 hash = fp_key_hash(a, b, c, kind, root->index_seed);
+
+    return FP_AT(env, struct fp_bucket, (fp_u32)index + (at & mask) * sizeof(struct fp_bucket));
+}
+
+/* The ref of a bucket's entry, if it is that of the key, as this packet's generation sees it. */
+static fp_inline fp_u32 fp_entry_ref(struct fp_env *env, fp_u32 ref, fp_u64 a, fp_u64 b, fp_u32 c,
+                                     fp_u32 kind)
+{
+    struct fp_rec FP_REGION *record = fp_visible(env, ref);
+
+    if (record && record->a == a && record->b == b && record->c == c && record->kind == kind)
+        return fp_region_offset(env, record);
+    return 0;
+}
+
+#ifndef FP_BPF
+/* The ways of a bucket that have the tag, a bit each. All are compared: which one it is can't be
+ * foretold, and a wrong guess costs more. */
+static fp_inline fp_u32 fp_bucket_ways(const struct fp_bucket *bucket, fp_u32 tag)
+{
+    fp_u32 ways = 0;
+
+    for (int way = 0; way < FP_BUCKET_WAYS; way++)
+        ways |= (fp_u32)(bucket->tag[way] == tag) << way;
+    return ways;
+}
+#endif
+
+/* The ref of the key's entry in one bucket, or 0. */
+static fp_inline fp_u32 fp_bucket_find(struct fp_env *env, struct fp_bucket FP_REGION *bucket,
+                                       fp_u32 tag, fp_u64 a, fp_u64 b, fp_u32 c, fp_u32 kind)
+{
+    fp_u32 ref;
+
+#ifdef FP_BPF
+    for (int way = 0; way < FP_BUCKET_WAYS; way++) {
+        if (fp_likely(bucket->tag[way] != tag))
+            continue;
+        ref = fp_entry_ref(env, bucket->ref[way], a, b, c, kind);
+        if (ref)
+            return ref;
+    }
+#else
+    for (fp_u32 ways = fp_bucket_ways(bucket, tag); ways; ways &= ways - 1) {
+        ref = fp_entry_ref(env, bucket->ref[__builtin_ctz(ways)], a, b, c, kind);
+        if (ref)
+            return ref;
+    }
+#endif
+    return 0;
+}
+
+/* The ref of an entry of an index kind, or 0. `hash` is the key's. */
+static fp_inline fp_u32 fp_find_hashed(struct fp_env *env, fp_u64 hash, fp_u64 a, fp_u64 b,
+                                       fp_u32 c, fp_u32 kind)
+{
+    fp_u64 index = FP_ROOT(env)->index;
     fp_u32 tag = fp_hash_tag(hash);
     fp_u32 at = (fp_u32)hash;
 
     for (int probe = 0; probe < FP_PROBE_MAX; probe++, at++) {
-        struct fp_bucket FP_REGION *bucket =
-            FP_AT(env, struct fp_bucket, (fp_u32)index + (at & mask) * sizeof(struct fp_bucket));
+        struct fp_bucket FP_REGION *bucket = fp_bucket_at(env, index, at);
+        fp_u32 ref = fp_bucket_find(env, bucket, tag, a, b, c, kind);
 
-        for (int way = 0; way < FP_BUCKET_WAYS; way++) {
-            struct fp_rec FP_REGION *record;
-
-            if (fp_likely(bucket->tag[way] != tag))
-                continue;
-            record = fp_visible(env, bucket->ref[way]);
-            if (record && record->a == a && record->b == b && record->c == c &&
-                record->kind == kind)
-                return fp_region_offset(env, record);
-        }
+        if (ref)
+            return ref;
         if (fp_likely(!bucket->spilled))
             return 0;
     }
     return 0;
+}
+
+static fp_inline fp_u32 fp_find_here(struct fp_env *env, fp_u64 a, fp_u64 b, fp_u32 c, fp_u32 kind)
+{
+    fp_u64 hash = fp_key_hash(a, b, c, kind, FP_ROOT(env)->index_seed);
+
+    return fp_find_hashed(env, hash, a, b, c, kind);
 }
 
 /* The same as a function of its own. */

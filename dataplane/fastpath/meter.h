@@ -16,13 +16,20 @@
 #define FP_METER_PACKETS 1u
 #define FP_METER_BYTES 2u
 
-/* The bucket of `key`: its own (`*own` is set), or one that it takes over. */
-static fp_inline struct fp_meter FP_REGION *fp_meter_find(struct fp_env *env, fp_u64 key, int *own)
+/* The line of `key`'s buckets. */
+static fp_inline struct fp_meter FP_REGION *fp_meter_line_of(struct fp_env *env, fp_u64 key)
 {
     struct fp_root FP_REGION *root = FP_ROOT(env);
     fp_u32 line = (fp_u32)(key >> 32) & ((1u << (root->meters_log2 & 31)) - 1);
-    struct fp_meter FP_REGION *way =
-        FP_AT(env, struct fp_meter_line, root->meters + line * sizeof(struct fp_meter_line))->way;
+
+    return FP_AT(env, struct fp_meter_line, root->meters + line * sizeof(struct fp_meter_line))
+        ->way;
+}
+
+/* The bucket of `key`: its own (`*own` is set), or one that it takes over. */
+static fp_inline struct fp_meter FP_REGION *fp_meter_find(struct fp_env *env, fp_u64 key, int *own)
+{
+    struct fp_meter FP_REGION *way = fp_meter_line_of(env, key);
     struct fp_meter FP_REGION *oldest = way;
 
     *own = 1;
@@ -68,6 +75,19 @@ static fp_inline int fp_meter_take(struct fp_env *env, fp_u64 key, fp_u64 cost, 
     return 1;
 }
 
+/* The key of a limit's bucket of packets for a source address and a service. */
+static fp_inline fp_u64 fp_limit_key(struct fp_env *env, struct fp_limit FP_REGION *limit,
+                                     fp_u32 number, fp_u64 a, fp_u64 b, fp_u64 scope)
+{
+    if (limit->per == FP_PER_SOURCE) {
+        fp_prefix_cut(&a, &b, fp_is_mapped(a, b) ? FP_MAPPED_LENGTH + limit->len4 : limit->len6);
+    } else {
+        a = scope;
+        b = 0;
+    }
+    return fp_key_hash(a, b, number, FP_KIND_LIMIT, FP_ROOT(env)->index_seed) | FP_METER_PACKETS;
+}
+
 /* Checks one limit for a packet of `bytes` (of IP) from a source address: FP_GO_ON or the reason to
  * drop it. `scope` names the service, for limits "per vip". `what`: number | bytes << 32. */
 fp_subprogram fp_u32 fp_limit_check(struct fp_env *env, fp_u64 a, fp_u64 b, fp_u64 scope,
@@ -85,13 +105,7 @@ fp_subprogram fp_u32 fp_limit_check(struct fp_env *env, fp_u64 a, fp_u64 b, fp_u
     if (!record)
         return FP_GO_ON;
     limit = FP_BODY(struct fp_limit, record);
-    if (limit->per == FP_PER_SOURCE) {
-        fp_prefix_cut(&a, &b, fp_is_mapped(a, b) ? FP_MAPPED_LENGTH + limit->len4 : limit->len6);
-    } else {
-        a = scope;
-        b = 0;
-    }
-    key = fp_key_hash(a, b, number, FP_KIND_LIMIT, FP_ROOT(env)->index_seed) | FP_METER_PACKETS;
+    key = fp_limit_key(env, limit, number, a, b, scope);
     if (limit->packet_cost && !fp_meter_take(env, key, limit->packet_cost, limit->packet_burst))
         reason = FP_DROP_LIMIT;
     else if (limit->byte_cost &&

@@ -68,12 +68,19 @@ static fp_inline void fp_service_address(struct fp_env *env, const struct fp_par
     service->limits = fp_service_limits(address->limit);
 }
 
+/* What names the service to limits "per vip". */
+static fp_inline fp_u64 fp_service_scope(const struct fp_parsed *parsed,
+                                         const struct fp_service *service)
+{
+    return service->vip ? service->vip->id + 1ull
+                        : parsed->destination[0] * 31 + parsed->destination[1];
+}
+
 /* Whether the service's limits let the packet pass: FP_GO_ON or the reason why not. */
 static fp_inline fp_u32 fp_service_meter(struct fp_env *env, const struct fp_parsed *parsed,
                                          const struct fp_service *service)
 {
-    fp_u64 scope = service->vip ? service->vip->id + 1ull
-                                : parsed->destination[0] * 31 + parsed->destination[1];
+    fp_u64 scope = fp_service_scope(parsed, service);
     fp_u64 limits = service->limits;
 
     for (fp_u32 i = 0; i < FP_LIMITS_MAX && i < service->nlimits; i++, limits >>= 16) {
