@@ -20,6 +20,7 @@
 #include "dataplane/decap/decap.skel.h"
 #include "dataplane/decap/host.h"
 #include "dataplane/decap/program.h"
+#include "dataplane/tool/options.h"
 
 /* What is on, to be taken off in reverse. */
 struct decap_run {
@@ -32,8 +33,6 @@ struct decap_run {
     bool gone; /* the interface */
 };
 
-#define say(...) (fprintf(stderr, "culvert-decap: " __VA_ARGS__), fputc('\n', stderr))
-
 static int sync_locals(struct decap_run *run)
 {
     struct address addresses[DECAP_ADDRESSES_MAX];
@@ -43,7 +42,7 @@ static int sync_locals(struct decap_run *run)
         return 0;
     count = host_addresses(addresses, DECAP_ADDRESSES_MAX);
     if (count < 0) {
-        say("this host's addresses: %s", culvert_strerror(count));
+        tool_say("this host's addresses: %s", culvert_strerror(count));
         return count;
     }
     return program_set_locals(run->program, addresses, (size_t)count);
@@ -61,13 +60,14 @@ static int add_vips(struct decap_run *run)
         any_v4 |= address_is_v4(&options->vip[i]);
         if (host_vip_add(&run->rtnl, &options->vip[i], &added)) {
             units_write_address(&options->vip[i], text);
-            say("--vip %s can't be put on lo: %s", text, run->rtnl.text);
+            tool_say("--vip %s can't be put on lo: %s", text, run->rtnl.text);
             return CULVERT_ESYSTEM;
         }
         program_add_vip(run->program, &options->vip[i], added ? DECAP_VIP_ADDED : DECAP_VIP_FOUND);
     }
     if (any_v4 && host_arp_quiet(options->interface, &run->arp))
-        say("warning: arp_ignore and arp_announce of %s can't be set (%s): this host may answer "
+        tool_say(
+            "warning: arp_ignore and arp_announce of %s can't be set (%s): this host may answer "
             "ARP for the virtual IPs",
             options->interface, strerror(errno));
     return 0;
@@ -97,7 +97,7 @@ static int put_on(struct decap_run *run)
     int error = program_open(&run->program, run->options);
 
     if (error) {
-        say("the program can't be loaded: %s", attach_log_last());
+        tool_say("the program can't be loaded: %s", attach_log_last());
         return error;
     }
     error = sync_locals(run);
@@ -108,7 +108,7 @@ static int put_on(struct decap_run *run)
     error = attach_program(bpf_program__fd(run->program->progs.decap), run->ifindex,
                            &run->attachment, why);
     if (error)
-        say("%s: %s", run->options->interface, why);
+        tool_say("%s: %s", run->options->interface, why);
     return error;
 }
 
@@ -149,7 +149,7 @@ static int stay(struct decap_run *run, int signals, struct rtnl *events)
         while (rtnl_read_events(events, take_event, run) > 0)
             ;
         if (run->gone) {
-            say("%s: the interface is gone", run->options->interface);
+            tool_say("%s: the interface is gone", run->options->interface);
             return CULVERT_ENOTFOUND;
         }
         sync_locals(run); /* an error was told; the addresses known so far stay */
@@ -192,8 +192,8 @@ static int run_pinned(struct decap_run *run)
     if (!error) {
         error = program_pin(run->attachment.link, run->options);
         if (error)
-            say("%s: the program can't be pinned there: %s", run->options->pin_dir,
-                strerror(errno));
+            tool_say("%s: the program can't be pinned there: %s", run->options->pin_dir,
+                     strerror(errno));
     }
     if (error) {
         take_off(run);
@@ -211,9 +211,9 @@ static int run_detach(struct decap_run *run)
     int error = program_unpin(run->options);
 
     if (error == CULVERT_ENOTFOUND)
-        say("%s: no pinned program under %s", run->options->interface, run->options->pin_dir);
+        tool_say("%s: no pinned program under %s", run->options->interface, run->options->pin_dir);
     else if (error)
-        say("%s: %s", run->options->pin_dir, strerror(errno));
+        tool_say("%s: %s", run->options->pin_dir, strerror(errno));
     if (!error && vips >= 0)
         program_each_vip(vips, drop_vip, &run->rtnl);
     if (vips >= 0)
@@ -234,7 +234,7 @@ static int run_stats(const struct decap_run *run)
     int error = map < 0 ? map : program_counts(map, counts);
 
     if (error) {
-        say("%s: no culvert-decap runs on it", run->options->interface);
+        tool_say("%s: no culvert-decap runs on it", run->options->interface);
         return error;
     }
     close(map);
@@ -279,18 +279,15 @@ int main(int argc, char **argv)
 
     if (error)
         return error > 0 ? 0 : 2;
-    if (attach_check_privilege()) {
-        say("root is needed (CAP_BPF and CAP_NET_ADMIN)");
+    if (tool_prepare())
         return 1;
-    }
-    attach_log_quiet();
     run.ifindex = if_nametoindex(options.interface);
     if (!run.ifindex && options.action != ACTION_DETACH) {
-        say("%s: no such interface", options.interface);
+        tool_say("%s: no such interface", options.interface);
         return 1;
     }
     if (rtnl_open(&run.rtnl)) {
-        say("rtnetlink: %s", run.rtnl.text);
+        tool_say("rtnetlink: %s", run.rtnl.text);
         return 1;
     }
     error = act(&run);

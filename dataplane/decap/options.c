@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/decap/options.h"
 
-#include <getopt.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "controlplane/base/error.h"
+#include "dataplane/tool/options.h"
 
 static const char help[] =
     "culvert-decap --interface IF (--from PREFIX... | --from-any) [--vip ADDRESS...]\n"
@@ -38,8 +38,6 @@ enum {
     OPTION_DETACH,
     OPTION_PIN_DIR,
     OPTION_STATS,
-    OPTION_VERSION,
-    OPTION_HELP,
 };
 
 static const struct option known[] = {
@@ -52,30 +50,17 @@ static const struct option known[] = {
     {"detach", no_argument, NULL, OPTION_DETACH},
     {"pin-dir", required_argument, NULL, OPTION_PIN_DIR},
     {"stats", no_argument, NULL, OPTION_STATS},
-    {"output", required_argument, NULL, 'o'},
-    {"version", no_argument, NULL, OPTION_VERSION},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {NULL, 0, NULL, 0},
+    TOOL_OPTIONS_END,
 };
-
-#define fail(...)                                                                                  \
-    (fprintf(stderr, "culvert-decap: " __VA_ARGS__), fputc('\n', stderr), CULVERT_EINVAL)
 
 static int add_from(struct options *options, const char *text)
 {
     struct options_prefix *prefix = &options->from[options->from_count];
-    bool host_bits = false;
 
     if (options->from_count == OPTIONS_LIST_MAX)
-        return fail("--from: more than %d prefixes", OPTIONS_LIST_MAX);
-    if (units_parse_prefix(text, &prefix->address, &prefix->length, &host_bits)) {
-        char right[UNITS_TEXT];
-
-        if (!host_bits)
-            return fail("--from %s: not a prefix like 10.0.0.0/24 or 2001:db8::/64", text);
-        units_write_prefix(&prefix->address, prefix->length, right);
-        return fail("--from %s: bits are set behind the length; %s would be right", text, right);
-    }
+        return tool_fail("--from: more than %d prefixes", OPTIONS_LIST_MAX);
+    if (tool_take_prefix("--from", text, "10.0.0.0/24", &prefix->address, &prefix->length))
+        return CULVERT_EINVAL;
     options->from_count++;
     return 0;
 }
@@ -83,9 +68,9 @@ static int add_from(struct options *options, const char *text)
 static int add_address(const char *option, struct address *list, size_t *count, const char *text)
 {
     if (*count == OPTIONS_LIST_MAX)
-        return fail("%s: more than %d addresses", option, OPTIONS_LIST_MAX);
+        return tool_fail("%s: more than %d addresses", option, OPTIONS_LIST_MAX);
     if (units_parse_address(text, &list[*count]))
-        return fail("%s %s: not an IPv4 or IPv6 address", option, text);
+        return tool_fail("%s %s: not an IPv4 or IPv6 address", option, text);
     ++*count;
     return 0;
 }
@@ -93,13 +78,15 @@ static int add_address(const char *option, struct address *list, size_t *count, 
 static int set_action(struct options *options, enum options_action action)
 {
     if (options->action != ACTION_RUN && options->action != action)
-        return fail("only one of --pin, --detach and --stats");
+        return tool_fail("only one of --pin, --detach and --stats");
     options->action = action;
     return 0;
 }
 
-static int take(struct options *options, int option, char *argument)
+static int take(void *arg, int option, char *argument)
 {
+    struct options *options = arg;
+
     switch (option) {
     case OPTION_INTERFACE:
         options->interface = argument;
@@ -122,17 +109,8 @@ static int take(struct options *options, int option, char *argument)
     case OPTION_PIN_DIR:
         options->pin_dir = argument;
         return 0;
-    case 'o':
-        options->json = strcmp(argument, "json") == 0;
-        return options->json || strcmp(argument, "text") == 0 ? 0 : fail("-o takes json or text");
-    case OPTION_VERSION:
-        printf("culvert-decap %s\n", CULVERT_VERSION);
-        return 1;
-    case OPTION_HELP:
-        fputs(help, stdout);
-        return 1;
     default:
-        return fail("try --help");
+        abort(); /* the table has no other */
     }
 }
 
@@ -141,27 +119,27 @@ static int check(const struct options *options)
     bool runs = options->action == ACTION_RUN || options->action == ACTION_PIN;
 
     if (!options->interface)
-        return fail("--interface is missing");
+        return tool_fail("--interface is missing");
     if (runs && !options->from_count && !options->from_any)
-        return fail("--from PREFIX is missing (or --from-any, to take packets from anyone)");
+        return tool_fail("--from PREFIX is missing (or --from-any, to take packets from anyone)");
     if (options->from_count && options->from_any)
-        return fail("--from and --from-any exclude each other");
+        return tool_fail("--from and --from-any exclude each other");
     return 0;
 }
 
+static const struct tool_options tool = {
+    .name = "culvert-decap",
+    .help = help,
+    .known = known,
+    .take = take,
+};
+
 int options_parse(struct options *options, int argc, char **argv)
 {
-    int option;
+    int result;
 
     memset(options, 0, sizeof(*options));
     options->pin_dir = OPTIONS_PIN_DIR;
-    while ((option = getopt_long(argc, argv, "o:", known, NULL)) != -1) {
-        int result = take(options, option, optarg);
-
-        if (result)
-            return result;
-    }
-    if (optind < argc)
-        return fail("what is \"%s\"? Try --help", argv[optind]);
-    return check(options);
+    result = tool_options_parse(&tool, argc, argv, options, &options->json);
+    return result ? result : check(options);
 }

@@ -7,7 +7,7 @@
 
 #include "dataplane/decap/decap.h"
 #include "dataplane/decap/options.h"
-#include "dataplane/pktgen/attach.h"
+#include "dataplane/tool/attach.h"
 
 struct decap_bpf; /* the skeleton */
 

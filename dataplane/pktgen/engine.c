@@ -12,9 +12,10 @@
 #include <unistd.h>
 
 #include "controlplane/base/error.h"
-#include "dataplane/pktgen/attach.h"
 #include "dataplane/pktgen/pktgen.skel.h"
 #include "dataplane/pktgen/sender.h"
+#include "dataplane/tool/attach.h"
+#include "dataplane/tool/options.h"
 
 #define FULL_SPEED 6400000u /* packets a second, about */
 #define SAMPLES_PER_S 100000u
@@ -199,14 +200,14 @@ int engine_open(struct engine **out, const struct options *options, uint32_t ifi
     if (!engine->bpf)
         engine->bpf = load(options, ifindex, templates, queries, false);
     if (!engine->bpf || (templates && fill_maps(engine->bpf, options, templates, queries))) {
-        options_say("the programs can't be loaded: %s", attach_log_last());
+        tool_say("the programs can't be loaded: %s", attach_log_last());
         engine_close(engine);
         return CULVERT_ESYSTEM;
     }
     error = attach_program(bpf_program__fd(engine->bpf->progs.pktgen), ifindex, &engine->attachment,
                            why);
     if (error) {
-        options_say("%s: %s", options->interface, why);
+        tool_say("%s: %s", options->interface, why);
         engine_close(engine);
         return error;
     }

@@ -10,6 +10,7 @@
 
 #include "controlplane/base/error.h"
 #include "dataplane/kernel/routes.h"
+#include "dataplane/tool/options.h"
 
 #define RESOLVE_TRIES 100
 #define RESOLVE_PAUSE_NS 20000000
@@ -22,17 +23,17 @@ int gateways_open(struct gateways *gateways, const char *interface)
 
     memset(gateways, 0, sizeof(*gateways));
     if (rtnl_open(&gateways->rtnl)) {
-        options_say("rtnetlink: %s", gateways->rtnl.text);
+        tool_say("rtnetlink: %s", gateways->rtnl.text);
         return CULVERT_ESYSTEM;
     }
     if (devices_load(&gateways->devices, &gateways->rtnl))
-        options_say("rtnetlink: %s", gateways->rtnl.text);
+        tool_say("rtnetlink: %s", gateways->rtnl.text);
     else if (!(device = device_by_name(&gateways->devices, interface)))
-        options_say("%s: no such interface", interface);
+        tool_say("%s: no such interface", interface);
     else if (device->type != ARPHRD_ETHER)
-        options_say("%s: not an Ethernet interface", interface);
+        tool_say("%s: not an Ethernet interface", interface);
     else if (!device_is_up(device))
-        options_say("%s: the interface is down", interface);
+        tool_say("%s: the interface is down", interface);
     else
         error = 0;
     if (error) {
@@ -131,20 +132,20 @@ int gateway_find(struct gateways *gateways, const struct options *options,
         return take_given(gateways, options, target, gateway);
     units_write_address(target, text);
     if (route_find(&gateways->rtnl, target->bytes, &route, &why)) {
-        options_say("%s: %s; give --gateway-mac", text, why);
+        tool_say("%s: %s; give --gateway-mac", text, why);
         return CULVERT_ENOTFOUND;
     }
     memcpy(address.bytes, route.gateway, 16);
     units_write_address(&address, via);
     device = leaving_device(gateways, route.ifindex, &gateway->vlan);
     if (!device || device->ifindex != gateways->ifindex) {
-        options_say("%s: the route leads out of another interface than %s; give --gateway-mac",
-                    text, options->interface);
+        tool_say("%s: the route leads out of another interface than %s; give --gateway-mac", text,
+                 options->interface);
         return CULVERT_ENOTFOUND;
     }
     if (resolve(&gateways->rtnl, &route, gateway->dmac)) {
-        options_say("%s: the gateway %s doesn't answer on %s; give --gateway-mac", text, via,
-                    options->interface);
+        tool_say("%s: the gateway %s doesn't answer on %s; give --gateway-mac", text, via,
+                 options->interface);
         return CULVERT_ETIMEOUT;
     }
     memcpy(gateway->smac, device->mac, 6);

@@ -9,13 +9,13 @@
 #include <time.h>
 
 #include "controlplane/base/error.h"
-#include "dataplane/pktgen/attach.h"
 #include "dataplane/pktgen/engine.h"
 #include "dataplane/pktgen/gateway.h"
 #include "dataplane/pktgen/queries.h"
 #include "dataplane/pktgen/report.h"
 #include "dataplane/pktgen/sender.h"
 #include "dataplane/pktgen/templates.h"
+#include "dataplane/tool/options.h"
 
 #define NS_PER_S 1000000000ull
 #define POLL_NS 20000000     /* how soon the end of the threads is seen */
@@ -79,7 +79,7 @@ static int run(const struct options *options, struct engine *engine, const sigse
 
     report.last.time = start;
     if (!options->count_only && engine_start(engine)) {
-        options_say("the sending threads can't be started");
+        tool_say("the sending threads can't be started");
         return CULVERT_ESYSTEM;
     }
     watch(&report, set);
@@ -91,7 +91,7 @@ static int run(const struct options *options, struct engine *engine, const sigse
         wait_stragglers(&report, set, &sums);
     seconds = (double)(end - (options->count_only ? start : engine_start_time(engine))) / 1e9;
     if (engine_failure(engine)) {
-        options_say("sending failed: %s", strerror(engine_failure(engine)));
+        tool_say("sending failed: %s", strerror(engine_failure(engine)));
         return CULVERT_ESYSTEM;
     }
     if (options->json) {
@@ -137,11 +137,8 @@ int main(int argc, char **argv)
 
     if (error)
         return error > 0 ? 0 : 2;
-    if (attach_check_privilege()) {
-        options_say("root is needed (CAP_BPF and CAP_NET_ADMIN)");
+    if (tool_prepare())
         return 1;
-    }
-    attach_log_quiet();
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/pktgen/options.h"
 
-#include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "controlplane/base/error.h"
+#include "dataplane/tool/options.h"
 
 static const char help[] =
     "culvert-pktgen --interface IF --profile PROFILE --to TARGETS [options]\n"
@@ -50,8 +49,6 @@ enum {
     OPTION_VLAN,
     OPTION_COUNT_ONLY,
     OPTION_DROP,
-    OPTION_VERSION,
-    OPTION_HELP,
 };
 
 static const struct option known[] = {
@@ -72,10 +69,7 @@ static const struct option known[] = {
     {"vlan", required_argument, NULL, OPTION_VLAN},
     {"count-only", no_argument, NULL, OPTION_COUNT_ONLY},
     {"drop", no_argument, NULL, OPTION_DROP},
-    {"output", required_argument, NULL, 'o'},
-    {"version", no_argument, NULL, OPTION_VERSION},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {NULL, 0, NULL, 0},
+    TOOL_OPTIONS_END,
 };
 
 static const char *const kind_names[] = {
@@ -83,19 +77,6 @@ static const char *const kind_names[] = {
     PKTGEN_KINDS(X)
 #undef X
 };
-
-void options_say(const char *format, ...)
-{
-    va_list args;
-
-    fputs("culvert-pktgen: ", stderr);
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    fputc('\n', stderr);
-}
-
-#define fail(...) (options_say(__VA_ARGS__), CULVERT_EINVAL)
 
 static int kind_find(const char *text, size_t length)
 {
@@ -111,8 +92,8 @@ static int take_number(const char *option, const char *text, uint64_t low, uint6
                        uint64_t *value)
 {
     if (units_parse_size(text, value) || *value < low || *value > high)
-        return fail("%s %s: not a number from %llu to %llu", option, text, (unsigned long long)low,
-                    (unsigned long long)high);
+        return tool_fail("%s %s: not a number from %llu to %llu", option, text,
+                         (unsigned long long)low, (unsigned long long)high);
     return 0;
 }
 
@@ -124,14 +105,14 @@ static int take_mix(struct options *options, const char *list)
     char *rest = copy, *word;
 
     if (snprintf(copy, sizeof(copy), "%s", list) >= (int)sizeof(copy))
-        return fail("--profile: the mix is too long");
+        return tool_fail("--profile: the mix is too long");
     while ((word = strsep(&rest, ","))) {
         char *colon = strchr(word, ':');
         int kind = kind_find(word, colon ? (size_t)(colon - word) : strlen(word));
         uint64_t weight = 1;
 
         if (kind < 0)
-            return fail("--profile: \"%s\" in the mix is none of dns, udp, tcp, syn", word);
+            return tool_fail("--profile: \"%s\" in the mix is none of dns, udp, tcp, syn", word);
         if (colon && take_number("--profile: weight", colon + 1, 1, OPTIONS_WEIGHT_MAX, &weight))
             return CULVERT_EINVAL;
         options->weight[kind] = (unsigned)weight;
@@ -148,7 +129,7 @@ static int take_profile(struct options *options, const char *text)
     if (strncmp(text, "mix=", 4) == 0)
         return take_mix(options, text + 4);
     if (kind < 0)
-        return fail("--profile %s: none of dns, udp, tcp, syn, mix=KIND:WEIGHT,...", text);
+        return tool_fail("--profile %s: none of dns, udp, tcp, syn, mix=KIND:WEIGHT,...", text);
     options->weight[kind] = 1;
     return 0;
 }
@@ -195,19 +176,19 @@ static int take_target(struct options *options, const char *word)
     char copy[80];
 
     if (options->target_count == OPTIONS_TARGETS_MAX)
-        return fail("--to: more than %d targets", OPTIONS_TARGETS_MAX);
+        return tool_fail("--to: more than %d targets", OPTIONS_TARGETS_MAX);
     memset(target, 0, sizeof(*target));
     if (equals) {
         int kind = kind_find(word, (size_t)(equals - word));
 
         if (kind < 0)
-            return fail("--to %s: \"%.*s\" is none of dns, udp, tcp, syn", word,
-                        (int)(equals - word), word);
+            return tool_fail("--to %s: \"%.*s\" is none of dns, udp, tcp, syn", word,
+                             (int)(equals - word), word);
         target->kinds = 1u << kind;
     }
     snprintf(copy, sizeof(copy), "%s", equals ? equals + 1 : word);
     if (take_endpoint(copy, target))
-        return fail("--to %s: not like 192.0.2.1:80 or [2001:db8::1]:80", word);
+        return tool_fail("--to %s: not like 192.0.2.1:80 or [2001:db8::1]:80", word);
     options->target_count++;
     return 0;
 }
@@ -229,20 +210,13 @@ static int take_targets(struct options *options, const char *text)
 static int take_sources(struct options *options, const char *text)
 {
     struct options_prefix prefix = {.given = true};
-    bool host_bits = false;
     int family;
 
-    if (units_parse_prefix(text, &prefix.address, &prefix.length, &host_bits)) {
-        char right[UNITS_TEXT];
-
-        if (!host_bits)
-            return fail("--sources %s: not a prefix like 198.18.0.0/15 or 2001:db8::/64", text);
-        units_write_prefix(&prefix.address, prefix.length, right);
-        return fail("--sources %s: bits are set behind the length; %s would be right", text, right);
-    }
+    if (tool_take_prefix("--sources", text, "198.18.0.0/15", &prefix.address, &prefix.length))
+        return CULVERT_EINVAL;
     family = address_is_v4(&prefix.address) ? 0 : 1;
     if (options->source[family].given)
-        return fail("--sources: one IPv4 and one IPv6 prefix at most");
+        return tool_fail("--sources: one IPv4 and one IPv6 prefix at most");
     prefix.length += family ? 0 : 96;
     options->source[family] = prefix;
     return 0;
@@ -260,7 +234,7 @@ static int take_ports(struct options *options, const char *text)
         *dash++ = '\0';
     right = right && !take_port(copy, &low) && !take_port(dash ? dash : copy, &high);
     if (!right || low > high)
-        return fail("--ports %s: not like 1024-32767", text);
+        return tool_fail("--ports %s: not like 1024-32767", text);
     options->port_low = low;
     options->port_high = high;
     return 0;
@@ -273,7 +247,7 @@ static int take_duration(struct options *options, const char *text)
     if (!units_parse_number(text, &seconds) && seconds && seconds <= UINT64_MAX / 1000000000)
         options->duration_ms = seconds * 1000;
     else if (units_parse_time(text, &options->duration_ms) || !options->duration_ms)
-        return fail("--duration %s: not a time like 500ms, 10s or 5m", text);
+        return tool_fail("--duration %s: not a time like 500ms, 10s or 5m", text);
     return 0;
 }
 
@@ -286,7 +260,7 @@ static int take_mac(struct options *options, const char *text)
         unsigned long byte = strtoul(at, &end, 16);
 
         if (end == at || end - at > 2 || byte > 255 || *end != (i < 5 ? ':' : '\0'))
-            return fail("--gateway-mac %s: not like 02:00:00:00:00:01", text);
+            return tool_fail("--gateway-mac %s: not like 02:00:00:00:00:01", text);
         options->gateway_mac[i] = (uint8_t)byte;
         at = end + 1;
     }
@@ -327,12 +301,14 @@ static int take_numbers(struct options *options, int option, const char *argumen
         options->vlan = (unsigned)value;
         return error;
     default:
-        return fail("try --help");
+        abort(); /* the table has no other */
     }
 }
 
-static int take(struct options *options, int option, char *argument)
+static int take(void *arg, int option, char *argument)
 {
+    struct options *options = arg;
+
     switch (option) {
     case OPTION_INTERFACE:
         options->interface = argument;
@@ -358,15 +334,6 @@ static int take(struct options *options, int option, char *argument)
     case OPTION_DROP:
         options->drop = true;
         return 0;
-    case 'o':
-        options->json = strcmp(argument, "json") == 0;
-        return options->json || strcmp(argument, "text") == 0 ? 0 : fail("-o takes json or text");
-    case OPTION_VERSION:
-        printf("culvert-pktgen %s\n", CULVERT_VERSION);
-        return 1;
-    case OPTION_HELP:
-        fputs(help, stdout);
-        return 1;
     default:
         return take_numbers(options, option, argument);
     }
@@ -392,13 +359,13 @@ static int assign_kinds(struct options *options)
         if (!target->port && target->kinds == dns)
             target->port = 53;
         if (!target->port && target->kinds)
-            return fail("--to: a port is missing, as in 192.0.2.1:80");
+            return tool_fail("--to: a port is missing, as in 192.0.2.1:80");
         served |= target->kinds;
     }
     for (int kind = 0; kind < (int)PKTGEN_KIND_COUNT; kind++) {
         if (wanted & ~served & 1u << kind)
-            return fail("--to ADDRESS%s is missing for %s", kind == PKTGEN_DNS ? "" : ":PORT",
-                        kind_names[kind]);
+            return tool_fail("--to ADDRESS%s is missing for %s", kind == PKTGEN_DNS ? "" : ":PORT",
+                             kind_names[kind]);
     }
     return 0;
 }
@@ -406,40 +373,40 @@ static int assign_kinds(struct options *options)
 static int check(struct options *options)
 {
     if (!options->interface)
-        return fail("--interface is missing");
+        return tool_fail("--interface is missing");
     if (options->count_only)
-        return options->profile ? fail("--count-only sends nothing: no --profile with it") : 0;
+        return options->profile ? tool_fail("--count-only sends nothing: no --profile with it") : 0;
     if (options->drop)
-        return fail("--drop goes with --count-only");
+        return tool_fail("--drop goes with --count-only");
     if (!options->profile)
-        return fail("--profile is missing: dns, udp, tcp, syn or mix=...");
+        return tool_fail("--profile is missing: dns, udp, tcp, syn or mix=...");
     if (options->weight[PKTGEN_DNS] && !options->queries)
-        return fail("--queries FILE is missing (lines of `name type`)");
+        return tool_fail("--queries FILE is missing (lines of `name type`)");
     if (!options->weight[PKTGEN_DNS] && options->queries)
-        return fail("--queries is for the profile dns");
+        return tool_fail("--queries is for the profile dns");
     if (options->vlan && !options->gateway_given)
-        return fail("--vlan needs --gateway-mac");
+        return tool_fail("--vlan needs --gateway-mac");
     if (options->size && options->weight[PKTGEN_DNS] && !options->weight[PKTGEN_UDP] &&
         !options->weight[PKTGEN_TCP])
-        return fail("--size is for udp and tcp");
+        return tool_fail("--size is for udp and tcp");
     return assign_kinds(options);
 }
 
+static const struct tool_options tool = {
+    .name = "culvert-pktgen",
+    .help = help,
+    .known = known,
+    .take = take,
+};
+
 int options_parse(struct options *options, int argc, char **argv)
 {
-    int option;
+    int result;
 
     memset(options, 0, sizeof(*options));
     options->port_low = 1024;
     options->port_high = 32767;
     options->threads = 1;
-    while ((option = getopt_long(argc, argv, "o:", known, NULL)) != -1) {
-        int result = take(options, option, optarg);
-
-        if (result)
-            return result;
-    }
-    if (optind < argc)
-        return fail("what is \"%s\"? Try --help", argv[optind]);
-    return check(options);
+    result = tool_options_parse(&tool, argc, argv, options, &options->json);
+    return result ? result : check(options);
 }

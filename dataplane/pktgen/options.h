@@ -52,7 +52,4 @@ struct options {
 /* Returns 0: go on; 1: all is done (help, version); CULVERT_EINVAL after one line to stderr. */
 int options_parse(struct options *options, int argc, char **argv);
 
-/* One line to standard error, behind the program's name. */
-void options_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
 #endif

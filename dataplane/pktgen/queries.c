@@ -10,6 +10,7 @@
 #include "controlplane/base/error.h"
 #include "dataplane/fastpath/build.h"
 #include "dataplane/pktgen/options.h"
+#include "dataplane/tool/options.h"
 
 #define DATA_MAX ((size_t)1 << 30)
 #define OPT_BYTES 11
@@ -95,12 +96,11 @@ static int take_line(struct queries *queries, char *line, unsigned edns, const c
         return 0;
     length = make_wire(line, edns, wire, &wrong);
     if (!length) {
-        options_say("%s:%lu: \"%s\" is wrong; lines are like: www.example.com A", path, number,
-                    wrong);
+        tool_say("%s:%lu: \"%s\" is wrong; lines are like: www.example.com A", path, number, wrong);
         return CULVERT_EREJECTED;
     }
     if (queries->count == PKTGEN_QUERIES_MAX || append(queries, wire, length)) {
-        options_say("%s:%lu: too many queries (%u are held)", path, number, queries->count);
+        tool_say("%s:%lu: too many queries (%u are held)", path, number, queries->count);
         return CULVERT_EFULL;
     }
     return 0;
@@ -116,16 +116,16 @@ int queries_read(struct queries *queries, const char *path, unsigned edns)
 
     memset(queries, 0, sizeof(*queries));
     if (!file) {
-        options_say("%s: %s", path, strerror(errno));
+        tool_say("%s: %s", path, strerror(errno));
         return CULVERT_ENOTFOUND;
     }
     while (!error && getline(&line, &room, file) >= 0)
         error = take_line(queries, line, edns, path, ++number);
     if (!error && ferror(file)) {
-        options_say("%s: %s", path, strerror(errno));
+        tool_say("%s: %s", path, strerror(errno));
         error = CULVERT_EIO;
     } else if (!error && !queries->count) {
-        options_say("%s: no queries in it; lines are like: www.example.com A", path);
+        tool_say("%s: no queries in it; lines are like: www.example.com A", path);
         error = CULVERT_EREJECTED;
     }
     free(line);

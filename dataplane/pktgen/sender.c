@@ -12,6 +12,7 @@
 
 #include "controlplane/base/error.h"
 #include "dataplane/pktgen/pktgen.skel.h"
+#include "dataplane/tool/options.h"
 
 #define NS_PER_S 1000000000ull
 #define BATCH_FRAMES 64u
@@ -132,7 +133,7 @@ static int choose_cpus(struct senders *senders)
             senders->one[taken++].cpu = cpu;
     }
     if (taken < senders->count) {
-        options_say("--threads %u: only %u CPUs may be used", senders->count, taken);
+        tool_say("--threads %u: only %u CPUs may be used", senders->count, taken);
         return CULVERT_EINVAL;
     }
     return 0;

@@ -6,6 +6,7 @@
 
 #include "controlplane/base/error.h"
 #include "dataplane/fastpath/build.h"
+#include "dataplane/tool/options.h"
 
 #define DNS_HEADER_BYTES 12
 #define ADDRESS_BITS_MAX 31u
@@ -94,7 +95,7 @@ static int set_source(struct templates *templates, const struct options *options
         memcpy(prefix.address.bytes, gateway->source, 16);
         prefix.length = 128;
         if (memcmp(gateway->source, zeroes, 16) == 0) {
-            options_say("no address of ours is known for IPv%d; give --sources", spec->family);
+            tool_say("no address of ours is known for IPv%d; give --sources", spec->family);
             return CULVERT_ENOTFOUND;
         }
     }
@@ -237,8 +238,8 @@ static int set_flows(struct templates *templates, const struct options *options)
             most = room;
     }
     if (options->flows > most) {
-        options_say("--flows %u: the sources and ports give only %llu", options->flows,
-                    (unsigned long long)most);
+        tool_say("--flows %u: the sources and ports give only %llu", options->flows,
+                 (unsigned long long)most);
         return CULVERT_EINVAL;
     }
     templates->flows = options->flows;

@@ -61,7 +61,9 @@ static void read_files(struct change_job *job, yyjson_val *files)
     size_t i, count = yyjson_obj_size(files);
     yyjson_val *key, *value;
 
-    if (files && !yyjson_is_obj(files)) {
+    if (!files) /* nor may yyjson's loop get a NULL */
+        return;
+    if (!yyjson_is_obj(files)) {
         refuse(job, 400, "`files` must be an object of names and SHA-256 digests");
         return;
     }

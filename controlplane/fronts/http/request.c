@@ -99,7 +99,7 @@ static int on_field(llhttp_t *parser, const char *at, size_t length)
     struct http_reader *reader = parser->data;
 
     append_bounded(reader->field, &reader->field_length, FIELD_MAX, at, length);
-    return count_header(reader, length + 4); /* ": " and the line's end */
+    return count_header(reader, length);
 }
 
 static int on_value(llhttp_t *parser, const char *at, size_t length)
@@ -118,7 +118,7 @@ static int on_value_complete(llhttp_t *parser)
         reader->request.expect_continue = true;
     reader->field_length = reader->value_length = 0;
     reader->field[0] = reader->value[0] = 0;
-    return 0;
+    return count_header(reader, 4); /* ": " and the line's end */
 }
 
 static int hex_value(char c)

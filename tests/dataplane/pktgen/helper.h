@@ -21,11 +21,11 @@
 #include <linux/bpf.h>
 
 #include "dataplane/fastpath/build.h"
-#include "dataplane/pktgen/attach.h"
 #include "dataplane/pktgen/engine.h"
 #include "dataplane/pktgen/gateway.h"
 #include "dataplane/pktgen/queries.h"
 #include "dataplane/pktgen/templates.h"
+#include "dataplane/tool/attach.h"
 
 #define HELPER_SKIPPED 77
 #define HELPER_ARGS 24

@@ -156,6 +156,19 @@ static void test_bounds(void **state)
     assert_string_equal(story.text, "!431");
 }
 
+/* However small the pieces are in which it comes, a header within the bound is taken. */
+static void test_header_in_small_pieces(void **state)
+{
+    char bytes[HTTP_HEADER_MAX - 64];
+
+    (void)state;
+    memset(bytes, 'a', sizeof(bytes));
+    memcpy(bytes, "GET /p HTTP/1.1\r\n", 17);
+    bytes[sizeof(bytes) / 2] = ':';
+    memcpy(bytes + sizeof(bytes) - 5, "\r\n\r\n", 5);
+    expect(bytes, "/p? ");
+}
+
 static void test_target_of_exactly_the_bound(void **state)
 {
     char bytes[HTTP_TARGET_MAX + 64];
@@ -255,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_pipeline),
         cmocka_unit_test(test_bad_requests),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_header_in_small_pieces),
         cmocka_unit_test(test_target_of_exactly_the_bound),
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_chunked_body_past_the_bound),

@@ -3,8 +3,8 @@
  * One XDP program on one interface by a bpf_link, for the small tools: it goes with the last
  * descriptor (or pin), however the process ends. culvert-xdp has its own, for many interfaces.
  */
-#ifndef CULVERT_PKTGEN_ATTACH_H
-#define CULVERT_PKTGEN_ATTACH_H
+#ifndef CULVERT_TOOL_ATTACH_H
+#define CULVERT_TOOL_ATTACH_H
 
 #include <stdbool.h>
 #include <stdint.h>

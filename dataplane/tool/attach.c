@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/pktgen/attach.h"
+#include "dataplane/tool/attach.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
