@@ -237,7 +237,8 @@ static void test_list(void **state)
     nic_show(&list, false, &out);
     assert_string_equal(
         out.data,
-        "PCI           INTERFACE  DRIVER      ID         NUMA  LINK            IOMMU  USE        \n"
+        "PCI           INTERFACE  DRIVER      ID         NUMA  LINK             IOMMU  USE        "
+        "\n"
         "0000:03:00.0  eth1       i40e        8086:1572     1  up, 10.0 Gbit/s  yes    xdp, dpdk  "
         "\n"
         "0000:04:00.0  eth0       virtio-pci  8086:1572     1  up, 10.0 Gbit/s  no     xdp, dpdk  "
