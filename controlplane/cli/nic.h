@@ -102,6 +102,7 @@ int nic_attach(struct nic_host *host, const struct nic *nic, const char *driver,
 /* Gives the device to the kernel's own driver. */
 int nic_detach(struct nic_host *host, const struct nic *nic, char why[NIC_WHY]);
 
+/* The list as people read it, and as JSON. */
 void nic_show(const struct nic_list *list, bool color, struct buffer *out);
 void nic_show_json(const struct nic_list *list, struct buffer *out);
 
