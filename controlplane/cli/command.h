@@ -28,6 +28,8 @@ enum cli_words {
     WORDS_INTERFACE,
     WORDS_OUTPUT,
     WORDS_COLOR,
+    WORDS_NIC,
+    WORDS_NIC_DRIVER,
     WORDS_COMMAND
 };
 
@@ -121,6 +123,7 @@ int command_rollback(struct cli *cli);
 int command_top(struct cli *cli);
 int command_counters(struct cli *cli);
 int command_explain(struct cli *cli);
+int command_nic(struct cli *cli);
 int command_version(struct cli *cli);
 int command_completion(struct cli *cli);
 int command_help(struct cli *cli);

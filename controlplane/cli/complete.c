@@ -122,6 +122,8 @@ static void offer_words(struct client *client, enum cli_words words, const char 
 {
     static const char *const shells[] = {"bash", NULL}, *const outputs[] = {"json", "text", NULL};
     static const char *const colors[] = {"always", "auto", "never", NULL};
+    static const char *const verbs[] = {"attach", "detach", "list", NULL};
+    static const char *const drivers[] = {"uio_pci_generic", "vfio-pci", NULL};
 
     if (words == WORDS_FILE)
         puts("__files");
@@ -137,6 +139,10 @@ static void offer_words(struct client *client, enum cli_words words, const char 
         offer_list(outputs, typed);
     else if (words == WORDS_COLOR)
         offer_list(colors, typed);
+    else if (words == WORDS_NIC)
+        offer_list(verbs, typed);
+    else if (words == WORDS_NIC_DRIVER)
+        offer_list(drivers, typed);
     else if (words == WORDS_COMMAND)
         for (size_t i = 0; i < cli_command_count; i++)
             offer(cli_commands[i].name, typed);
