@@ -77,9 +77,8 @@ static bool pci_is_there(const char *address, char *why, size_t size)
         }
         return true;
     }
-    snprintf(why, size,
-             "PCI device %s is %s%s: bind it to vfio-pci (`dpdk-devbind.py --bind=vfio-pci %s`)",
-             address, name[0] ? "in the hands of the kernel's driver " : "bound to no driver", name,
+    snprintf(why, size, "PCI device %s is %s%s: hand it over with `culvert nic attach %s`", address,
+             name[0] ? "in the hands of the kernel's driver " : "bound to no driver", name,
              address);
     return false;
 }

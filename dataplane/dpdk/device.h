@@ -25,6 +25,7 @@ int device_open(const char *arguments, const struct device_request *request, uin
                 uint16_t *receive, uint16_t *send);
 void device_close(uint16_t id);
 
+/* Of a device that is open. */
 bool device_is_linked(uint16_t id);
 uint32_t device_kernel_index(uint16_t id); /* of the kernel's device below; 0: none */
 uint64_t device_lost(uint16_t id);         /* frames that came and found no buffer or no room */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/dpdk/eal.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <sched.h>
@@ -26,6 +27,8 @@
 
 static char complaint[200];
 static FILE *log_stream;
+static char *argument[ARGUMENTS_MAX]; /* EAL may keep pointers to them: freed at the end */
+static int argument_count;
 
 /* ---- DPDK's log becomes ours ---- */
 
@@ -212,11 +215,27 @@ static int map_cores(const struct options *options, char *map, size_t size)
     return CULVERT_EUNSUPPORTED;
 }
 
+static void arguments_add(const char *text)
+{
+    assert(argument_count < ARGUMENTS_MAX - 1);
+    argument[argument_count] = strdup(text);
+    if (!argument[argument_count])
+        abort();
+    argument_count++;
+}
+
+static void arguments_free(void)
+{
+    while (argument_count)
+        free(argument[--argument_count]);
+    memset(argument, 0, sizeof(argument));
+}
+
 int eal_open(const struct options *options)
 {
-    char *argument[ARGUMENTS_MAX];
+    char *given[ARGUMENTS_MAX]; /* EAL changes their order */
     char map[1024], memory[24];
-    int count = 0, workers, error = check_huge(options);
+    int workers, error = check_huge(options);
 
     if (!error)
         error = open_log();
@@ -226,23 +245,23 @@ int eal_open(const struct options *options)
     if (workers < 0)
         return workers;
     snprintf(memory, sizeof(memory), "%u", memory_needed(options));
-    argument[count++] = strdup("culvert-dpdk");
-    argument[count++] = strdup("--lcores");
-    argument[count++] = strdup(map);
-    argument[count++] = strdup("--main-lcore");
-    argument[count++] = strdup("0");
-    argument[count++] = strdup("-m");
-    argument[count++] = strdup(memory);
+    arguments_add("culvert-dpdk");
+    arguments_add("--lcores");
+    arguments_add(map);
+    arguments_add("--main-lcore");
+    arguments_add("0");
+    arguments_add("-m");
+    arguments_add(memory);
     /* No files: neither hugepages nor settings are shared with another process. */
-    argument[count++] = strdup(options->no_huge ? "--no-huge" : "--in-memory");
-    argument[count++] = strdup("--no-shconf");
-    argument[count++] = strdup("--no-telemetry");
-    argument[count++] = strdup("--log-level");
-    argument[count++] = strdup("*:notice");
-    argument[count++] = strdup("-a"); /* a list of devices to take, with none that exists: */
-    argument[count++] = strdup("ffff:ff:1f.7"); /* the site names them, later */
-    argument[count] = NULL;
-    error = rte_eal_init(count, argument);
+    arguments_add(options->no_huge ? "--no-huge" : "--in-memory");
+    arguments_add("--no-shconf");
+    arguments_add("--no-telemetry");
+    arguments_add("--log-level");
+    arguments_add("*:notice");
+    arguments_add("-a");           /* a list of devices to take, with none that exists: */
+    arguments_add("ffff:ff:1f.7"); /* the site names them, later */
+    memcpy(given, argument, sizeof(given));
+    error = rte_eal_init(argument_count, given);
     if (error < 0) {
         log_error("DPDK does not start on cores %s: %s (%s)", map, rte_strerror(rte_errno),
                   complaint[0] ? complaint : "it says no more");
@@ -254,6 +273,7 @@ int eal_open(const struct options *options)
 void eal_close(void)
 {
     rte_eal_cleanup();
+    arguments_free();
     rte_openlog_stream(NULL);
     if (log_stream)
         fclose(log_stream);

@@ -82,6 +82,7 @@ void ports_retry(struct ports *ports);
 /* Marks the TAP devices of open ports as those that take frames. True: a mark changed. */
 bool ports_mark(struct ports *ports);
 
+/* What the status tells of them, valid until the next change. Returns how many. */
 size_t ports_status(const struct ports *ports, struct status_interface out[PORTS_MAX]);
 
 /* The port with that TAP, for 0 any one that is open; NULL: none. */

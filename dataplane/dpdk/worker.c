@@ -13,8 +13,7 @@
 #include <rte_rcu_qsbr.h>
 
 #include "controlplane/base/error.h"
-#include "dataplane/fastpath/env.h"
-#include "dataplane/fastpath/fastpath.h"
+#include "dataplane/fastpath/burst.h"
 
 #define SPIN_TURNS 2000   /* empty turns before the first sleep: some ten microseconds */
 #define NAP_NS 20000      /* the first sleeps; with the timer's slack set to 1 ns */
@@ -160,8 +159,7 @@ static void process(struct worker *worker, const struct ports_layout *layout, un
         packet->ifindex = ifindex;
     }
     worker->env.now = now_units();
-    for (uint16_t i = 0; i < count; i++)
-        worker->result[i] = fp_process(&worker->env, &worker->packet[i]);
+    fp_process_burst(&worker->env, worker->packet, count, worker->result);
     for (uint16_t i = 0; i < count; i++)
         carry_out(worker, layout, place, frame[i], &worker->packet[i], &worker->result[i]);
 }
