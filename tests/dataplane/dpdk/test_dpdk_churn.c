@@ -394,11 +394,11 @@ static void test_no_answer_is_torn(void **state)
 
     (void)state;
     rig_port(&the_rig, "nic", SITE_IFINDEX);
-    options.base = eal_tables_memory(SITE_BYTES);
+    options.base = eal_tables_memory(SITE_BYTES, true);
     assert_non_null(options.base);
     assert_int_equal(tables_open(&tables, &options), 0);
     fill(tables);
-    assert_int_equal(workers_start(&the_rig.ports, options.base), 0);
+    assert_int_equal(workers_start(&the_rig.ports, options.base, NULL), 0);
     grace_use(workers_wait);
     assert_int_equal(pthread_create(&thread, NULL, load_run, &load), 0);
     begin = seconds_now();
