@@ -131,8 +131,8 @@ void planes_each(struct planes *planes, void (*each)(void *arg, const struct pla
     each(arg, &info);
 }
 
-int planes_ask_explain(struct planes *planes, uint32_t ifindex, const void *frame, size_t length,
-                       planes_explain_fn done, void *arg)
+int planes_ask_explain(struct planes *planes, const char *name, uint32_t ifindex, const void *frame,
+                       size_t length, planes_explain_fn done, void *arg)
 {
     tell(frame, length);
     return CULVERT_ENOTFOUND;
