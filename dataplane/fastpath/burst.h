@@ -42,7 +42,7 @@ static inline void fp_burst_bucket(struct fp_env *env, fp_u64 hash)
     fp_prefetch(fp_bucket_at(env, FP_ROOT(env)->index, (fp_u32)hash));
 }
 
-/* True when the service of `other` is that of `parsed`: its packet's, or that of all ports. */
+/* True when both packets' services are the same. */
 static inline int fp_burst_same(const struct fp_parsed *parsed, const struct fp_parsed *other)
 {
     return parsed->destination[1] == other->destination[1] &&
@@ -234,7 +234,8 @@ static inline struct fp_result fp_burst_decide(struct fp_env *env, struct fp_pac
 
 /* Decides for `count` (at most FP_BURST_MAX) frames, changes them accordingly, and counts: the
  * same bytes and reasons as fp_process() on each in turn, but all see one generation. The caller
- * has set env as for fp_process(); packets are not to overlap. `results` has as many places. */
+ * has set env as for fp_process(), without a trace (steps of many packets would mix); frames don't
+ * overlap. The scratch of the packets need not be cleared. `results` has as many places. */
 static inline void fp_process_burst(struct fp_env *env, struct fp_packet *packets, fp_u32 count,
                                     struct fp_result *results)
 {
