@@ -9,11 +9,11 @@ static const char script[] =
     "# bash completion for culvert; made by `culvert completion bash`\n"
     "_culvert()\n"
     "{\n"
-    "    local line IFS=$'\\n'\n"
+    "    local line typed=${2#=} IFS=$'\\n'\n"
     "    COMPREPLY=()\n"
     "    for line in $(culvert __complete \"${COMP_WORDS[@]:1:COMP_CWORD}\" 2>/dev/null); do\n"
     "        case $line in\n"
-    "        __files) compopt -o filenames; COMPREPLY+=($(compgen -f -- \"$2\")) ;;\n"
+    "        __files) compopt -o filenames; COMPREPLY+=($(compgen -f -- \"$typed\")) ;;\n"
     "        *.) compopt -o nospace; COMPREPLY+=(\"$line\") ;;\n"
     "        *) COMPREPLY+=(\"$line\") ;;\n"
     "        esac\n"
@@ -176,13 +176,34 @@ static const struct cli_option *open_option(const struct cli *cli, const char *w
     return NULL;
 }
 
+/* A shell parts `--name=value` at the `=`, which is a word of its own then: takes it out, for
+ * `--name value` means the same. Returns the count of what is left. */
+static int drop_equals(int argc, char **argv)
+{
+    static char nothing[] = "";
+    int count = 0;
+
+    for (int i = 0; i < argc; i++) {
+        bool parts = count && !strcmp(argv[i], "=") && !strncmp(argv[count - 1], "--", 2);
+
+        if (!parts)
+            argv[count++] = argv[i];
+        else if (i == argc - 1)
+            argv[count++] = nothing; /* the value is still to be typed */
+    }
+    return count;
+}
+
 int cli_complete(int argc, char **argv)
 {
-    const char *typed = argc ? argv[argc - 1] : "", *last = argc > 1 ? argv[argc - 2] : "";
     const struct cli_option *option;
+    const char *typed, *last;
     char problem[256];
     struct cli cli;
 
+    argc = drop_equals(argc, argv);
+    typed = argc ? argv[argc - 1] : "";
+    last = argc > 1 ? argv[argc - 2] : "";
     if (cli_parse(&cli, argc ? argc - 1 : 0, argv, problem, sizeof(problem)))
         cli.help = false; /* half a command line: what was understood counts */
     client_init(&cli.client, cli.socket);

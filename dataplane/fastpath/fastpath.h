@@ -127,7 +127,7 @@ static fp_inline struct fp_result fp_serve_address(struct fp_env *env, struct fp
 static fp_inline fp_u32 fp_resolve(struct fp_env *env, struct fp_packet *packet,
                                    struct fp_parsed *parsed)
 {
-    fp_u32 port;
+    fp_u32 port, reason;
 
     if (fp_unlikely(parsed->flags & FP_PARSED_LATER)) {
         port = fp_fragment_find(env, parsed, FP_FRAGMENT_PORT);
@@ -137,8 +137,10 @@ static fp_inline fp_u32 fp_resolve(struct fp_env *env, struct fp_packet *packet,
         struct fp_service service = {0};
 
         fp_service_address(env, parsed, &service);
-        if (service.flags & FP_ADDRESS_VIP)
-            return fp_icmp_inner(packet, parsed);
+        if (service.flags && !(service.flags & FP_ADDRESS_VIP))
+            return FP_GO_ON;
+        reason = fp_icmp_inner(packet, parsed);
+        return reason == FP_GO_ON || service.flags ? reason : FP_PASS_NOT_OURS;
     }
     return FP_GO_ON;
 }

@@ -88,9 +88,10 @@ static fp_inline fp_u32 fp_icmp_echo(struct fp_packet *packet, const struct fp_p
     return FP_ICMP_ECHO;
 }
 
-/* Reads the packet inside an ICMP error: one that a service of ours sent to a client. Makes
- * `parsed` speak of the flow, as if the client had sent it. Returns FP_GO_ON, or why it is
- * dropped: nothing inside that we could have sent. */
+/* Reads the packet inside an ICMP error: one that the error's destination sent, a service of ours
+ * to a client or (mode nat, on the way back) a client to a backend. Makes `parsed` speak of the
+ * flow, as if the other end had answered. Returns FP_GO_ON, or why it is dropped if it is to a
+ * service of ours: nothing inside that the destination could have sent. */
 static fp_inline fp_u32 fp_icmp_inner(struct fp_packet *packet, struct fp_parsed *parsed)
 {
     fp_u32 at = (parsed->l4 & FP_L4_MASK) + FP_ICMP_BYTES;

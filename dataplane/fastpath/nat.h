@@ -11,7 +11,8 @@
 /* The end of a packet that is rewritten. */
 enum fp_nat_side { FP_NAT_SOURCE, FP_NAT_DESTINATION };
 
-/* What stands there, and what shall. `old_sum` and `new_sum` are of the address words. */
+/* What stands there, and what shall. `old_sum` and `new_sum` are of the address words; of an ICMP
+ * error `old_sum` is that of the packet inside. */
 struct fp_nat {
     enum fp_nat_side side;
     fp_u64 address[2];
@@ -49,10 +50,12 @@ static fp_inline int fp_nat_ip(struct fp_packet *packet, const struct fp_parsed 
         ip = fp_bytes(packet, l3, FP_IPV4_BYTES);
         if (!ip)
             return -1;
-        fp_store16(ip + 10, fp_sum_update(fp_load16(ip + 10), nat->old_sum + parsed->hops,
-                                          nat->new_sum + parsed->hops - 1));
+        address = nat->side == FP_NAT_SOURCE ? ip + 12 : ip + 16;
+        fp_store16(ip + 10,
+                   fp_sum_update(fp_load16(ip + 10), (fp_u64)fp_load32(address) + parsed->hops,
+                                 nat->new_sum + parsed->hops - 1));
         ip[8] = (fp_u8)(parsed->hops - 1);
-        fp_store32(nat->side == FP_NAT_SOURCE ? ip + 12 : ip + 16, (fp_u32)(nat->address[1] >> 32));
+        fp_store32(address, (fp_u32)(nat->address[1] >> 32));
         return 0;
     }
     ip = fp_bytes(packet, l3, FP_IPV6_BYTES);
@@ -92,40 +95,64 @@ static fp_inline int fp_nat_l4(struct fp_packet *packet, const struct fp_parsed 
     return 0;
 }
 
-/* An ICMP error: the packet inside is an answer of the backend as the client saw it, from the
- * virtual IP; it becomes what the backend sent. The inner IPv4 checksum is updated, so only the
- * port changes the sum of an ICMP message, while ICMPv6's has both addresses in it. */
+/* The packet inside an ICMP error, seen from the other end: it was sent by the address that becomes
+ * the destination, or to the one that becomes the source. Its port first, then its address; the
+ * sum of an ICMP message changes with the port alone, for the inner IPv4 checksum is updated. The
+ * checksum inside above IP stays: most of what it covers isn't there. */
+static fp_inline int fp_nat_error_ipv4(struct fp_packet *packet, const struct fp_parsed *parsed,
+                                       const struct fp_nat *nat)
+{
+    fp_u8 *inner = fp_bytes(packet, (parsed->l4 & FP_L4_MASK) + FP_ICMP_BYTES, FP_IPV4_BYTES);
+
+    if (!inner)
+        return -1;
+    fp_store32(nat->side == FP_NAT_SOURCE ? inner + 16 : inner + 12,
+               (fp_u32)(nat->address[1] >> 32));
+    fp_store16(inner + 10, fp_sum_update(fp_load16(inner + 10), nat->old_sum, nat->new_sum));
+    return 0;
+}
+
+/* ICMPv6's sum has both addresses in it: that inside, and the outer one in the pseudo header, which
+ * is another one if a router on the way tells the error. */
+static fp_inline int fp_nat_error_ipv6(struct fp_packet *packet, const struct fp_parsed *parsed,
+                                       const struct fp_nat *nat, fp_u64 *removed, fp_u64 *added)
+{
+    fp_u8 *outer = fp_bytes(packet, parsed->l3 & FP_L3_MASK, FP_IPV6_BYTES);
+    fp_u32 at = nat->side == FP_NAT_SOURCE ? 8 : 24;
+    fp_u8 *inner;
+
+    if (!outer)
+        return -1;
+    *removed += nat->old_sum + fp_sum_words(fp_load64(outer + at), fp_load64(outer + at + 8));
+    *added += 2 * nat->new_sum;
+    inner = fp_bytes(packet, (parsed->l4 & FP_L4_MASK) + FP_ICMP_BYTES, FP_IPV6_BYTES);
+    if (!inner)
+        return -1;
+    at = nat->side == FP_NAT_SOURCE ? 24 : 8;
+    fp_store64(inner + at, nat->address[0]);
+    fp_store64(inner + at + 8, nat->address[1]);
+    return 0;
+}
+
+/* An ICMP error: what is inside, and the ICMP checksum. The outer addresses still stand. */
 static fp_inline int fp_nat_error(struct fp_packet *packet, const struct fp_parsed *parsed,
                                   const struct fp_nat *nat)
 {
-    fp_u32 l4 = parsed->l4 & FP_L4_MASK;
+    fp_u8 *port = fp_bytes(packet, parsed->inner_l4 & FP_L4_MASK, 4), *icmp;
     fp_u64 removed = 0, added = 0;
-    fp_u8 *icmp, *inner, *port;
 
-    port = fp_bytes(packet, (parsed->inner_l4 & FP_L4_MASK), 4);
     if (!port)
         return -1;
+    port += nat->side == FP_NAT_SOURCE ? 2 : 0;
     if (nat->port) {
         removed = fp_load16(port);
         added = fp_htons(nat->port);
         fp_store16(port, fp_htons(nat->port));
     }
-    inner = fp_bytes(packet, l4 + FP_ICMP_BYTES, FP_IPV4_BYTES);
-    if (!inner)
+    if (parsed->family == 4 ? fp_nat_error_ipv4(packet, parsed, nat)
+                            : fp_nat_error_ipv6(packet, parsed, nat, &removed, &added))
         return -1;
-    if (parsed->family == 4) {
-        fp_store32(inner + 12, (fp_u32)(nat->address[1] >> 32));
-        fp_store16(inner + 10, fp_sum_update(fp_load16(inner + 10), nat->old_sum, nat->new_sum));
-    } else {
-        inner = fp_bytes(packet, l4 + FP_ICMP_BYTES, FP_IPV6_BYTES);
-        if (!inner)
-            return -1;
-        fp_store64(inner + 8, nat->address[0]);
-        fp_store64(inner + 16, nat->address[1]);
-        removed += 2 * nat->old_sum; /* in the pseudo header and inside */
-        added += 2 * nat->new_sum;
-    }
-    icmp = fp_bytes(packet, l4, FP_ICMP_BYTES);
+    icmp = fp_bytes(packet, parsed->l4 & FP_L4_MASK, FP_ICMP_BYTES);
     if (!icmp)
         return -1;
     fp_store16(icmp + 2, fp_sum_update(fp_load16(icmp + 2), removed, added));
@@ -136,12 +163,13 @@ static fp_inline int fp_nat_error(struct fp_packet *packet, const struct fp_pars
 static fp_inline int fp_nat_write(struct fp_packet *packet, const struct fp_parsed *parsed,
                                   const struct fp_nat *nat)
 {
-    if (fp_nat_ip(packet, parsed, nat))
-        return -1;
-    if (parsed->flags & FP_PARSED_LATER)
-        return 0;
-    return parsed->flags & FP_PARSED_ERROR ? fp_nat_error(packet, parsed, nat)
-                                           : fp_nat_l4(packet, parsed, nat);
+    int error = 0;
+
+    if (parsed->flags & FP_PARSED_ERROR)
+        error = fp_nat_error(packet, parsed, nat);
+    else if (!(parsed->flags & FP_PARSED_LATER))
+        error = fp_nat_l4(packet, parsed, nat);
+    return error ? error : fp_nat_ip(packet, parsed, nat);
 }
 
 #endif

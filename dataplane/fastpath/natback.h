@@ -2,8 +2,10 @@
 /*
  * Mode nat, the way back: what a backend answers gets the virtual IP as its source and goes on to
  * the client. The tables say which address and port of a backend stands for which service, so no
- * flow is remembered. The kernel's routes give the way; when it has to do more (resolve a
- * neighbour, tell of a smaller MTU) it gets the rewritten packet.
+ * flow is remembered. An ICMP error about a packet to a backend goes the same way: its source
+ * becomes the virtual IP, whoever tells it, and so does the destination of the packet inside. The
+ * kernel's routes give the way; when it has to do more (resolve a neighbour, tell of a
+ * smaller MTU) it gets the rewritten packet.
  */
 #ifndef CULVERT_FASTPATH_NATBACK_H
 #define CULVERT_FASTPATH_NATBACK_H

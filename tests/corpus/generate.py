@@ -243,6 +243,51 @@ def rewritten():
     add("nat-back-other-port", "pass-not-ours", eth() / IP(**back) / TCP(sport=8081), "=")
 
 
+def nat_errors():
+    """Errors about packets to backends of mode nat, told by them or by a router on the way."""
+    def quote(dst, dport, proto=TCP, **ip):
+        """The first 28 bytes of a client's packet, with the checksum of the one to the backend."""
+        top = IP(src=CLIENT, dst=dst, id=7, ttl=60, proto=6 if proto is TCP else 17, len=60, **ip)
+        ports = proto(sport=40000, dport=dport)
+        return top / Raw(raw(ports)[:6] + b"\x12\x34" if proto is UDP else raw(ports)[:8])
+
+    refused = {"type": 3, "code": 3}
+    for name, teller in (("", "10.0.0.11"), ("-router", "10.0.0.250")):
+        add(f"nat-back-error{name}", "lb-nat-back",
+            eth() / IP(src=teller, dst=CLIENT, id=9) / ICMP(type=3, code=4, nexthopmtu=1400) / quote("10.0.0.11", 8080),
+            Ether(**BACK) / IP(src="192.0.2.13", dst=CLIENT, id=9, ttl=63) /
+            ICMP(type=3, code=4, nexthopmtu=1400) / quote("192.0.2.13", 80))
+    add("nat-back-error-udp-any", "lb-nat-back",
+        eth() / IP(src="10.0.0.11", dst=CLIENT, id=9) / ICMP(**refused) / quote("10.0.0.11", 443, UDP),
+        Ether(**BACK) / IP(src="192.0.2.13", dst=CLIENT, id=9, ttl=63) / ICMP(**refused) /
+        quote("192.0.2.13", 443, UDP))
+    nops = {"options": [IPOption_NOP()] * 8}
+    add("nat-back-error-options", "lb-nat-back",
+        eth() / IP(src="10.0.0.11", dst=CLIENT, id=9, **nops) / ICMP(**refused) / quote("10.0.0.11", 8080, **nops),
+        Ether(**BACK) / IP(src="192.0.2.13", dst=CLIENT, id=9, ttl=63, **nops) / ICMP(**refused) /
+        quote("192.0.2.13", 80, **nops))
+
+    def quote6(dst, dport):
+        top = IPv6(src=CLIENT6, dst=dst, hlim=60, nh=6, plen=40)
+        return top / Raw(raw(TCP(sport=40000, dport=dport))[:8])
+
+    for name, teller in (("", "2001:db8:1::12"), ("-router", "2001:db8:1::fe")):
+        add(f"nat-back-error-6{name}", "lb-nat-back",
+            eth() / IPv6(src=teller, dst=CLIENT6) / ICMPv6DestUnreach(code=4) / quote6("2001:db8:1::12", 8080),
+            Ether(**BACK) / IPv6(src="2001:db8::13", dst=CLIENT6, hlim=63) / ICMPv6DestUnreach(code=4) /
+            quote6("2001:db8::13", 80))
+    head = IP(src="10.0.0.11", dst=CLIENT, id=9)
+    add("nat-back-error-other-port", "pass-not-ours", eth() / head / ICMP(**refused) / quote("10.0.0.11", 8081), "=")
+    add("nat-back-error-other-client", "pass-not-ours",
+        eth() / IP(src="10.0.0.11", dst="198.18.0.7") / ICMP(**refused) / quote("10.0.0.11", 8080), "=")
+    add("nat-back-error-of-fragment", "pass-not-ours",
+        eth() / head / ICMP(**refused) / quote("10.0.0.11", 8080, frag=5), "=")
+    add("nat-back-error-ttl", "pass-ttl",
+        eth() / IP(src="10.0.0.11", dst=CLIENT, ttl=1) / ICMP(**refused) / quote("10.0.0.11", 8080), "=")
+    add("nat-back-error-cut", "pass-not-ours",
+        eth() / head / ICMP(**refused) / Raw(raw(quote("10.0.0.11", 8080))[:24]), "=")
+
+
 def icmp():
     ping = ICMP(type=8, id=3, seq=4) / Raw(b"ping" * 8)
     pong = ICMP(type=0, id=3, seq=4) / Raw(b"ping" * 8)
@@ -327,7 +372,7 @@ def dns():
 
 
 def main():
-    for part in (passes, drops, encapsulated, fragments, rewritten, icmp, too_big, dns):
+    for part in (passes, drops, encapsulated, fragments, rewritten, nat_errors, icmp, too_big, dns):
         part()
     text = "# Made by generate.py: name reason frame expected\n" + "\n".join(LINES) + "\n"
     pathlib.Path(__file__).with_name("packets.txt").write_text(text, encoding="ascii")

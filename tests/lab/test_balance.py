@@ -94,6 +94,31 @@ def test_counters_name_the_backends(site):
     wait_until(grew, "both backends' counters")
 
 
+@pytest.mark.parametrize("address, pool", [(NATVIP4, "app"), (NATVIP6, "app6")])
+def test_error_of_a_backend_reaches_the_client(fresh_site, address, pool):
+    """No backend listens there: its kernel says so to a client that knows only the virtual IP."""
+    site = fresh_site
+    document = site_document()
+    document["vips"]["closed"] = {
+        "address": address, "protocol": "udp", "ports": [9999], "mode": "nat", "pool": pool, "port": 9998
+    }  # fmt: skip
+    site.apply(document)
+    wait_until(site.planes_ready, "the change in the data plane")
+    code = (
+        "import socket,sys;s=socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET,"
+        "socket.SOCK_DGRAM);s.settimeout(5);s.connect((sys.argv[1],9999));s.send(b'hello')\n"
+        "try: s.recv(100)\n"
+        "except ConnectionRefusedError: print('refused')"
+    )
+
+    def forwarded():  # the first one goes the kernel's way if it must resolve the router's address
+        assert site.client.run("python3", "-c", code, address).stdout == "refused\n"
+        return site.reasons().get("lb-nat-back", 0)
+
+    assert site.client.run("python3", "-c", code, address).stdout == "refused\n"
+    wait_until(forwarded, "an error that XDP sends on", timeout=40)
+
+
 def start_slow_download(site, address):
     """A download that goes on for a while; returns the process and the backend that serves it."""
     process = site.client.start(

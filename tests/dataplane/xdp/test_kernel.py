@@ -45,7 +45,7 @@ def test_static_neighbour_is_used_and_left_as_it_is(rig):
 def test_deleted_neighbour_is_asked_again(rig):
     rig.serve("backend 1 10.0.0.2")
     resolved(rig)
-    rig.appliance.ip("neigh", "flush", "dev", "eth0")
+    rig.appliance.ip("neigh", "del", "10.0.0.2", "dev", "eth0")  # a flush goes on for as long as it comes back
     wait_until(
         lambda: "managed" in rig.appliance.ip("neigh", "show", "10.0.0.2", "dev", "eth0").stdout, "the entry again"
     )
