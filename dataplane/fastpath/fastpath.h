@@ -145,7 +145,7 @@ static fp_inline fp_u32 fp_resolve(struct fp_env *env, struct fp_packet *packet,
     return FP_GO_ON;
 }
 
-/* Whether a packet whose headers were read is looked at any further: FP_GO_ON or a reason to end. */
+/* Whether a packet whose headers were read is looked at further: FP_GO_ON or a reason to end. */
 static fp_inline fp_u32 fp_admit(struct fp_env *env, const struct fp_parsed *parsed)
 {
     if (fp_unlikely(fp_is_denied(env, parsed)))
