@@ -46,7 +46,8 @@ static void interface_each(struct compile *compile, const struct site_state *sta
 {
     const struct site_node *node = state_section(state, ROOT_INTERFACES)->child[place];
     struct fp_key key = {.a = state->number[SPACE_INTERFACES][place], .kind = FP_KIND_INTERFACE};
-    static const uint8_t drivers[] = {FP_DRIVER_XDP, FP_DRIVER_DPDK}, modes[] = {0, 1, 2}; /* in the order of their words */
+    /* In the order of their words. */
+    static const uint8_t drivers[] = {FP_DRIVER_XDP, FP_DRIVER_DPDK}, modes[] = {0, 1, 2};
     const struct site_node *mode = node_field(node, INTERFACE_MODE);
     const struct site_node *device = node_field(node, INTERFACE_DEVICE);
     const struct site_node *queues = node_field(node, INTERFACE_QUEUES);

@@ -38,8 +38,8 @@ void tool_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #define tool_fail(...) (tool_say(__VA_ARGS__), CULVERT_EINVAL)
 
-/* What a tool needs before it loads a program: rights, and libbpf kept from printing. CULVERT_EACCES
- * after one line. */
+/* What a tool needs before it loads a program: rights, and libbpf kept from printing.
+ * CULVERT_EACCES after one line. */
 int tool_prepare(void);
 
 #endif

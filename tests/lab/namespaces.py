@@ -111,7 +111,7 @@ class Lab(contextlib.AbstractContextManager):
 
     def __init__(self):
         sweep()
-        self.run_id = f"{PREFIX}{os.getpid()}{os.urandom(1).hex()}"
+        self.run_id = f"{PREFIX}{os.getpid()}{os.urandom(2).hex()}"
         self.namespaces = {}
         self.processes = []
         self._links = 0
