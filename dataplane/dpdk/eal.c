@@ -71,6 +71,22 @@ void eal_complaint_clear(void)
 
 /* ---- what the machine has ---- */
 
+/* Free pages of one size; `name` is its folder, "hugepages-2048kB". */
+static size_t huge_pages_free(const char *name)
+{
+    char path[512], text[32] = "";
+    FILE *file;
+
+    snprintf(path, sizeof(path), HUGE_DIR "/%s/free_hugepages", name);
+    file = fopen(path, "r");
+    if (!file)
+        return 0;
+    if (!fgets(text, sizeof(text), file))
+        text[0] = '\0';
+    fclose(file);
+    return strtoul(text, NULL, 10);
+}
+
 /* Bytes in free hugepages of all sizes. */
 static size_t huge_free(void)
 {
@@ -79,18 +95,11 @@ static size_t huge_free(void)
     DIR *dir = opendir(HUGE_DIR);
 
     while (dir && (entry = readdir(dir)) != NULL) {
-        unsigned long kilobytes, pages;
-        char path[512];
-        FILE *file;
+        static const char prefix[] = "hugepages-";
 
-        if (sscanf(entry->d_name, "hugepages-%lukB", &kilobytes) != 1)
-            continue;
-        snprintf(path, sizeof(path), HUGE_DIR "/%s/free_hugepages", entry->d_name);
-        file = fopen(path, "r");
-        if (file && fscanf(file, "%lu", &pages) == 1)
-            total += (size_t)pages * kilobytes * 1024;
-        if (file)
-            fclose(file);
+        if (strncmp(entry->d_name, prefix, sizeof(prefix) - 1) == 0)
+            total += huge_pages_free(entry->d_name) * 1024 *
+                     strtoul(entry->d_name + sizeof(prefix) - 1, NULL, 10);
     }
     if (dir)
         closedir(dir);
