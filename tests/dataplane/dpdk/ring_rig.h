@@ -109,8 +109,9 @@ static inline void rig_device(struct rig *rig, struct port_out *out, const char 
     out->queues = 1;
     out->shared = rig->workers > 1;
     rig_need(!rte_eth_dev_configure(out->id, (uint16_t)queues, 1, &conf), "configure");
-    for (uint16_t queue = 0; queue < queues; queue++)
-        rig_need(!rte_eth_rx_queue_setup(out->id, queue, 0, 0, NULL, rig->pool), "queue in");
+    for (unsigned queue = 0; queue < queues; queue++)
+        rig_need(!rte_eth_rx_queue_setup(out->id, (uint16_t)queue, 0, 0, NULL, rig->pool),
+                 "queue in");
     rig_need(!rte_eth_tx_queue_setup(out->id, 0, 0, 0, NULL), "queue out");
     rig_need(!rte_eth_dev_start(out->id), "start");
 }
@@ -141,7 +142,8 @@ static inline struct rte_mbuf *rig_frame(struct rig *rig, const void *bytes, siz
 {
     struct rte_mbuf *frame = rte_pktmbuf_alloc(rig->pool);
 
-    rig_need(frame != NULL, "a frame");
+    if (!frame)
+        abort();
     memcpy(rte_pktmbuf_append(frame, (uint16_t)length), bytes, length);
     frame->hash.usr = number;
     return frame;

@@ -262,7 +262,8 @@ static void *load_run(void *arg)
     for (unsigned flow = 0; flow < FLOWS; flow++) {
         struct rte_mbuf *frame = rte_pktmbuf_alloc(load->rig->pool);
 
-        rig_need(frame != NULL, "a frame");
+        if (!frame)
+            abort();
         ask(load, frame, flow);
     }
     while (!__atomic_load_n(&load->stop, __ATOMIC_ACQUIRE)) {

@@ -161,8 +161,8 @@ static void wait_done(struct pair *pair, uint64_t now[FP_COUNT_REASONS])
 static void say_wrong(struct pair *pair, const struct sent *sent, const char *what,
                       const struct rte_mbuf *frame)
 {
-    fprintf(stderr, "%s (%s): %s: %s, must be %s\n", sent->name, corpus_reason(sent->reason), what,
-            way_name[sent->came], way_name[sent->way]);
+    fprintf(stderr, "%s: %s: %s; must be %s (%s)\n", sent->name, what, way_name[sent->came],
+            way_name[sent->way], corpus_reason(sent->reason));
     corpus_dump("  in   ", sent->in, sent->in_length);
     corpus_dump("  host ", sent->frame, sent->length);
     if (frame)
@@ -242,7 +242,7 @@ static void add(struct pair *pair, const struct corpus_case *item, size_t length
         flush(pair);
 }
 
-/* The workers' rest of a burst, when there is one. */
+/* Sends the rest of a burst, when there is one. */
 static void end(struct pair *pair, FILE *file)
 {
     if (pair->count)
