@@ -81,12 +81,12 @@ fp_subprogram fp_u32 fp_access_find(struct fp_env *env, fp_u64 a, fp_u64 b)
         return FP_ACCESS_NONE;
     lengths = fp_access_lengths(env, a, b);
     if (fp_is_mapped(a, b))
-        return fp_access_probe(env, a, b, lengths[0], FP_MAPPED_LENGTH);
-    action = fp_access_probe(env, a, b, lengths[2], 128);
+        return fp_access_probe(env, a, b, fp_published(&lengths[0]), FP_MAPPED_LENGTH);
+    action = fp_access_probe(env, a, b, fp_published(&lengths[2]), 128);
     if (action == FP_ACCESS_NONE)
-        action = fp_access_probe(env, a, b, lengths[1], 64);
+        action = fp_access_probe(env, a, b, fp_published(&lengths[1]), 64);
     if (action == FP_ACCESS_NONE)
-        action = fp_access_probe(env, a, b, lengths[0], 0);
+        action = fp_access_probe(env, a, b, fp_published(&lengths[0]), 0);
     return action;
 }
 

@@ -39,7 +39,7 @@ struct fp_burst {
 /* Asks for the bucket of a hash. */
 static inline void fp_burst_bucket(struct fp_env *env, fp_u64 hash)
 {
-    fp_prefetch(fp_bucket_at(env, FP_ROOT(env)->index, (fp_u32)hash));
+    fp_prefetch(fp_bucket_at(env, fp_published(&FP_ROOT(env)->index), (fp_u32)hash));
 }
 
 /* True when both packets' services are the same. */
@@ -86,7 +86,7 @@ static inline void fp_burst_parse(struct fp_env *env, struct fp_packet *packet,
     item->reason = fp_parse(packet, &item->parsed);
     if (item->reason != FP_GO_ON)
         return;
-    if (FP_ROOT(env)->access_count)
+    if (fp_published(&FP_ROOT(env)->access_count))
         fp_prefetch(fp_access_lengths(env, item->parsed.source[0], item->parsed.source[1]));
     fp_burst_destination(env, burst, number);
 }
@@ -94,13 +94,13 @@ static inline void fp_burst_parse(struct fp_env *env, struct fp_packet *packet,
 /* Asks for the record that the bucket of a hash has. */
 static inline void fp_burst_record(struct fp_env *env, fp_u64 hash)
 {
-    const struct fp_bucket *bucket = fp_bucket_at(env, FP_ROOT(env)->index, (fp_u32)hash);
+    const struct fp_bucket *bucket = fp_bucket_at(env, fp_published(&FP_ROOT(env)->index), (fp_u32)hash);
     fp_u32 ways = fp_bucket_ways(bucket, fp_hash_tag(hash));
     fp_u32 ref;
 
     if (!ways)
         return;
-    ref = bucket->ref[__builtin_ctz(ways)];
+    ref = fp_published(&bucket->ref[__builtin_ctz(ways)]);
     fp_prefetch(FP_AT(env, char, ref));
     fp_prefetch(FP_AT(env, char, ref + FP_CACHE_LINE));
 }
@@ -249,7 +249,7 @@ static inline void fp_process_burst(struct fp_env *env, struct fp_packet *packet
     fp_env_begin(env);
     for (fp_u32 i = 0; i < count; i++)
         fp_burst_parse(env, &packets[i], &burst, i);
-    if (FP_ROOT(env)->access_count)
+    if (fp_published(&FP_ROOT(env)->access_count))
         fp_burst_sources(env, &burst, count);
     for (fp_u32 i = 0; i < count; i++)
         fp_burst_whose(env, &packets[i], &burst, i);

@@ -65,6 +65,14 @@ struct fp_env {
 
 #endif
 
+/* A word of the region that the writer changes under readers, with release order: what it leads to
+ * is seen whole. On x86-64 it is a plain load, which is what the eBPF program's is. */
+#ifdef FP_BPF
+#define fp_published(at) (*(at))
+#else
+#define fp_published(at) __atomic_load_n((at), __ATOMIC_ACQUIRE)
+#endif
+
 #ifdef FP_BPF
 #define fp_trace(env, stage, what, a, b) ((void)0)
 #define fp_dry(env) 0

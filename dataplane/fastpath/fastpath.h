@@ -30,7 +30,7 @@ static fp_inline int fp_is_denied(struct fp_env *env, const struct fp_parsed *pa
 {
     fp_u32 action;
 
-    if (fp_likely(!FP_ROOT(env)->access_count) || fp_is_discovery(parsed))
+    if (fp_likely(!fp_published(&FP_ROOT(env)->access_count)) || fp_is_discovery(parsed))
         return 0;
     action = fp_access_find(env, parsed->source[0], parsed->source[1]);
     fp_trace(env, "access",

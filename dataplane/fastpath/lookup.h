@@ -48,8 +48,8 @@ static fp_inline struct fp_rec FP_REGION *fp_visible(struct fp_env *env, fp_u32 
     if (!ref)
         return 0;
     record = FP_AT(env, struct fp_rec, ref);
-    if (fp_unlikely((fp_s32)(record->gen - env->generation) > 0)) {
-        ref = record->prev;
+    if (fp_unlikely((fp_s32)(fp_published(&record->gen) - env->generation) > 0)) {
+        ref = fp_published(&record->prev);
         if (!ref)
             return 0;
         record = FP_AT(env, struct fp_rec, ref);
@@ -85,7 +85,7 @@ static fp_inline fp_u32 fp_bucket_ways(const struct fp_bucket *bucket, fp_u32 ta
     fp_u32 ways = 0;
 
     for (int way = 0; way < FP_BUCKET_WAYS; way++)
-        ways |= (fp_u32)(bucket->tag[way] == tag) << way;
+        ways |= (fp_u32)(fp_published(&bucket->tag[way]) == tag) << way;
     return ways;
 }
 #endif
@@ -98,15 +98,15 @@ static fp_inline fp_u32 fp_bucket_find(struct fp_env *env, struct fp_bucket FP_R
 
 #ifdef FP_BPF
     for (int way = 0; way < FP_BUCKET_WAYS; way++) {
-        if (fp_likely(bucket->tag[way] != tag))
+        if (fp_likely(fp_published(&bucket->tag[way]) != tag))
             continue;
-        ref = fp_entry_ref(env, bucket->ref[way], a, b, c, kind);
+        ref = fp_entry_ref(env, fp_published(&bucket->ref[way]), a, b, c, kind);
         if (ref)
             return ref;
     }
 #else
     for (fp_u32 ways = fp_bucket_ways(bucket, tag); ways; ways &= ways - 1) {
-        ref = fp_entry_ref(env, bucket->ref[__builtin_ctz(ways)], a, b, c, kind);
+        ref = fp_entry_ref(env, fp_published(&bucket->ref[__builtin_ctz(ways)]), a, b, c, kind);
         if (ref)
             return ref;
     }
@@ -118,7 +118,7 @@ static fp_inline fp_u32 fp_bucket_find(struct fp_env *env, struct fp_bucket FP_R
 static fp_inline fp_u32 fp_find_hashed(struct fp_env *env, fp_u64 hash, fp_u64 a, fp_u64 b,
                                        fp_u32 c, fp_u32 kind)
 {
-    fp_u64 index = FP_ROOT(env)->index;
+    fp_u64 index = fp_published(&FP_ROOT(env)->index);
     fp_u32 tag = fp_hash_tag(hash);
     fp_u32 at = (fp_u32)hash;
 
@@ -128,7 +128,7 @@ static fp_inline fp_u32 fp_find_hashed(struct fp_env *env, fp_u64 hash, fp_u64 a
 
         if (ref)
             return ref;
-        if (fp_likely(!bucket->spilled))
+        if (fp_likely(!fp_published(&bucket->spilled)))
             return 0;
     }
     return 0;
@@ -165,7 +165,7 @@ static fp_inline struct fp_rec FP_REGION *fp_slot(struct fp_env *env, fp_u32 kin
     if (number >= capacity)
         return 0;
     slots = FP_AT(env, fp_u32, FP_ROOT(env)->slots[kind]);
-    return fp_visible(env, slots[number]);
+    return fp_visible(env, fp_published(&slots[number]));
 }
 
 /* Begins a packet: what of the region's root every step needs. The caller has set env->cpu (and
