@@ -94,7 +94,8 @@ static inline void fp_burst_parse(struct fp_env *env, struct fp_packet *packet,
 /* Asks for the record that the bucket of a hash has. */
 static inline void fp_burst_record(struct fp_env *env, fp_u64 hash)
 {
-    const struct fp_bucket *bucket = fp_bucket_at(env, fp_published(&FP_ROOT(env)->index), (fp_u32)hash);
+    const struct fp_bucket *bucket =
+        fp_bucket_at(env, fp_published(&FP_ROOT(env)->index), (fp_u32)hash);
     fp_u32 ways = fp_bucket_ways(bucket, fp_hash_tag(hash));
     fp_u32 ref;
 
