@@ -2,11 +2,9 @@
 /* culvert-dpdk: the DPDK data plane. */
 
 #include <bpf/libbpf.h>
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <xdp/libxdp.h>
 
@@ -23,14 +21,6 @@
 #include "dataplane/plane/grace.h"
 
 #define PATH_BYTES 160
-
-static int make_dir(const char *path)
-{
-    if (mkdir(path, 0755) == 0 || errno == EEXIST)
-        return 0;
-    log_error("can't make %s: %s", path, strerror(errno));
-    return CULVERT_ESYSTEM;
-}
 
 static int open_tables(const struct options *options, unsigned workers, struct tables **tables)
 {
@@ -130,9 +120,9 @@ int main(int argc, char **argv)
         log_error("root is needed, for the devices and their memory");
         return 1;
     }
-    error = make_dir(options.common.run_dir);
+    error = instance_make_dir(options.common.run_dir);
     if (!error)
-        error = make_dir(lock_dir);
+        error = instance_make_dir(lock_dir);
     if (!error)
         error = options.common.action == ARGUMENTS_DETACH ? detach(&instance)
                                                           : run(&options, &instance);

@@ -14,11 +14,14 @@
 
 #include "controlplane/base/error.h"
 #include "dataplane/fastpath/burst.h"
+#include "dataplane/plane/clock.h"
 
 #define SPIN_TURNS 2000   /* empty turns before the first sleep: some ten microseconds */
 #define NAP_NS 20000      /* the first sleeps; with the timer's slack set to 1 ns */
 #define NAP_MAX_NS 200000 /* after a tenth of a second without a frame */
 #define NAPS_BEFORE_MAX 2000
+
+_Static_assert(PORT_BURST <= FP_BURST_MAX, "a burst is processed at once");
 
 /* Frames on their way out of one device. */
 struct outbox {
@@ -40,14 +43,6 @@ static struct rte_rcu_qsbr *readers;
 static struct worker *workers;
 static unsigned workers_count;
 static bool stopping;
-
-static uint64_t now_units(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now); /* as bpf_ktime_get_ns() */
-    return ((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec) << FP_TIME_SHIFT;
-}
 
 /* ---- out ---- */
 
@@ -158,7 +153,7 @@ static void process(struct worker *worker, const struct ports_layout *layout, un
         packet->end = packet->data + frame[i]->data_len;
         packet->ifindex = ifindex;
     }
-    worker->env.now = now_units();
+    worker->env.now = plane_now();
     fp_process_burst(&worker->env, worker->packet, count, worker->result);
     for (uint16_t i = 0; i < count; i++)
         carry_out(worker, layout, place, frame[i], &worker->packet[i], &worker->result[i]);

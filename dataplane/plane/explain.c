@@ -3,13 +3,13 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <yyjson.h>
 
 #include "dataplane/fastpath/env.h"
 #include "dataplane/fastpath/fastpath.h"
 #include "dataplane/kernel/routes.h"
+#include "dataplane/plane/clock.h"
 
 #define HEAD_ROOM 256u /* XDP_PACKET_HEADROOM */
 #define TAIL_ROOM 4096u
@@ -45,14 +45,6 @@ static int find_way(void *arg, const fp_u8 address[16], struct fp_nexthop *out)
     const struct kernel_way *way = arg;
 
     return way_find(way->rtnl, way->devices, address, out) == 0;
-}
-
-static uint64_t now_units(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now); /* as bpf_ktime_get_ns() */
-    return ((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec) << FP_TIME_SHIFT;
 }
 
 static const char *reason_label(unsigned reason, const char **text)
@@ -111,7 +103,7 @@ static char *explain_in(uint8_t *buffer, size_t length, uint32_t ifindex, struct
     struct fp_env env = {
         .base = region,
         .generation = __atomic_load_n(&region->generation, __ATOMIC_ACQUIRE),
-        .now = now_units(),
+        .now = plane_now(),
         .dry = 1,
         .trace = take_step,
         .trace_arg = &steps,

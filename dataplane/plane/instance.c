@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -117,6 +118,14 @@ static int ask_handover(const struct instance *instance)
                   "Traffic goes on; `kill -9 %d`, then start this one again",
                   instance->program, listener, instance->lock_dir, listener);
     return CULVERT_EBUSY;
+}
+
+int instance_make_dir(const char *path)
+{
+    if (mkdir(path, 0755) == 0 || errno == EEXIST)
+        return 0;
+    log_error("can't make %s: %s", path, strerror(errno));
+    return CULVERT_ESYSTEM;
 }
 
 int instance_take(const struct instance *instance)

@@ -27,6 +27,9 @@ struct instance {
     const char *pin_dir;  /* for the status; NULL: none */
 };
 
+/* Makes a directory unless it is there. Returns 0, or CULVERT_ESYSTEM (logged). */
+int instance_make_dir(const char *path);
+
 /* Takes the lock, asking a running driver to step back (it has five seconds). Returns the locked
  * descriptor, or an error after having logged it. */
 int instance_take(const struct instance *instance);

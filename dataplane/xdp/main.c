@@ -2,12 +2,10 @@
 /* culvert-xdp: the user space of the XDP data plane. */
 
 #include <bpf/libbpf.h>
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "controlplane/base/error.h"
@@ -41,14 +39,6 @@ static int print_libbpf(enum libbpf_print_level level, const char *format, va_li
         log_debug("%s", line);
     free(text);
     return 0;
-}
-
-static int make_run_dir(const char *run_dir)
-{
-    if (mkdir(run_dir, 0755) == 0 || errno == EEXIST)
-        return 0;
-    log_error("can't make %s: %s", run_dir, strerror(errno));
-    return CULVERT_ESYSTEM;
 }
 
 static struct instance instance_of(const struct options *options)
@@ -200,7 +190,7 @@ int main(int argc, char **argv)
     if (!error)
         error = pins_make(options.pin_dir);
     if (!error)
-        error = make_run_dir(options.common.run_dir);
+        error = instance_make_dir(options.common.run_dir);
     if (!error)
         error = options.common.action == ARGUMENTS_DETACH ? detach(&options) : run(&options);
     return error ? 1 : 0;
