@@ -16,6 +16,7 @@
 
 #include "controlplane/base/error.h"
 #include "controlplane/base/log.h"
+#include "dataplane/dpdk/eal.h"
 
 #define DESCRIPTORS 1024
 #define MTU_DEFAULT 1500
@@ -83,7 +84,8 @@ static bool pci_is_there(const char *address, char *why, size_t size)
     return false;
 }
 
-bool device_is_there(const char *arguments, char *why, size_t size)
+/* False: the PCI device is absent, or not bound to a driver that leaves it to us. */
+static bool device_is_there(const char *arguments, char *why, size_t size)
 {
     struct rte_pci_addr address;
     char text[PCI_PRI_STR_SIZE + 1], first[32];
@@ -188,6 +190,21 @@ int device_open(const char *arguments, const struct device_request *request, uin
     error = start(*id, request, receive, send);
     if (error)
         device_close(*id);
+    return error;
+}
+
+int device_open_named(const char *arguments, const struct device_request *request, uint16_t *id,
+                      uint16_t *receive, uint16_t *send, char *why, size_t size)
+{
+    int error;
+
+    eal_complaint_clear();
+    if (!device_is_there(arguments, why, size))
+        return CULVERT_ENOTFOUND;
+    error = device_open(arguments, request, id, receive, send);
+    if (error)
+        snprintf(why, size, "device %s can't be opened: %s", arguments,
+                 eal_complaint()[0] ? eal_complaint() : "no such device, or another uses it");
     return error;
 }
 

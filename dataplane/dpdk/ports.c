@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <rte_errno.h>
 #include <rte_mbuf.h>
 
 #include "controlplane/base/error.h"
@@ -17,8 +16,6 @@
 #include "dataplane/dpdk/device.h"
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/taps.h"
-
-#define MBUF_CACHE 256
 
 static void set_reason(struct ports *ports, struct port *port, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -133,14 +130,8 @@ static void open_port(struct ports *ports, struct port *port)
     uint16_t id, queues, sends;
 
     request.receive = wanted < ports->workers ? wanted : (uint16_t)ports->workers;
-    eal_complaint_clear();
-    if (!device_is_there(port->device, why, sizeof(why))) {
+    if (device_open_named(port->device, &request, &id, &queues, &sends, why, sizeof(why))) {
         set_reason(ports, port, "%s", why);
-        return;
-    }
-    if (device_open(port->device, &request, &id, &queues, &sends)) {
-        set_reason(ports, port, "device %s can't be opened: %s", port->device,
-                   eal_complaint()[0] ? eal_complaint() : "no such device, or another uses it");
         return;
     }
     out_init(&port->nic, id, sends, ports->workers);
@@ -178,13 +169,9 @@ static void close_port(struct ports *ports, struct port *port)
 int ports_open(struct ports *ports, unsigned mbufs, unsigned workers, void (*wait)(void))
 {
     *ports = (struct ports){.workers = workers, .wait = wait};
-    ports->pool = rte_pktmbuf_pool_create("frames", mbufs, MBUF_CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
-                                          (int)rte_socket_id());
-    if (!ports->pool) {
-        log_error("no memory for %u packet buffers (%s): lower --mbufs, or raise --buffer-memory",
-                  mbufs, rte_strerror(rte_errno));
+    ports->pool = eal_buffers(mbufs);
+    if (!ports->pool)
         return CULVERT_ENOMEM;
-    }
     ports->layout = calloc(1, sizeof(*ports->layout));
     return ports->layout ? 0 : CULVERT_ENOMEM;
 }

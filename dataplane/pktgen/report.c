@@ -258,11 +258,12 @@ void report_json(struct report *report, const struct engine_sums *sums, double s
     double least = seconds > 0 ? seconds : 1;
 
     buffer_text(out, "{\"interface\": ");
-    buffer_json_text(out, report->options->interface);
+    buffer_json_text(out, report->options->device ? report->options->device
+                                                  : report->options->interface);
     buffer_text(out, ", \"profile\": ");
     buffer_json_text(out, report->options->profile);
     buffer_format(out, ", \"mode\": \"%s\", \"seconds\": %.6f, ",
-                  engine_is_generic(report->engine) ? "generic" : "native", seconds);
+                  engine_mode(report->engine), seconds);
     json_number(out, "sent", sums->sent);
     buffer_text(out, ", ");
     json_number(out, "received", counters->received);

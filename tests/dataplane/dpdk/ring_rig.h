@@ -68,7 +68,7 @@ static inline unsigned rig_cores(struct rig *rig, unsigned workers, char *list, 
 static inline bool rig_open(struct rig *rig, unsigned workers)
 {
     char cores[64];
-    const struct options options = {.buffer_memory = 128,
+    const struct eal_options options = {.program = "rig", .buffer_memory = 128,
                                     .mbufs = RIG_FRAMES,
                                     .no_huge = true,
                                     .cores = cores,
