@@ -27,7 +27,7 @@
 #define MBUF_BYTES_SMALL 4096u /* without them: no buffer lies across two pages */
 #define MEMORY_FIXED 64u       /* MiB: rings, device queues */
 
-static char complaint[200];
+static char complaint[200], first_complaint[200];
 static FILE *log_stream;
 static char *argument[ARGUMENTS_MAX]; /* EAL may keep pointers to them: freed at the end */
 static int argument_count;
@@ -45,6 +45,9 @@ static ssize_t take_log(void *cookie, const char *text, size_t length)
     line[strcspn(line, "\n")] = '\0';
     if (line[0]) {
         memcpy(complaint, line, sizeof(complaint));
+        /* What comes first is the cause, but for drivers that miss a second process of ours. */
+        if (!first_complaint[0] && !strstr(line, "mp action"))
+            memcpy(first_complaint, line, sizeof(first_complaint));
         log_debug("DPDK: %s", line);
     }
     return (ssize_t)length;
@@ -63,12 +66,12 @@ static int open_log(void)
 
 const char *eal_complaint(void)
 {
-    return complaint;
+    return first_complaint;
 }
 
 void eal_complaint_clear(void)
 {
-    complaint[0] = '\0';
+    first_complaint[0] = '\0';
 }
 
 /* ---- what the machine has ---- */

@@ -13,7 +13,7 @@
 int eal_open(const struct eal_options *options);
 void eal_close(void);
 
-/* What DPDK last complained of; empty: nothing since eal_complaint_clear(). */
+/* What DPDK first complained of since eal_complaint_clear(); empty: nothing. */
 const char *eal_complaint(void);
 void eal_complaint_clear(void);
 

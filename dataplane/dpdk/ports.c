@@ -113,15 +113,6 @@ static int on_reset(uint16_t id, enum rte_eth_event_type type, void *arg, void *
     return 0;
 }
 
-/* Where the kernel has the device too (AF_XDP) it knows best: DPDK says "up" whatever comes. */
-static bool is_linked(const struct ports *ports, const struct port *port)
-{
-    const struct device *device =
-        device_by_index(ports->devices, device_kernel_index(port->nic.id));
-
-    return device ? device_is_up(device) : device_is_linked(port->nic.id);
-}
-
 static void open_port(struct ports *ports, struct port *port)
 {
     uint16_t wanted = port->queues_wanted ? port->queues_wanted : 1;
@@ -144,7 +135,7 @@ static void open_port(struct ports *ports, struct port *port)
     rte_eth_dev_callback_register(id, RTE_ETH_EVENT_INTR_RESET, on_reset, port);
     port->open = true;
     port->reset = false;
-    port->up = is_linked(ports, port);
+    port->up = device_is_linked(port->nic.id);
     set_reason(ports, port, "%s", "");
     ports->changed = true;
     log_info("%s: device %s, %u queue%s, MTU %u", port->name, port->device, queues,
@@ -287,7 +278,7 @@ void ports_retry(struct ports *ports)
             news |= port->open;
             continue;
         }
-        up = is_linked(ports, port);
+        up = device_is_linked(port->nic.id);
         if (up != port->up) {
             log_info("%s: link %s", port->name, up ? "up" : "down");
             ports->changed = true;
