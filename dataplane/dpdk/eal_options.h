@@ -29,7 +29,9 @@ enum {
         {"main-core", required_argument, NULL, EAL_OPTION_MAIN_CORE},                              \
         {"mbufs", required_argument, NULL, EAL_OPTION_MBUFS},                                      \
         {"buffer-memory", required_argument, NULL, EAL_OPTION_BUFFER_MEMORY},                      \
-        {"no-huge", no_argument, NULL, EAL_OPTION_NO_HUGE}
+    {                                                                                              \
+        "no-huge", no_argument, NULL, EAL_OPTION_NO_HUGE                                           \
+    }
 
 /* The text of --help for all but --cores. */
 #define EAL_OPTIONS_USAGE                                                                          \

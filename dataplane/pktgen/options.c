@@ -26,7 +26,8 @@ static const char help[] =
     "  --duration TIME      e.g. 10s; a number alone is seconds (default: until Ctrl-C)\n"
     "  --count N            send so many packets\n"
     "  --threads N          sending threads, one CPU each (default 1)\n"
-    "  --gateway-mac MAC    where frames go to (default: by the kernel's routes and neighbours, or\n"
+    "  --gateway-mac MAC    where frames go to (default: by the kernel's routes and neighbours, "
+    "or\n"
     "                       what answers for --via or the target)\n"
     "  --vlan ID            tag the frames (with --gateway-mac)\n"
     "  --count-only         send nothing: count what arrives, encapsulated packets by backend\n"
@@ -38,8 +39,8 @@ static const char help[] =
     "  --address A[,A]      our own, one per family: ARP and ND are answered and asked from there\n"
     "  --via A[,A]          the router, one per family (default: targets are on the link)\n"
     "  --source-mac MAC     instead of the device's\n"
-    "  --cores LIST         cores that send and receive, such as 1-3,5, instead of --threads\n"
-    EAL_OPTIONS_USAGE;
+    "  --cores LIST         cores that send and receive, such as 1-3,5, instead of "
+    "--threads\n" EAL_OPTIONS_USAGE;
 
 enum {
     OPTION_INTERFACE = 256,

@@ -35,7 +35,7 @@ struct options_address {
 struct options {
     const char *interface; /* to send from by XDP, or */
     const char *device;    /* DPDK's */
-    const char *profile; /* as it was typed */
+    const char *profile;   /* as it was typed */
     unsigned weight[PKTGEN_KIND_COUNT];
     const char *queries; /* a file's name */
     unsigned edns;       /* the UDP size to tell; 0: no OPT record */
@@ -48,7 +48,7 @@ struct options {
     double rate;          /* packets a second; 0: full speed */
     uint64_t duration_ms; /* 0: no end */
     uint64_t count;       /* 0: no end */
-    unsigned threads; /* 0: as many as there are --cores */
+    unsigned threads;     /* 0: as many as there are --cores */
     bool gateway_given, source_given;
     uint8_t gateway_mac[6], source_mac[6];
     unsigned vlan; /* 0: untagged */

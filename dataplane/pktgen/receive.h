@@ -80,7 +80,8 @@ static fp_inline int is_source(pktgen_settings *settings, const fp_u64 address[2
 }
 
 /* The kinds of traffic that go to an address and port. */
-static fp_inline fp_u32 target_kinds(struct pktgen_store *store, const fp_u64 address[2], fp_u32 port)
+static fp_inline fp_u32 target_kinds(struct pktgen_store *store, const fp_u64 address[2],
+                                     fp_u32 port)
 {
     pktgen_settings *settings = store_settings(store);
     struct pktgen_target_key key = {address[0], address[1], port};
@@ -110,7 +111,8 @@ static fp_inline void time_stamp(struct pktgen_counters *counters, const fp_u8 *
         count_rtt(counters, store_now() - time);
 }
 
-static fp_inline void time_dns(struct pktgen_store *store, struct pktgen_counters *counters, fp_u32 key)
+static fp_inline void time_dns(struct pktgen_store *store, struct pktgen_counters *counters,
+                               fp_u32 key)
 {
     struct pktgen_dns_stamp *stamp = store_stamp(store, stamp_slot(key));
 
@@ -123,8 +125,8 @@ static fp_inline void time_dns(struct pktgen_store *store, struct pktgen_counter
 /* ---- answers ---- */
 
 /* False: no answer to a query of ours. */
-static fp_inline int take_dns(struct pktgen_store *store, struct fp_packet *packet, const struct fp_parsed *parsed,
-                              struct pktgen_counters *counters)
+static fp_inline int take_dns(struct pktgen_store *store, struct fp_packet *packet,
+                              const struct fp_parsed *parsed, struct pktgen_counters *counters)
 {
     fp_u8 *header = fp_bytes(packet, parsed->l4 + FP_UDP_BYTES, DNS_BYTES);
 
@@ -230,7 +232,8 @@ static fp_inline fp_u32 read_inside(struct fp_packet *packet, fp_u32 offset, str
     return protocol;
 }
 
-static fp_inline int take_encapsulated(struct pktgen_store *store, struct fp_packet *packet, const struct fp_parsed *parsed,
+static fp_inline int take_encapsulated(struct pktgen_store *store, struct fp_packet *packet,
+                                       const struct fp_parsed *parsed,
                                        struct pktgen_counters *counters)
 {
     pktgen_settings *settings = store_settings(store);
@@ -247,8 +250,8 @@ static fp_inline int take_encapsulated(struct pktgen_store *store, struct fp_pac
 }
 
 /* An ICMP error about a packet of ours (RFC 792, RFC 4443: it carries that packet's start). */
-static fp_inline int take_icmp(struct pktgen_store *store, struct fp_packet *packet, const struct fp_parsed *parsed,
-                               struct pktgen_counters *counters)
+static fp_inline int take_icmp(struct pktgen_store *store, struct fp_packet *packet,
+                               const struct fp_parsed *parsed, struct pktgen_counters *counters)
 {
     pktgen_settings *settings = store_settings(store);
     fp_u8 *icmp = fp_bytes(packet, parsed->l4, FP_ICMP_BYTES);
@@ -257,9 +260,9 @@ static fp_inline int take_icmp(struct pktgen_store *store, struct fp_packet *pac
 
     if (!icmp)
         return 0;
-    if (!settings->count_only &&
-        (!read_inside(packet, parsed->l4 + FP_ICMP_BYTES, &flow, &l4) ||
-         !is_source(settings, flow.ours, flow.our_port) || !target_kinds(store, flow.theirs, flow.their_port)))
+    if (!settings->count_only && (!read_inside(packet, parsed->l4 + FP_ICMP_BYTES, &flow, &l4) ||
+                                  !is_source(settings, flow.ours, flow.our_port) ||
+                                  !target_kinds(store, flow.theirs, flow.their_port)))
         return 0;
     if (parsed->family == 4) {
         counters->reply[PKTGEN_REPLY_ICMP]++;
@@ -272,8 +275,8 @@ static fp_inline int take_icmp(struct pktgen_store *store, struct fp_packet *pac
 }
 
 /* UDP and TCP: an answer to us, or our own packet sent on with other addresses around it. */
-static fp_inline int take_flow(struct pktgen_store *store, struct fp_packet *packet, const struct fp_parsed *parsed,
-                               struct pktgen_counters *counters)
+static fp_inline int take_flow(struct pktgen_store *store, struct fp_packet *packet,
+                               const struct fp_parsed *parsed, struct pktgen_counters *counters)
 {
     pktgen_settings *settings = store_settings(store);
     fp_u32 kinds = settings->count_only ? ~0u : 0;
@@ -296,8 +299,8 @@ static fp_inline int take_flow(struct pktgen_store *store, struct fp_packet *pac
     return 1;
 }
 
-static fp_inline int take_packet(struct pktgen_store *store, struct fp_packet *packet, struct fp_parsed *parsed,
-                                 struct pktgen_counters *counters)
+static fp_inline int take_packet(struct pktgen_store *store, struct fp_packet *packet,
+                                 struct fp_parsed *parsed, struct pktgen_counters *counters)
 {
     switch (parsed->protocol) {
     case FP_IP_IPIP:

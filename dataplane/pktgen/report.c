@@ -262,8 +262,8 @@ void report_json(struct report *report, const struct engine_sums *sums, double s
                                                   : report->options->interface);
     buffer_text(out, ", \"profile\": ");
     buffer_json_text(out, report->options->profile);
-    buffer_format(out, ", \"mode\": \"%s\", \"seconds\": %.6f, ",
-                  engine_mode(report->engine), seconds);
+    buffer_format(out, ", \"mode\": \"%s\", \"seconds\": %.6f, ", engine_mode(report->engine),
+                  seconds);
     json_number(out, "sent", sums->sent);
     buffer_text(out, ", ");
     json_number(out, "received", counters->received);

@@ -158,8 +158,8 @@ static int make_one(struct templates *templates, const struct options *options,
 
 /* ---- all of them ---- */
 
-static int make_all(struct templates *templates, const struct options *options,
-                    gateway_find find, void *arg, uint32_t first[PKTGEN_KIND_COUNT],
+static int make_all(struct templates *templates, const struct options *options, gateway_find find,
+                    void *arg, uint32_t first[PKTGEN_KIND_COUNT],
                     uint32_t counts[PKTGEN_KIND_COUNT])
 {
     for (unsigned kind = 0; kind < PKTGEN_KIND_COUNT; kind++) {

@@ -204,8 +204,7 @@ int engine_gateway(void *arg, const struct address *target, struct gateway *gate
     struct engine *engine = arg;
     const struct options *options = engine->options;
     int family = address_is_v4(target) ? 0 : 1;
-    const struct address *via =
-        options->via[family].given ? &options->via[family].address : target;
+    const struct address *via = options->via[family].given ? &options->via[family].address : target;
     struct options_address *last = &engine->last[family];
     char text[UNITS_TEXT];
 

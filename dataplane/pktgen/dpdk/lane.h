@@ -37,8 +37,8 @@ struct lanes {
     uint16_t receive; /* its queues to receive from; there is one to send to for each lane */
     struct rte_mempool *pool;
     struct neighbours neighbours;
-    uint64_t start;  /* ns */
-    atomic_bool go;  /* send: set behind `start` */
+    uint64_t start;   /* ns */
+    atomic_bool go;   /* send: set behind `start` */
     atomic_bool stop; /* sending */
     atomic_bool quit;
     atomic_uint running; /* lanes that send */
@@ -49,8 +49,8 @@ struct lanes {
 int lanes_open(struct lanes *lanes, const struct host *host);
 void lanes_close(struct lanes *lanes);
 
-void lanes_start(struct lanes *lanes); /* sending */
-void lanes_stop(struct lanes *lanes);  /* waits until nothing is sent any more */
+void lanes_start(struct lanes *lanes);         /* sending */
+void lanes_stop(struct lanes *lanes);          /* waits until nothing is sent any more */
 uint64_t lanes_end(const struct lanes *lanes); /* ns, when the last one had sent its last */
 
 /* A frame in a buffer, as the shared code takes it. */

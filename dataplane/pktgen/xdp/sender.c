@@ -22,7 +22,8 @@
 
 static void sleep_until(uint64_t time)
 {
-    struct timespec at = {.tv_sec = (time_t)(time / PKTGEN_NS_PER_S), .tv_nsec = (long)(time % PKTGEN_NS_PER_S)};
+    struct timespec at = {.tv_sec = (time_t)(time / PKTGEN_NS_PER_S),
+                          .tv_nsec = (long)(time % PKTGEN_NS_PER_S)};
 
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
 }
@@ -116,8 +117,8 @@ static int set_starts(const struct senders *senders, struct pktgen_bpf *bpf)
     if (!each)
         return CULVERT_ENOMEM;
     for (unsigned i = 0; i < senders->count; i++)
-        sender_start(&each[senders->one[i].cpu],
-                     (const struct pktgen_config *)&bpf->rodata->config, i, senders->count);
+        sender_start(&each[senders->one[i].cpu], (const struct pktgen_config *)&bpf->rodata->config,
+                     i, senders->count);
     error = bpf_map_update_elem(bpf_map__fd(bpf->maps.pktgen_senders), &zero, each, BPF_ANY);
     free(each);
     return error ? CULVERT_ESYSTEM : 0;

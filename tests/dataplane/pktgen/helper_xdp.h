@@ -97,8 +97,8 @@ static inline uint32_t helper_send(struct helper *helper, uint8_t frame[PKTGEN_F
     uint32_t length;
 
     memcpy(dirt, frame, sizeof(dirt));
-    assert_int_equal(
-        helper_run(helper, 0, dirt, xdp_frame_bytes(helper->engine), frame, &length), XDP_REDIRECT);
+    assert_int_equal(helper_run(helper, 0, dirt, xdp_frame_bytes(helper->engine), frame, &length),
+                     XDP_REDIRECT);
     return length;
 }
 
