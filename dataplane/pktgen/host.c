@@ -40,7 +40,7 @@ static int copy_sent(struct host *host, const struct templates *templates,
 {
     size_t schedule_bytes = templates->schedule_length * sizeof(*host->schedule);
 
-    host->templates = aligned_alloc(64, templates->count * sizeof(*host->templates));
+    host->templates = malloc(templates->count * sizeof(*host->templates));
     host->schedule = malloc(schedule_bytes);
     if (!host->templates || !host->schedule)
         return CULVERT_ENOMEM;
