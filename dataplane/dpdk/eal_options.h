@@ -40,6 +40,7 @@ enum {
     "  --buffer-memory MIB  for DPDK's own memory (default: as the buffers need)\n"                \
     "  --no-huge            without hugepages: for trying out\n"
 
+/* What holds where the command line says nothing; borrows `program`. */
 void eal_options_default(struct eal_options *options, const char *program);
 
 /* What is wrong with a value: the option's name, and what would be right. */

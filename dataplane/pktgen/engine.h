@@ -42,6 +42,8 @@ int engine_load(struct engine *engine, const struct templates *templates,
 const char *engine_mode(const struct engine *engine);
 /* False when frames that the driver refuses can't be heard of: they count as sent then. */
 bool engine_hears_refused(const struct engine *engine);
+/* Frames that came and that we were too slow for: they count as lost. False: can't be known. */
+bool engine_missed(const struct engine *engine, uint64_t *frames);
 
 /* Starts sending. It ends by itself after --count or --duration. */
 int engine_start(struct engine *engine);

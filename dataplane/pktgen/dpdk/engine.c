@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/pktgen/engine.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -33,11 +34,15 @@ struct engine {
     uint8_t last_mac[2][6];
 };
 
-static void turn_end(void)
+/* Waits for the next turn. False: the user wants an end, which main() reads later. */
+static bool turn_end(void)
 {
     const struct timespec nap = {.tv_nsec = TURN_NS};
+    sigset_t pending;
 
     nanosleep(&nap, NULL);
+    return sigpending(&pending) ||
+           !(sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM));
 }
 
 /* ---- the device ---- */
@@ -45,12 +50,11 @@ static void turn_end(void)
 static int wait_link(const struct engine *engine)
 {
     for (int turn = 0; !device_is_linked(engine->lanes.port); turn++) {
-        if (turn == LINK_TURNS) {
+        if (turn == LINK_TURNS || !turn_end()) {
             tool_say("device %s has no link: is the other end there, and up?",
                      engine->options->device);
             return CULVERT_ETIMEOUT;
         }
-        turn_end();
     }
     return 0;
 }
@@ -194,7 +198,8 @@ static int resolve(const struct lanes *lanes, const struct address *address, uin
             lanes_send_bytes(lanes, 0, question, length);
         if (hear(lanes, address, mac))
             return 0;
-        turn_end();
+        if (!turn_end())
+            break;
     }
     return CULVERT_ETIMEOUT;
 }
@@ -238,6 +243,12 @@ const char *engine_mode(const struct engine *engine)
 
 bool engine_hears_refused(const struct engine *engine)
 {
+    return true;
+}
+
+bool engine_missed(const struct engine *engine, uint64_t *frames)
+{
+    *frames = device_lost(engine->lanes.port);
     return true;
 }
 

@@ -30,7 +30,7 @@ size_t neighbours_ask(const struct neighbours *neighbours, const struct address 
 bool neighbours_hear(const struct neighbours *neighbours, struct fp_packet *packet,
                      const struct address *address, uint8_t mac[6]);
 
-/* Writes the answer when a frame asks for an address of ours. Returns its bytes, or 0: it doesn't. */
+/* Writes the answer when a frame asks for an address of ours. Returns its bytes; 0: it doesn't. */
 size_t neighbours_answer(const struct neighbours *neighbours, struct fp_packet *packet,
                          uint8_t frame[NEIGHBOURS_FRAME_MAX]);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Frames in, frames out, by either back end's code: the eBPF program, on a veth of a network
- * namespace of the test's own and by test-run, or (HELPER_HOST) the same text compiled for the host.
+ * namespace of the test's own and by test-run, or (HELPER_HOST) that text compiled for the host.
  */
 #ifndef CULVERT_TESTS_PKTGEN_HELPER_H
 #define CULVERT_TESTS_PKTGEN_HELPER_H

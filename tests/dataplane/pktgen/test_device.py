@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 
 import pytest
@@ -165,6 +166,13 @@ def refused(rig, *options, words, code=1):
 )
 def test_unknown_device(dpdk, device, words):
     refused(dpdk, "--device", device, *GIVEN, words=words)
+
+
+def test_the_other_program_is_missing(dpdk):
+    alone = shutil.copy(dpdk.program, dpdk.directory)
+    done = dpdk.near.run(alone, "--device", "net_null0", *GIVEN, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "culvert-pktgen: culvert-pktgen-dpdk is needed beside this program: No such file or directory\n"
 
 
 def test_device_in_use(dpdk):
