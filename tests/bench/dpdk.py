@@ -9,6 +9,7 @@ import json
 import os
 import re
 import statistics
+import tempfile
 from ipaddress import IPv4Address
 
 from tests.bench.frames import denied, write_pcap
@@ -84,6 +85,7 @@ class DpdkRig(Rig):
     def __init__(self, build, memory, workers=1):
         self.memory = memory
         self.workers = workers
+        self.frames = tempfile.NamedTemporaryFile(prefix="cv")  # a site file's device is a short text
         super().__init__(build)
 
     def _build(self):
@@ -92,7 +94,7 @@ class DpdkRig(Rig):
 
     @property
     def pcap(self):
-        return os.path.join(self.directory, "frames.pcap")
+        return self.frames.name
 
     @property
     def device(self):
