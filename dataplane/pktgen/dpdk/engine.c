@@ -61,17 +61,15 @@ static int wait_link(const struct engine *engine)
 
 static int set_mac(struct engine *engine)
 {
+    const struct options *options = engine->options;
     struct lanes *lanes = &engine->lanes;
-    struct rte_ether_addr mac;
+    struct rte_ether_addr mac = {0};
 
-    if (rte_eth_macaddr_get(lanes->port, &mac)) {
-        tool_say("device %s tells no MAC address: give --source-mac", engine->options->device);
+    if (rte_eth_macaddr_get(lanes->port, &mac) && !options->source_given) {
+        tool_say("device %s tells no MAC address: give --source-mac", options->device);
         return CULVERT_ESYSTEM;
     }
-    memcpy(lanes->neighbours.mac, mac.addr_bytes, 6);
-    if (!engine->options->source_given)
-        return 0;
-    memcpy(lanes->neighbours.mac, engine->options->source_mac, 6);
+    memcpy(lanes->neighbours.mac, options->source_given ? options->source_mac : mac.addr_bytes, 6);
     if (memcmp(lanes->neighbours.mac, mac.addr_bytes, 6) != 0)
         rte_eth_promiscuous_enable(lanes->port); /* refused where there is no filter */
     return 0;
