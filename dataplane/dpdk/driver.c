@@ -9,6 +9,8 @@ struct driver {
     struct ports *ports;
     struct tables *tables;
     struct ways *ways;
+    struct settings_watch *watch;
+    bool news; /* of the settings */
 };
 
 static int driver_open(void *arg, struct tables *tables, struct rtnl *rtnl, struct devices *devices)
@@ -60,15 +62,18 @@ static void driver_sync(void *arg)
 
 static void driver_retry(void *arg)
 {
-    ports_retry(((struct driver *)arg)->ports);
+    struct driver *driver = arg;
+
+    ports_retry(driver->ports);
+    driver->news |= settings_look(driver->watch);
 }
 
 static bool driver_take_changed(void *arg)
 {
     struct driver *driver = arg;
-    bool changed = driver->ports->changed;
+    bool changed = driver->ports->changed || driver->news;
 
-    driver->ports->changed = false;
+    driver->ports->changed = driver->news = false;
     return changed;
 }
 
@@ -84,9 +89,19 @@ static size_t driver_status(void *arg, struct status_interface out[STATUS_INTERF
     return ports_status(((struct driver *)arg)->ports, out);
 }
 
-int driver_run(const struct instance *instance, struct ports *ports, struct tables *tables)
+static void driver_settings(void *arg, struct status_settings *out)
 {
-    struct driver driver = {.ports = ports};
+    const struct settings_watch *watch = ((struct driver *)arg)->watch;
+    static char text[SETTINGS_TEXT];
+
+    settings_text(&watch->runs, text, sizeof(text));
+    *out = (struct status_settings){.runs = text, .error = watch->error};
+}
+
+int driver_run(const struct instance *instance, struct ports *ports, struct tables *tables,
+               struct settings_watch *watch)
+{
+    struct driver driver = {.ports = ports, .watch = watch};
     const struct plane_driver hooks = {
         .name = "dpdk",
         .arg = &driver,
@@ -101,6 +116,7 @@ int driver_run(const struct instance *instance, struct ports *ports, struct tabl
         .leave = driver_leave,
         .ifindex = driver_ifindex,
         .status = driver_status,
+        .settings = driver_settings,
     };
     const struct plane_options options = {
         .driver = &hooks,

@@ -6,11 +6,24 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "dataplane/dpdk/options.h"
+#include "dataplane/dpdk/settings.h"
 
-/* Starts EAL: no device is probed. Returns the number of polling cores, or an error after one log
- * line that says what to do. Ends with eal_close(). */
-int eal_open(const struct options *options);
+#define EAL_WHY 200
+
+/* Cores as EAL's --lcores takes them: lcore 0 is the main one, 1 and on poll. */
+struct eal_plan {
+    unsigned workers;
+    uint16_t core[SETTINGS_CORES_MAX]; /* of each */
+    char map[16 * (SETTINGS_CORES_MAX + 1)];
+};
+
+/* Gives each thread its core. CULVERT_EINVAL, CULVERT_EUNSUPPORTED: this machine, or what the
+ * process may use of it, has them not; `why` says it. */
+int eal_plan(const struct settings *given, struct eal_plan *plan, char why[EAL_WHY]);
+
+/* Starts EAL: no device is probed. Returns 0, or an error after one log line that says what to do.
+ * Ends with eal_close(). */
+int eal_open(const struct settings *settings, const struct eal_plan *plan);
 void eal_close(void);
 
 /* What DPDK last complained of; empty: nothing since eal_complaint_clear(). */
@@ -18,7 +31,7 @@ const char *eal_complaint(void);
 void eal_complaint_clear(void);
 
 /* Zeroed memory for the tables, in hugepages if there are as many, else in what the kernel makes
- * huge by itself (that at once with `no_huge`). NULL: none (logged). */
-void *eal_tables_memory(size_t size, bool no_huge);
+ * huge by itself (that at once without `hugepages`). NULL: none (logged). */
+void *eal_tables_memory(size_t size, bool hugepages);
 
 #endif

@@ -4,12 +4,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
-#include <string.h>
-
-#define MBUFS_DEFAULT 32767
-#define MBUFS_MIN 1023
-#define MBUFS_MAX (1u << 23)
-#define CORE_MAX 1023
 
 static const char usage[] =
     "Usage: culvert-dpdk [OPTION]...\n"
@@ -18,15 +12,18 @@ static const char usage[] =
     "driver dpdk, by the tables that culvertd sends. What is not for the fast path goes to the\n"
     "kernel through a TAP device that has the interface's name, and back.\n"
     "\n"
+    "The first five and --memory override what the site says (`dpdk:`); that, the defaults.\n"
+    "\n"
     "  --cores LIST         cores that poll, such as 1 or 1-3,5 (default: all but the main one)\n"
-    "  --main-core N        core of everything else (default: the first)\n"
+    "  --main-core N        core of everything else (default: the first that doesn't poll)\n"
     "  --mbufs N            packet buffers (default 32767)\n"
     "  --buffer-memory MIB  for DPDK's own memory (default: as the buffers need)\n"
     "  --no-huge            without hugepages: for trying out\n"
     "  --detach             end the running instance, remove its TAP devices and addresses, "
     "exit\n" ARGUMENTS_USAGE;
 
-static bool parse_number(const char *text, unsigned long low, unsigned long high, unsigned *number)
+/* Takes a number; false: it is none, or out of the setting's bounds. */
+static bool take_number(struct options *options, enum settings_field field, const char *text)
 {
     unsigned long value;
     char *end;
@@ -35,48 +32,44 @@ static bool parse_number(const char *text, unsigned long low, unsigned long high
     if (*text < '0' || *text > '9')
         return false;
     value = strtoul(text, &end, 10);
-    if (errno || *end || value < low || value > high)
+    if (errno || *end || !settings_take(&options->settings, field, value))
         return false;
-    *number = (unsigned)value;
+    options->given |= 1u << field;
     return true;
-}
-
-/* Digits, commas and dashes: EAL takes what they mean. */
-static bool cores_are_sane(const char *text)
-{
-    return *text && strlen(text) < 200 && strspn(text, "0123456789,-") == strlen(text);
 }
 
 static int take(void *arg, int option, const char *value)
 {
     struct options *options = arg;
-    unsigned number = 0;
 
     switch (option) {
     case 'c':
-        options->cores = value;
-        return cores_are_sane(value) ? 0
-                                     : arguments_refuse(&options->common, "--cores", value,
-                                                        "a list such as 1-3,5 is right");
+        /* Who names cores here shares the main one on purpose. */
+        options->given |= 1u << SETTINGS_CORES | 1u << SETTINGS_SHARE_MAIN_CORE;
+        options->settings.value[SETTINGS_SHARE_MAIN_CORE] = 1;
+        return settings_take_cores(&options->settings, value)
+                   ? 0
+                   : arguments_refuse(&options->common, "--cores", value,
+                                      "a list such as 1-3,5 is right, at most 64, each once");
     case 'n':
-        options->no_huge = true;
+        options->given |= 1u << SETTINGS_HUGEPAGES;
+        options->settings.value[SETTINGS_HUGEPAGES] = 0;
         return 0;
     case 'b':
-        return parse_number(value, MBUFS_MIN, MBUFS_MAX, &options->mbufs)
+        return take_number(options, SETTINGS_PACKET_BUFFERS, value)
                    ? 0
                    : arguments_refuse(&options->common, "--mbufs", value,
                                       "1023 to 8388608 is right");
     case 'B':
-        return parse_number(value, 16, 1u << 20, &options->buffer_memory)
+        return take_number(options, SETTINGS_BUFFER_MEMORY, value)
                    ? 0
                    : arguments_refuse(&options->common, "--buffer-memory", value,
                                       "16 to 1048576 MiB is right");
     default:
-        if (!parse_number(value, 0, CORE_MAX, &number))
-            return arguments_refuse(&options->common, "--main-core", value,
-                                    "the number of a core is needed");
-        options->main_core = (int)number;
-        return 0;
+        return take_number(options, SETTINGS_MAIN_CORE, value)
+                   ? 0
+                   : arguments_refuse(&options->common, "--main-core", value,
+                                      "the number of a core is needed");
     }
 }
 
@@ -91,11 +84,14 @@ int options_parse(struct options *options, int argc, char **argv)
         ARGUMENTS_LONG,
         {NULL, 0, NULL, 0},
     };
+    int error;
 
-    *options = (struct options){
-        .common = {.program = "culvert-dpdk", .usage = usage},
-        .mbufs = MBUFS_DEFAULT,
-        .main_core = -1,
-    };
-    return arguments_parse(&options->common, known, argc, argv, take, options);
+    *options = (struct options){.common = {.program = "culvert-dpdk", .usage = usage}};
+    settings_default(&options->settings);
+    error = arguments_parse(&options->common, known, argc, argv, take, options);
+    if (!error && options->common.memory) {
+        options->given |= 1u << SETTINGS_TABLE_MEMORY;
+        settings_take(&options->settings, SETTINGS_TABLE_MEMORY, options->common.memory >> 20);
+    }
+    return error;
 }

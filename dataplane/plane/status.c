@@ -64,6 +64,20 @@ static void add_interfaces(struct builder *builder, yyjson_mut_val *root,
     }
 }
 
+static void add_settings(struct builder *builder, yyjson_mut_val *root,
+                         const struct status_settings *settings)
+{
+    yyjson_mut_val *entry;
+
+    if (!settings->runs)
+        return;
+    entry = yyjson_mut_obj_add_obj(builder->doc, root, "settings");
+    yyjson_mut_obj_add_str(builder->doc, entry, "runs", settings->runs);
+    add_text(builder, entry, "error", settings->error[0] ? settings->error : NULL);
+    if (settings->error[0])
+        add_error(builder, "settings", settings->error);
+}
+
 static void add_unresolved(void *arg, uint32_t number, const uint8_t address[16], const char *why)
 {
     struct builder *builder = arg;
@@ -155,6 +169,7 @@ char *status_json(const struct status_input *input)
         add_error(&builder, "tables",
                   "new, and waiting for culvertd to fill them; the interfaces "
                   "run by the ones before");
+    add_settings(&builder, root, &input->settings);
     add_interfaces(&builder, root, input);
     add_nexthops(&builder, root, input->nexthops);
     add_addresses(&builder, root, input->addresses);

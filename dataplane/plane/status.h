@@ -3,6 +3,7 @@
  * What the driver says of itself: the payload of CHANNEL_STATE and the answer to --status.
  *
  *   {"name", "version", "pid", "pin_dir", "connected", "filled",
+ *    "settings": {"runs", "error"},
  *    "interfaces": [{"name", "ifindex", "attached", "state", "mode", "up", "mtu",
  *                    "lost_in", "lost_out", "error", "note"}],
  *    "nexthops": {"backends", "resolved", "unresolved": ["10.0.0.13"],
@@ -12,7 +13,7 @@
  *    "errors": ["eth1: no such interface"]}
  *
  * state: attached, absent, foreign, failed; mode: how, null unless attached (xdp: native, generic);
- * note: why not native. pin_dir: of xdp only; lost_in and lost_out (frames): of dpdk only.
+ * note: why not native. pin_dir: of xdp only; settings, lost_in and lost_out (frames): of dpdk only.
  * `filled` is false while a new region is not yet filled and the interfaces still run by the one
  * before. What is not wrong has a null error; `errors` tells in words all that is. At most 64
  * unresolved next hops are told.
@@ -43,11 +44,18 @@ struct status_interface {
     const char *reason; /* why it is not attached, or a note on how it is; may be empty */
 };
 
+/* What a process was started with and keeps. */
+struct status_settings {
+    const char *runs;  /* in words; NULL: nothing to tell */
+    const char *error; /* what the site says otherwise; empty: nothing */
+};
+
 struct status_input {
     const char *name;    /* of the data plane: "xdp", "dpdk" */
     const char *pin_dir; /* NULL: none */
     bool connected;      /* to culvertd */
     bool filled;
+    struct status_settings settings;
     const struct tables *tables;
     const struct status_interface *interfaces;
     size_t interfaces_count;

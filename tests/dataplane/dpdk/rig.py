@@ -23,6 +23,7 @@ class Rig(Lab):
         self.dpdk = None
         self.started = 0
         os.makedirs(self.run_dir)
+        self.say_settings()
         try:
             self._wire()
         except BaseException:
@@ -46,6 +47,13 @@ class Rig(Lab):
     def program(self):
         return os.path.join(self.build, "dataplane", "dpdk", "culvert-dpdk")
 
+    def say_settings(self, **settings):
+        """What culvertd would leave of the site's section `dpdk`."""
+        path = os.path.join(self.run_dir, "dpdk.json")
+        with open(f"{path}.tmp", "w", encoding="ascii") as file:
+            json.dump({key.replace("_", "-"): value for key, value in settings.items()}, file)
+        os.rename(f"{path}.tmp", path)
+
     def start_control(self):
         peer = os.path.join(self.build, "tests", "dataplane", "xdp", "xdp-peer")
         self.control = Control(peer, os.path.join(self.run_dir, "channel.sock"))
@@ -61,7 +69,7 @@ class Rig(Lab):
 
     def run_dpdk(self, *options):
         """A call that ends by itself; its status is the caller's to check."""
-        return self.appliance.run(self.program, "--run-dir", self.run_dir, *options, check=False)
+        return self.appliance.run(self.program, "--run-dir", self.run_dir, *options, check=False, timeout=60)
 
     def serve(self, *lines, device=NIC):
         """Both processes, and a site with wan0 and whatever else; waits until wan0 is attached."""

@@ -67,18 +67,20 @@ static inline unsigned rig_cores(struct rig *rig, unsigned workers, char *list, 
 /* Starts EAL with at most `workers` polling cores, no hugepages. False: there is one core only. */
 static inline bool rig_open(struct rig *rig, unsigned workers)
 {
-    char cores[64];
-    const struct options options = {.buffer_memory = 128,
-                                    .mbufs = RIG_FRAMES,
-                                    .no_huge = true,
-                                    .cores = cores,
-                                    .main_core = -1};
+    char cores[64], why[EAL_WHY];
+    struct settings settings;
+    struct eal_plan plan;
 
     memset(rig, 0, sizeof(*rig));
     rig->workers = rig_cores(rig, workers, cores, sizeof(cores));
     if (!rig->workers)
         return false;
-    rig_need(eal_open(&options) == (int)rig->workers, "EAL");
+    settings_default(&settings);
+    settings.value[SETTINGS_HUGEPAGES] = 0;
+    settings.value[SETTINGS_BUFFER_MEMORY] = 128;
+    rig_need(settings_take_cores(&settings, cores), cores);
+    rig_need(!eal_plan(&settings, &plan, why), why);
+    rig_need(!eal_open(&settings, &plan), "EAL");
     rig_need(!ports_open(&rig->ports, RIG_FRAMES, rig->workers, workers_wait), "buffers");
     free(rig->ports.layout);
     rig->ports.layout = &rig->layout;
