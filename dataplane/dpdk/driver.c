@@ -10,6 +10,7 @@ struct driver {
     struct tables *tables;
     struct ways *ways;
     struct settings_watch *watch;
+    const struct eal_plan *plan;
     bool news; /* of the settings */
 };
 
@@ -91,17 +92,26 @@ static size_t driver_status(void *arg, struct status_interface out[STATUS_INTERF
 
 static void driver_settings(void *arg, struct status_settings *out)
 {
-    const struct settings_watch *watch = ((struct driver *)arg)->watch;
+    static struct status_worker workers[SETTINGS_CORES_MAX];
     static char text[SETTINGS_TEXT];
+    const struct driver *driver = arg;
+    unsigned count = driver->plan->workers;
 
-    settings_text(&watch->runs, text, sizeof(text));
-    *out = (struct status_settings){.runs = text, .error = watch->error};
+    settings_text(&driver->watch->runs, text, sizeof(text));
+    for (unsigned i = 0; i < count; i++)
+        workers[i] = (struct status_worker){driver->plan->core[i], worker_frames(i)};
+    *out = (struct status_settings){
+        .runs = text,
+        .error = driver->watch->error,
+        .workers = workers,
+        .workers_count = count,
+    };
 }
 
 int driver_run(const struct instance *instance, struct ports *ports, struct tables *tables,
-               struct settings_watch *watch)
+               struct settings_watch *watch, const struct eal_plan *plan)
 {
-    struct driver driver = {.ports = ports, .watch = watch};
+    struct driver driver = {.ports = ports, .watch = watch, .plan = plan};
     const struct plane_driver hooks = {
         .name = "dpdk",
         .arg = &driver,

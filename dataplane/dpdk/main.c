@@ -92,7 +92,7 @@ static int run(const struct options *options, const struct instance *instance)
         ports_open(&ports, watch.runs.value[SETTINGS_PACKET_BUFFERS], plan.workers, workers_wait);
     if (error)
         goto out_tables;
-    error = driver_run(instance, &ports, tables, &watch);
+    error = driver_run(instance, &ports, tables, &watch, &plan);
     ports_close(&ports);
 out_tables:
     tables_close(tables);

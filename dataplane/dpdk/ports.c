@@ -127,12 +127,14 @@ static bool is_linked(const struct ports *ports, const struct port *port)
 
 static void open_port(struct ports *ports, struct port *port)
 {
-    uint16_t wanted = port->queues_wanted ? port->queues_wanted : 1;
-    struct device_request request = {.pool = ports->pool, .send = (uint16_t)ports->workers};
+    struct device_request request = {
+        .pool = ports->pool,
+        .receive = port->queues_wanted ? port->queues_wanted : 1,
+        .send = ports->workers < PORT_QUEUES_MAX ? (uint16_t)ports->workers : PORT_QUEUES_MAX,
+    };
     char why[PORT_REASON_BYTES];
     uint16_t id, queues, sends;
 
-    request.receive = wanted < ports->workers ? wanted : (uint16_t)ports->workers;
     eal_complaint_clear();
     if (!device_is_there(port->device, why, sizeof(why))) {
         set_reason(ports, port, "%s", why);

@@ -33,6 +33,7 @@ struct settings {
     uint32_t cores;                    /* 0: all but the main one */
 };
 
+/* What holds when nobody says anything. */
 void settings_default(struct settings *settings);
 
 /* Takes a number where it is in the field's bounds; false: it isn't. */
@@ -61,7 +62,7 @@ struct settings_watch {
     struct settings asked;  /* the command line over the defaults */
     struct settings runs;   /* what the process was started with */
     struct timespec looked; /* the file's time at the last look */
-    uint64_t inode;
+    uint64_t inode;            /* of the file then */
     char error[SETTINGS_TEXT]; /* what the site says otherwise, and what to do; empty: nothing */
 };
 

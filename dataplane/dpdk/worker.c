@@ -37,6 +37,7 @@ struct worker {
     struct fp_result result[PORT_BURST];
     struct outbox nic[PORTS_MAX], tap[PORTS_MAX]; /* by place in the layout */
     unsigned empty, naps;
+    uint64_t frames; /* taken in; atomic, written by the worker alone */
 } __rte_cache_aligned;
 
 static struct rte_rcu_qsbr *readers;
@@ -219,10 +220,14 @@ static int run(void *arg)
         const struct ports_layout *layout =
             __atomic_load_n(&worker->ports->layout, __ATOMIC_ACQUIRE);
 
-        if (turn(worker, layout))
+        unsigned count = turn(worker, layout);
+
+        if (count) {
             worker->empty = worker->naps = 0;
-        else
+            __atomic_store_n(&worker->frames, worker->frames + count, __ATOMIC_RELAXED);
+        } else {
             rest(worker);
+        }
         rte_rcu_qsbr_quiescent(readers, worker->number);
     }
     rte_rcu_qsbr_thread_offline(readers, worker->number);
@@ -265,6 +270,11 @@ void workers_stop(void)
     rte_free(readers);
     workers = NULL;
     readers = NULL;
+}
+
+uint64_t worker_frames(unsigned number)
+{
+    return workers ? __atomic_load_n(&workers[number].frames, __ATOMIC_RELAXED) : 0;
 }
 
 void workers_wait(void)

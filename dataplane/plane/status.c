@@ -78,6 +78,21 @@ static void add_settings(struct builder *builder, yyjson_mut_val *root,
         add_error(builder, "settings", settings->error);
 }
 
+static void add_workers(struct builder *builder, yyjson_mut_val *root,
+                        const struct status_settings *settings)
+{
+    yyjson_mut_val *list, *entry;
+
+    if (!settings->workers_count)
+        return;
+    list = yyjson_mut_obj_add_arr(builder->doc, root, "workers");
+    for (size_t i = 0; i < settings->workers_count; i++) {
+        entry = yyjson_mut_arr_add_obj(builder->doc, list);
+        yyjson_mut_obj_add_uint(builder->doc, entry, "core", settings->workers[i].core);
+        yyjson_mut_obj_add_uint(builder->doc, entry, "frames", settings->workers[i].frames);
+    }
+}
+
 static void add_unresolved(void *arg, uint32_t number, const uint8_t address[16], const char *why)
 {
     struct builder *builder = arg;
@@ -170,6 +185,7 @@ char *status_json(const struct status_input *input)
                   "new, and waiting for culvertd to fill them; the interfaces "
                   "run by the ones before");
     add_settings(&builder, root, &input->settings);
+    add_workers(&builder, root, &input->settings);
     add_interfaces(&builder, root, input);
     add_nexthops(&builder, root, input->nexthops);
     add_addresses(&builder, root, input->addresses);

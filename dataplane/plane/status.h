@@ -3,7 +3,7 @@
  * What the driver says of itself: the payload of CHANNEL_STATE and the answer to --status.
  *
  *   {"name", "version", "pid", "pin_dir", "connected", "filled",
- *    "settings": {"runs", "error"},
+ *    "settings": {"runs", "error"}, "workers": [{"core", "frames"}],
  *    "interfaces": [{"name", "ifindex", "attached", "state", "mode", "up", "mtu",
  *                    "lost_in", "lost_out", "error", "note"}],
  *    "nexthops": {"backends", "resolved", "unresolved": ["10.0.0.13"],
@@ -13,7 +13,8 @@
  *    "errors": ["eth1: no such interface"]}
  *
  * state: attached, absent, foreign, failed; mode: how, null unless attached (xdp: native, generic);
- * note: why not native. pin_dir: of xdp only; settings, lost_in and lost_out (frames): of dpdk only.
+ * note: why not native. pin_dir: of xdp only; settings, workers (frames that each has taken in by
+ * now), lost_in and lost_out (frames): of dpdk only.
  * `filled` is false while a new region is not yet filled and the interfaces still run by the one
  * before. What is not wrong has a null error; `errors` tells in words all that is. At most 64
  * unresolved next hops are told.
@@ -44,10 +45,18 @@ struct status_interface {
     const char *reason; /* why it is not attached, or a note on how it is; may be empty */
 };
 
+/* A core that polls. */
+struct status_worker {
+    unsigned core;
+    uint64_t frames; /* taken in, from the network and from the kernel */
+};
+
 /* What a process was started with and keeps. */
 struct status_settings {
     const char *runs;  /* in words; NULL: nothing to tell */
     const char *error; /* what the site says otherwise; empty: nothing */
+    const struct status_worker *workers;
+    size_t workers_count;
 };
 
 struct status_input {
