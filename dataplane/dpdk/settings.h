@@ -58,10 +58,10 @@ void settings_await(const char *run_dir);
 
 struct settings_watch {
     const char *run_dir;
-    unsigned given;         /* by the command line */
-    struct settings asked;  /* the command line over the defaults */
-    struct settings runs;   /* what the process was started with */
-    struct timespec looked; /* the file's time at the last look */
+    unsigned given;            /* by the command line */
+    struct settings asked;     /* the command line over the defaults */
+    struct settings runs;      /* what the process was started with */
+    struct timespec looked;    /* the file's time at the last look */
     uint64_t inode;            /* of the file then */
     char error[SETTINGS_TEXT]; /* what the site says otherwise, and what to do; empty: nothing */
 };

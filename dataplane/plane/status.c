@@ -56,6 +56,8 @@ static void add_interfaces(struct builder *builder, yyjson_mut_val *root,
         if (one->counts) {
             yyjson_mut_obj_add_uint(doc, entry, "lost_in", one->lost_in);
             yyjson_mut_obj_add_uint(doc, entry, "lost_out", one->lost_out);
+            yyjson_mut_obj_add_uint(doc, entry, "link_losses", one->link_losses);
+            yyjson_mut_obj_add_uint(doc, entry, "resets", one->resets);
         }
         add_text(builder, entry, "error", error);
         add_text(builder, entry, "note", one->attached && one->reason[0] ? one->reason : NULL);

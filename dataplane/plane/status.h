@@ -5,7 +5,8 @@
  *   {"name", "version", "pid", "pin_dir", "connected", "filled",
  *    "settings": {"runs", "error"}, "workers": [{"core", "frames"}],
  *    "interfaces": [{"name", "ifindex", "attached", "state", "mode", "up", "mtu",
- *                    "lost_in", "lost_out", "error", "note"}],
+ *                    "lost_in", "lost_out", "link_losses", "resets",
+ *                    "error", "note"}],
  *    "nexthops": {"backends", "resolved", "unresolved": ["10.0.0.13"],
  *                 "reasons": [{"backend", "address", "error"}]},
  *    "addresses": [{"address", "assigned", "error"}],
@@ -14,7 +15,7 @@
  *
  * state: attached, absent, foreign, failed; mode: how, null unless attached (xdp: native, generic);
  * note: why not native. pin_dir: of xdp only; settings, workers (frames that each has taken in by
- * now), lost_in and lost_out (frames): of dpdk only.
+ * now), lost_in and lost_out (frames), link_losses and resets (times): of dpdk only.
  * `filled` is false while a new region is not yet filled and the interfaces still run by the one
  * before. What is not wrong has a null error; `errors` tells in words all that is. At most 64
  * unresolved next hops are told.
@@ -39,10 +40,11 @@ struct status_interface {
     const char *state; /* a word */
     const char *mode;  /* a word; counts when attached */
     uint32_t mtu;
-    bool counts;        /* the next two are known (the kernel keeps its own for XDP) */
-    uint64_t lost_in;   /* frames that came while there was no buffer or no room for them */
-    uint64_t lost_out;  /* frames that the device had no room to send */
-    const char *reason; /* why it is not attached, or a note on how it is; may be empty */
+    bool counts;       /* the next four are known (the kernel keeps its own for XDP) */
+    uint64_t lost_in;  /* frames that came while there was no buffer or no room for them */
+    uint64_t lost_out; /* frames that the device had no room to send */
+    uint64_t link_losses, resets; /* how often, since the process's start */
+    const char *reason;           /* why it is not attached, or a note on how it is; may be empty */
 };
 
 /* A core that polls. */
