@@ -21,10 +21,7 @@ def runs(site):
 
 @pytest.fixture
 def site(build):
-    with Site(build, "dpdk") as made:
-        yield made
-        for process in made.processes:
-            print(f"--- {process.name}\n{process.log()}")
+    yield from Site(build, "dpdk").shown()
 
 
 def start(site):

@@ -3,8 +3,9 @@
 
 import pytest
 
-from tests.dataplane.dpdk.rig import NIC, VIP4
+from tests.dataplane.dpdk.rig import NIC
 from tests.dataplane.dpdk.test_port import answers
+from tests.dataplane.plane_rig import VIP4
 from tests.lab.wait import wait_until
 
 

@@ -3,8 +3,8 @@
 
 import os
 
-from tests.dataplane.dpdk.rig import VIP4
 from tests.dataplane.dpdk.test_port import answers
+from tests.dataplane.plane_rig import VIP4
 from tests.lab.wait import wait_until
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A port: the fast path's packets, the kernel's packets, what the status says, its end."""
 
-from tests.dataplane.dpdk.rig import DNS4, NIC, VIP4, VIP6
+from tests.dataplane.dpdk.rig import NIC
+from tests.dataplane.plane_rig import DNS4, VIP4, VIP6
 from tests.lab.wait import wait_until
 
 

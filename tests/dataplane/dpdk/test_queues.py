@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A NIC of two queues: on two cores each has one of them, on one core it has both; no packet is missed."""
 
-from tests.dataplane.dpdk.rig import VIP4
 from tests.dataplane.dpdk.test_port import answers, reason
+from tests.dataplane.plane_rig import VIP4
 from tests.lab.wait import wait_until
 
 # A TAP device of several queues, whose other side goes into the peer's namespace: AF_XDP opens one queue of a veth.

@@ -25,7 +25,7 @@ def wait_no_error(rig):
 
 def start(rig, *options):
     """Without the options that the rig gives otherwise."""
-    rig.dpdk = rig.appliance.start("dpdk", rig.program, "--run-dir", rig.run_dir, *options)
+    rig.start_plane(*options)
     wait_until(rig.status, "culvert-dpdk's status")
 
 
@@ -114,7 +114,7 @@ def test_a_file_that_is_none(rig):
 def test_starts_without_culvertd_and_waits_for_its_first_time(rig):
     """The file alone is enough. Before it ever was, the start waits for it, but not for ever (settings.c)."""
     os.unlink(os.path.join(rig.run_dir, "dpdk.json"))
-    rig.dpdk = rig.appliance.start("dpdk", rig.program, "--run-dir", rig.run_dir)
+    rig.start_plane()
     wait_until(lambda: "waiting for the site's settings" in rig.dpdk.log(), "the wait")
     rig.say_settings(hugepages=False, packet_buffers=2047, table_memory=64)
     wait_until(rig.status, "culvert-dpdk's status")
