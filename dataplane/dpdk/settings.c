@@ -96,8 +96,11 @@ bool settings_take_cores(struct settings *settings, const char *list)
         if (!take_digits(&list, &first))
             return false;
         last = first;
-        if (*list == '-' && (list++, !take_digits(&list, &last)))
-            return false;
+        if (*list == '-') {
+            list++;
+            if (!take_digits(&list, &last))
+                return false;
+        }
         if (last < first || (*list && *list != ','))
             return false;
         for (unsigned long core = first; core <= last; core++) {

@@ -20,9 +20,9 @@
 
 #define SPIN_TURNS 2000 /* empty turns before the first sleep: some ten microseconds */
 
-/* Sleeps of a worker without frames, with the timer's slack set to 1 ns: the longer it has had none,
- * the longer the next one may wait. A frame takes back some naps, not all: those that come now and
- * then (ARP, neighbour discovery) don't keep the core awake, traffic does. */
+/* Sleeps of a worker without frames, with the timer's slack set to 1 ns: the longer it has had
+ * none, the longer the next one may wait. A frame takes back some naps, not all: those that come
+ * now and then (ARP, neighbour discovery) don't keep the core awake, traffic does. */
 static const struct {
     unsigned before; /* this many naps */
     long ns;

@@ -77,7 +77,7 @@ static void send_echo(int fd, uint16_t number)
 /* Takes what came. True: the answer is among it. */
 static bool take(int fd, uint16_t number)
 {
-    struct sockaddr_ll from;
+    struct sockaddr_ll from = {0};
     socklen_t size = sizeof(from);
     uint8_t frame[2048];
     ssize_t length;

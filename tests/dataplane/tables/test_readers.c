@@ -3,10 +3,10 @@
  * A reader beside the writer: every "packet" looks up all keys of one generation and must find
  * one transaction's work, whole. Grace periods wait for the packet under way, no longer.
  *
- * The writer is a loop's thread in both processes: culvertd's own tables, or a data plane that takes
- * transactions from the channel. The channel itself has no threads (its two sides are state machines
- * of their loops); what it applies is read by the workers, which is what the second test does, also
- * under ThreadSanitizer.
+ * The writer is one thread in both processes: culvertd's own tables, or a data plane that takes
+ * transactions from the channel. The channel itself has no threads (its two sides are state
+ * machines of their loops); what it applies is read by the workers, which is what the second test
+ * does, also under ThreadSanitizer.
  */
 #include <pthread.h>
 #include <sched.h>
