@@ -41,7 +41,8 @@ def test_from_apply_to_restart(site):
     site.apply(document(cores=[0, 1], **{"share-main-core": True}))
     told = "dpdk: it runs with share-main-core false, cores 1; the site says share-main-core true, cores 0-1: restart culvert-dpdk"
     wait_until(lambda: told in alarms(site), "the alarm")
-    assert told in site.culvert("status").stdout
+    shown = site.culvert("status").stdout
+    assert told in shown and "\n  settings: main-core" in shown
     start(site)
     wait_until(lambda: not older.alive(), "the older one's leave")
     wait_until(site.planes_ready, "the newer one to be ready")
