@@ -14,6 +14,7 @@
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_log.h>
+#include <rte_mbuf.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/base/log.h"
@@ -21,11 +22,12 @@
 #define HUGE_DIR "/sys/kernel/mm/hugepages"
 #define HUGE_BYTES ((size_t)2 << 20)
 #define ARGUMENTS_MAX 24
+#define MBUF_CACHE 256
 #define MBUF_BYTES 2560u       /* of hugepages that one packet buffer takes, all in all */
 #define MBUF_BYTES_SMALL 4096u /* without them: no buffer lies across two pages */
 #define MEMORY_FIXED 64u       /* MiB: rings, device queues */
 
-static char complaint[200];
+static char complaint[200], first_complaint[200];
 static FILE *log_stream;
 static char *argument[ARGUMENTS_MAX]; /* EAL may keep pointers to them: freed at the end */
 static int argument_count;
@@ -43,6 +45,9 @@ static ssize_t take_log(void *cookie, const char *text, size_t length)
     line[strcspn(line, "\n")] = '\0';
     if (line[0]) {
         memcpy(complaint, line, sizeof(complaint));
+        /* What comes first is the cause, but for drivers that miss a second process of ours. */
+        if (!first_complaint[0] && !strstr(line, "mp action"))
+            memcpy(first_complaint, line, sizeof(first_complaint));
         log_debug("DPDK: %s", line);
     }
     return (ssize_t)length;
@@ -61,12 +66,12 @@ static int open_log(void)
 
 const char *eal_complaint(void)
 {
-    return complaint;
+    return first_complaint;
 }
 
 void eal_complaint_clear(void)
 {
-    complaint[0] = '\0';
+    first_complaint[0] = '\0';
 }
 
 /* ---- what the machine has ---- */
@@ -158,16 +163,20 @@ static bool map_add(struct eal_plan *plan, unsigned lcore, unsigned core, char w
     return true;
 }
 
-/* All that the process may use but the main one. */
-static void cores_but(struct settings *settings, unsigned main_core)
+/* Those that the process may use but the main one. */
+static void cores_but(struct settings *settings, unsigned main_core, unsigned most)
 {
-    for (unsigned core = 0; core < CPU_SETSIZE && settings->cores < SETTINGS_CORES_MAX; core++) {
+    if (!most || most > SETTINGS_CORES_MAX)
+        most = SETTINGS_CORES_MAX;
+    for (unsigned core = 0; core < CPU_SETSIZE && settings->cores < most; core++) {
         if (CPU_ISSET(core, usable()) && core != main_core)
             settings->core[settings->cores++] = (uint16_t)core;
     }
 }
 
-int eal_plan(const struct settings *given, struct eal_plan *plan, char why[EAL_WHY])
+/* The plan; of cores that nobody lists it takes just `most`, 0: all. */
+static int plan_cores(const struct settings *given, unsigned most, struct eal_plan *plan,
+                      char why[EAL_WHY])
 {
     struct settings settings = *given;
     uint32_t wanted = settings.value[SETTINGS_MAIN_CORE];
@@ -188,12 +197,17 @@ int eal_plan(const struct settings *given, struct eal_plan *plan, char why[EAL_W
         return CULVERT_EINVAL;
     }
     if (!settings.cores)
-        cores_but(&settings, (unsigned)main_core);
+        cores_but(&settings, (unsigned)main_core, most);
     if (!settings.cores) {
         snprintf(why, EAL_WHY,
                  "two cores are needed, one to poll and one for everything else; or "
                  "share the one there is, with --cores %d",
                  main_core);
+        return CULVERT_EUNSUPPORTED;
+    }
+    if (settings.cores < most && !given->cores) {
+        snprintf(why, EAL_WHY, "%u polling cores are wanted and %u may be used beside core %d",
+                 most, settings.cores, main_core);
         return CULVERT_EUNSUPPORTED;
     }
     if (!map_add(plan, 0, (unsigned)main_core, why))
@@ -205,6 +219,11 @@ int eal_plan(const struct settings *given, struct eal_plan *plan, char why[EAL_W
     }
     plan->workers = settings.cores;
     return 0;
+}
+
+int eal_plan(const struct settings *given, struct eal_plan *plan, char why[EAL_WHY])
+{
+    return plan_cores(given, 0, plan, why);
 }
 
 /* ---- start ---- */
@@ -246,7 +265,7 @@ static void arguments_free(void)
     memset(argument, 0, sizeof(argument));
 }
 
-int eal_open(const struct settings *settings, const struct eal_plan *plan)
+int eal_start(const char *program, const struct settings *settings, const struct eal_plan *plan)
 {
     char *given[ARGUMENTS_MAX]; /* EAL changes their order */
     char memory[24];
@@ -257,7 +276,7 @@ int eal_open(const struct settings *settings, const struct eal_plan *plan)
     if (error)
         return error;
     snprintf(memory, sizeof(memory), "%u", memory_needed(settings));
-    arguments_add("culvert-dpdk");
+    arguments_add(program);
     arguments_add("--lcores");
     arguments_add(plan->map);
     arguments_add("--main-lcore");
@@ -271,7 +290,7 @@ int eal_open(const struct settings *settings, const struct eal_plan *plan)
     arguments_add("--log-level");
     arguments_add("*:notice");
     arguments_add("-a");           /* a list of devices to take, with none that exists: */
-    arguments_add("ffff:ff:1f.7"); /* the site names them, later */
+    arguments_add("ffff:ff:1f.7"); /* they are named later */
     memcpy(given, argument, sizeof(given));
     error = rte_eal_init(argument_count, given);
     if (error < 0) {
@@ -282,6 +301,26 @@ int eal_open(const struct settings *settings, const struct eal_plan *plan)
     return 0;
 }
 
+int eal_open(const struct eal_options *options)
+{
+    struct settings settings;
+    struct eal_plan plan;
+    char why[EAL_WHY];
+    int error;
+
+    settings_default(&settings);
+    if (!settings_take_options(&settings, options)) {
+        log_error("--cores %s: a list such as 1-3,5 is right", options->cores);
+        return CULVERT_EINVAL;
+    }
+    error = plan_cores(&settings, options->most, &plan, why);
+    if (error)
+        log_error("%s", why);
+    else
+        error = eal_start(options->program, &settings, &plan);
+    return error ? error : (int)plan.workers;
+}
+
 void eal_close(void)
 {
     rte_eal_cleanup();
@@ -290,6 +329,17 @@ void eal_close(void)
     if (log_stream)
         fclose(log_stream);
     log_stream = NULL;
+}
+
+struct rte_mempool *eal_buffers(unsigned mbufs)
+{
+    struct rte_mempool *pool = rte_pktmbuf_pool_create(
+        "frames", mbufs, MBUF_CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, (int)rte_socket_id());
+
+    if (!pool)
+        log_error("no memory for %u packet buffers (%s): lower --mbufs, or raise --buffer-memory",
+                  mbufs, rte_strerror(rte_errno));
+    return pool;
 }
 
 void *eal_tables_memory(size_t size, bool hugepages)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "dataplane/dpdk/eal_options.h"
 #include "dataplane/dpdk/settings.h"
 
 #define EAL_WHY 200
@@ -23,12 +24,20 @@ int eal_plan(const struct settings *given, struct eal_plan *plan, char why[EAL_W
 
 /* Starts EAL: no device is probed. Returns 0, or an error after one log line that says what to do.
  * Ends with eal_close(). */
-int eal_open(const struct settings *settings, const struct eal_plan *plan);
+int eal_start(const char *program, const struct settings *settings, const struct eal_plan *plan);
+
+/* Both for a program that has nothing but its command line. Returns the number of polling cores, or
+ * an error (logged). */
+int eal_open(const struct eal_options *options);
 void eal_close(void);
 
-/* What DPDK last complained of; empty: nothing since eal_complaint_clear(). */
+/* What DPDK first complained of since eal_complaint_clear(); empty: nothing. */
 const char *eal_complaint(void);
 void eal_complaint_clear(void);
+
+/* A pool of packet buffers, freed by rte_mempool_free() or with EAL. NULL: no memory (logged). */
+struct rte_mempool;
+struct rte_mempool *eal_buffers(unsigned mbufs);
 
 /* Zeroed memory for the tables, in hugepages if there are as many, else in what the kernel makes
  * huge by itself (that at once without `hugepages`). NULL: none (logged). */

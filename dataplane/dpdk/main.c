@@ -81,7 +81,7 @@ static int run(const struct options *options, const struct instance *instance)
     lock = instance_take(instance);
     if (lock < 0)
         return lock;
-    error = eal_open(&watch.runs, &plan);
+    error = eal_start(instance->program, &watch.runs, &plan);
     if (error)
         goto out_lock;
     grace_use(workers_wait);

@@ -111,6 +111,21 @@ bool settings_take_cores(struct settings *settings, const char *list)
     return true;
 }
 
+bool settings_take_options(struct settings *settings, const struct eal_options *options)
+{
+    if (options->main_core >= 0)
+        settings_take(settings, SETTINGS_MAIN_CORE, (uint64_t)options->main_core);
+    if (options->no_huge)
+        settings->value[SETTINGS_HUGEPAGES] = 0;
+    settings_take(settings, SETTINGS_PACKET_BUFFERS, options->mbufs);
+    if (options->buffer_memory)
+        settings_take(settings, SETTINGS_BUFFER_MEMORY, options->buffer_memory);
+    if (!options->cores)
+        return true;
+    settings->value[SETTINGS_SHARE_MAIN_CORE] = 1; /* who names cores shares it on purpose */
+    return settings_take_cores(settings, options->cores);
+}
+
 /* Adds to a text, as far as there is room. */
 static void add(char *text, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "dataplane/dpdk/eal_options.h"
 #include "dataplane/dpdk/settings_file.h"
 
 enum settings_field {
@@ -41,6 +42,9 @@ bool settings_take(struct settings *settings, enum settings_field field, uint64_
 
 /* Takes a list of cores such as 1-3,5. False: it is none, or names one twice or too many. */
 bool settings_take_cores(struct settings *settings, const char *list);
+
+/* Takes what a command line says of them. False: its list of cores is none. */
+bool settings_take_options(struct settings *settings, const struct eal_options *options);
 
 /* The list of the cores as text. */
 void settings_cores_text(const struct settings *settings, char *text, size_t size);

@@ -106,33 +106,28 @@ static inline int place_of(const struct ports_layout *layout, unsigned place, ui
     return -1;
 }
 
-/* Carries out the verdict on a frame that came in at `place`. */
-static inline void carry_out(struct worker *worker, const struct ports_layout *layout,
+/* Carries out the verdict on a frame that came in at `place`. False: it is to be dropped. */
+static inline bool carry_out(struct worker *worker, const struct ports_layout *layout,
                              unsigned place, struct rte_mbuf *frame, const struct fp_packet *packet,
                              const struct fp_result *result)
 {
     int to = (int)place;
 
+    if (result->verdict == FP_VERDICT_DROP)
+        return false;
     frame->data_off = (uint16_t)(packet->data - (uint8_t *)frame->buf_addr);
     frame->data_len = (uint16_t)(packet->end - packet->data);
     frame->pkt_len = frame->data_len;
-    switch (result->verdict) {
-    case FP_VERDICT_FORWARD:
-        to = place_of(layout, place, result->ifindex);
-        break;
-    case FP_VERDICT_TX:
-        break;
-    case FP_VERDICT_PASS:
+    if (result->verdict == FP_VERDICT_PASS) {
         put(worker, &layout->port[place]->tap, &worker->tap[place], frame);
-        return;
-    default:
-        to = -1;
-        break;
+        return true;
     }
+    if (result->verdict == FP_VERDICT_FORWARD)
+        to = place_of(layout, place, result->ifindex);
     if (to < 0)
-        rte_pktmbuf_free(frame);
-    else
-        put(worker, &layout->port[to]->nic, &worker->nic[to], frame);
+        return false;
+    put(worker, &layout->port[to]->nic, &worker->nic[to], frame);
+    return true;
 }
 
 /* ---- in ---- */
@@ -155,6 +150,7 @@ static void process(struct worker *worker, const struct ports_layout *layout, un
                     struct rte_mbuf **frame, uint16_t count)
 {
     uint32_t ifindex = layout->port[place]->ifindex;
+    unsigned dropped = 0;
 
     count = make_whole(frame, count);
     for (uint16_t i = 0; i < count; i++) {
@@ -168,8 +164,11 @@ static void process(struct worker *worker, const struct ports_layout *layout, un
     }
     worker->env.now = plane_now();
     fp_process_burst(&worker->env, worker->packet, count, worker->result);
-    for (uint16_t i = 0; i < count; i++)
-        carry_out(worker, layout, place, frame[i], &worker->packet[i], &worker->result[i]);
+    for (uint16_t i = 0; i < count; i++) {
+        if (!carry_out(worker, layout, place, frame[i], &worker->packet[i], &worker->result[i]))
+            frame[dropped++] = frame[i];
+    }
+    rte_pktmbuf_free_bulk(frame, dropped);
 }
 
 /* One look at every queue that is this worker's. Returns how many frames there were. */

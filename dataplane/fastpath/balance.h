@@ -38,21 +38,27 @@ static fp_inline fp_u32 fp_balance_bucket(struct fp_pool FP_REGION *pool, fp_u64
     return (fp_u32)(hash >> 16) & ((1u << (pool->log2 & 31)) - 1);
 }
 
-/* The backend's number for a flow, 0: none. */
-static fp_inline fp_u32 fp_balance(struct fp_env *env, const struct fp_parsed *parsed,
-                                   fp_u32 number, fp_u64 hash)
+/* The pool with that number, or NULL. */
+static fp_inline struct fp_pool FP_REGION *fp_balance_pool(struct fp_env *env, fp_u32 number)
 {
     struct fp_rec FP_REGION *record = fp_slot(env, FP_KIND_POOL, number, FP_SLOTS_POOL);
-    struct fp_pool FP_REGION *pool;
+
+    return record ? FP_BODY(struct fp_pool, record) : 0;
+}
+
+/* The backend's number for a flow, 0: none. `pool` may be NULL. */
+static fp_inline fp_u32 fp_balance(struct fp_env *env, const struct fp_parsed *parsed,
+                                   struct fp_pool FP_REGION *pool, fp_u64 hash)
+{
     fp_u32 bucket, backend, previous;
 
-    if (!record)
+    if (!pool)
         return 0;
-    pool = FP_BODY(struct fp_pool, record);
     bucket = fp_balance_bucket(pool, hash);
     backend = pool->bucket[bucket] & 0xffff;
     previous = pool->bucket[bucket] >> 16;
-    fp_trace(env, "pool", "found: pool, bucket", number, bucket | 1ull << 32 << (pool->log2 & 31));
+    fp_trace(env, "pool", "found: pool, bucket", (FP_RECORD(pool))->a,
+             bucket | 1ull << 32 << (pool->log2 & 31));
     if (fp_unlikely(previous))
         return fp_balance_moving(env, parsed, hash, backend, previous);
     return backend;

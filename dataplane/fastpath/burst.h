@@ -12,6 +12,7 @@
 #define CULVERT_FASTPATH_BURST_H
 
 #include "dataplane/fastpath/fastpath.h"
+#include "dataplane/fastpath/plain.h"
 
 #define FP_BURST_MAX 32u
 
@@ -19,13 +20,18 @@
 struct fp_burst_item {
     struct fp_parsed parsed;
     struct fp_service service;
-    struct fp_dns_ahead dns;
-    fp_u64 access; /* hash of the access list's key that is looked up first, 0: none */
-    fp_u32 reason; /* FP_GO_ON, or why it ends */
+    struct fp_pool *pool; /* of a virtual IP's packet, or NULL */
+    fp_u64 flow;          /* its flow's hash (fp_site_hash()) */
+    fp_u64 access;        /* hash of the access list's key that is looked up first */
+    fp_u32 reason;        /* FP_GO_ON, or why it ends */
     fp_u32 bytes;
     fp_u8 same;   /* number of an item before with the same destination, or its own */
     fp_u8 served; /* `service` is set, or `reason` says why not */
+    fp_u8 length; /* of the prefix that `access` is of, or FP_BURST_NO_PREFIX: none covers it */
+    struct fp_dns_ahead dns;
 };
+
+#define FP_BURST_NO_PREFIX 0xffu
 
 /* A burst's frames, and which of them was the first to each destination. */
 #define FP_BURST_FIRSTS 16u /* a power of two */
@@ -33,6 +39,9 @@ struct fp_burst {
     fp_u8 first[FP_BURST_FIRSTS]; /* number of an item, by a hash of the destination */
     struct fp_burst_item item[FP_BURST_MAX];
 };
+
+/* What few frames need, kept out of the loops that all go through. */
+#define fp_burst_rare static __attribute__((noinline, cold))
 
 #define fp_prefetch(address) __builtin_prefetch(address)
 
@@ -72,6 +81,34 @@ static inline void fp_burst_destination(struct fp_env *env, struct fp_burst *bur
     fp_burst_bucket(env, fp_key_hash(a, b, 0, FP_KIND_ADDRESS, seed));
 }
 
+/* Asks for the bucket of the longest prefix that may cover the source. */
+static inline void fp_burst_access(struct fp_env *env, struct fp_burst_item *item)
+{
+    fp_u64 a = item->parsed.source[0], b = item->parsed.source[1];
+    int mapped = fp_is_mapped(a, b);
+    const fp_u64 *lengths;
+    fp_u64 bits;
+    int word;
+
+    lengths = fp_access_lengths(env, a, b);
+    word = mapped ? 0 : 2;
+    while (!(bits = fp_published(&lengths[word])) && word)
+        word--;
+    if (!bits)
+        return;
+    item->length = (fp_u8)(63u - (fp_u32)__builtin_clzll(bits) +
+                           (mapped ? FP_MAPPED_LENGTH : 64u * (fp_u32)word));
+    fp_prefix_cut(&a, &b, item->length);
+    item->access = fp_key_hash(a, b, item->length, FP_KIND_ACCESS, FP_ROOT(env)->index_seed);
+    fp_burst_bucket(env, item->access);
+}
+
+/* fp_parse(), for what isn't plain. */
+fp_burst_rare fp_u32 fp_burst_parse_any(struct fp_packet *packet, struct fp_parsed *parsed)
+{
+    return fp_parse(packet, parsed);
+}
+
 /* Reads the headers, asks for where look-ups by address begin. */
 static inline void fp_burst_parse(struct fp_env *env, struct fp_packet *packet,
                                   struct fp_burst *burst, fp_u32 number)
@@ -81,18 +118,22 @@ static inline void fp_burst_parse(struct fp_env *env, struct fp_packet *packet,
     packet->dns = NULL;
     item->bytes = fp_frame_bytes(packet);
     item->service = (struct fp_service){0};
+    item->pool = NULL;
     item->same = (fp_u8)number;
     item->served = 0;
-    item->reason = fp_parse(packet, &item->parsed);
+    item->length = FP_BURST_NO_PREFIX;
+    item->reason = fp_parse_plain(packet, &item->parsed)
+                       ? FP_GO_ON
+                       : fp_burst_parse_any(packet, &item->parsed);
     if (item->reason != FP_GO_ON)
         return;
     if (fp_published(&FP_ROOT(env)->access_count))
-        fp_prefetch(fp_access_lengths(env, item->parsed.source[0], item->parsed.source[1]));
+        fp_burst_access(env, item);
     fp_burst_destination(env, burst, number);
 }
 
-/* Asks for the record that the bucket of a hash has. */
-static inline void fp_burst_record(struct fp_env *env, fp_u64 hash)
+/* Asks for the first `bytes` (at most two lines) of the record that the bucket of a hash has. */
+static inline void fp_burst_record(struct fp_env *env, fp_u64 hash, fp_u32 bytes)
 {
     const struct fp_bucket *bucket =
         fp_bucket_at(env, fp_published(&FP_ROOT(env)->index), (fp_u32)hash);
@@ -103,53 +144,33 @@ static inline void fp_burst_record(struct fp_env *env, fp_u64 hash)
         return;
     ref = fp_published(&bucket->ref[__builtin_ctz(ways)]);
     fp_prefetch(FP_AT(env, char, ref));
-    fp_prefetch(FP_AT(env, char, ref + FP_CACHE_LINE));
+    if ((ref & (FP_CACHE_LINE - 1)) + bytes > FP_CACHE_LINE)
+        fp_prefetch(FP_AT(env, char, ref + FP_CACHE_LINE));
 }
 
-/* Asks for the bucket of the longest prefix that may cover the source. */
-static inline void fp_burst_access(struct fp_env *env, struct fp_burst_item *item)
+/* Whether the access list denies a frame: the longest prefix that may cover its source is looked
+ * up first, most have no other. */
+static inline int fp_burst_denied(struct fp_env *env, const struct fp_burst_item *item)
 {
     fp_u64 a = item->parsed.source[0], b = item->parsed.source[1];
-    int mapped = fp_is_mapped(a, b);
-    const fp_u64 *lengths;
-    fp_u32 length;
-    int word;
+    fp_u32 ref;
 
-    item->access = 0;
-    if (item->reason != FP_GO_ON)
-        return;
-    lengths = fp_access_lengths(env, a, b);
-    word = mapped ? 0 : 2;
-    while (word && !lengths[word])
-        word--;
-    if (!lengths[word])
-        return;
-    length = 63u - (fp_u32)__builtin_clzll(lengths[word]) +
-             (mapped ? FP_MAPPED_LENGTH : 64u * (fp_u32)word);
-    fp_prefix_cut(&a, &b, length);
-    item->access = fp_key_hash(a, b, length, FP_KIND_ACCESS, FP_ROOT(env)->index_seed);
-    fp_burst_bucket(env, item->access);
-}
-
-/* The same for the whole burst, and for the entries that the buckets have. */
-static inline void fp_burst_sources(struct fp_env *env, struct fp_burst *burst, fp_u32 count)
-{
-    for (fp_u32 i = 0; i < count; i++)
-        fp_burst_access(env, &burst->item[i]);
-    for (fp_u32 i = 0; i < count; i++)
-        if (burst->item[i].access)
-            fp_burst_record(env, burst->item[i].access);
+    if (item->length == FP_BURST_NO_PREFIX)
+        return 0;
+    fp_prefix_cut(&a, &b, item->length);
+    ref = fp_find_hashed(env, item->access, a, b, item->length, FP_KIND_ACCESS);
+    if (!ref || fp_is_discovery(&item->parsed))
+        return fp_is_denied(env, &item->parsed);
+    return FP_BODY(struct fp_access, FP_AT(env, struct fp_rec, ref))->action == FP_ACCESS_DENY;
 }
 
 /* Asks for the meters of the first limit. */
-static inline void fp_burst_meter(struct fp_env *env, const struct fp_burst_item *item)
+fp_burst_rare void fp_burst_meter(struct fp_env *env, const struct fp_burst_item *item)
 {
     const struct fp_parsed *parsed = &item->parsed;
     fp_u32 number = item->service.limits & 0xffff;
     struct fp_rec *record;
 
-    if (!item->service.nlimits)
-        return;
     record = fp_slot(env, FP_KIND_LIMIT, number, FP_SLOTS_LIMIT);
     if (record)
         fp_prefetch(fp_meter_line_of(env, fp_limit_key(env, FP_BODY(struct fp_limit, record),
@@ -157,21 +178,19 @@ static inline void fp_burst_meter(struct fp_env *env, const struct fp_burst_item
                                                        fp_service_scope(parsed, &item->service))));
 }
 
-/* Asks for the pool's place for the flow. */
-static inline void fp_burst_pool(struct fp_env *env, const struct fp_burst_item *item)
+/* Asks for the pool's place for the flow. `same` is an item of the same service. */
+static inline void fp_burst_pool(struct fp_env *env, struct fp_burst_item *item,
+                                 const struct fp_burst_item *same)
 {
-    struct fp_rec *record = fp_slot(env, FP_KIND_POOL, item->service.vip->pool, FP_SLOTS_POOL);
-    struct fp_pool *pool;
-
-    if (!record)
-        return;
-    pool = FP_BODY(struct fp_pool, record);
-    fp_prefetch(&pool->bucket[fp_balance_bucket(pool, fp_site_hash(env, &item->parsed))]);
+    item->pool = same->pool ? same->pool : fp_balance_pool(env, item->service.vip->pool);
+    item->flow = fp_site_hash(env, &item->parsed);
+    if (item->pool)
+        fp_prefetch(&item->pool->bucket[fp_balance_bucket(item->pool, item->flow)]);
 }
 
 /* Reads a DNS query, asks for the bucket of its name. */
-static inline void fp_burst_query(struct fp_env *env, struct fp_packet *packet,
-                                  struct fp_burst_item *item)
+static __attribute__((noinline)) void fp_burst_query(struct fp_env *env, struct fp_packet *packet,
+                                                     struct fp_burst_item *item)
 {
     struct fp_dns_ahead *ahead = &item->dns;
     struct fp_dns_site site;
@@ -191,6 +210,13 @@ static inline void fp_burst_query(struct fp_env *env, struct fp_packet *packet,
     fp_burst_bucket(env, ahead->hash);
 }
 
+/* fp_whose(), for the first of a burst to its destination. */
+fp_burst_rare fp_u32 fp_burst_whose_any(struct fp_env *env, struct fp_packet *packet,
+                                        struct fp_burst_item *item)
+{
+    return fp_whose(env, packet, &item->parsed, &item->service);
+}
+
 /* Finds whose the frame is, asks for what that will need. */
 static inline void fp_burst_whose(struct fp_env *env, struct fp_packet *packet,
                                   struct fp_burst *burst, fp_u32 number)
@@ -200,37 +226,59 @@ static inline void fp_burst_whose(struct fp_env *env, struct fp_packet *packet,
     struct fp_parsed *parsed = &item->parsed;
 
     if (item->reason == FP_GO_ON)
-        item->reason = fp_admit(env, parsed);
+        item->reason = fp_admit(parsed, fp_burst_denied(env, item));
     if (item->reason != FP_GO_ON || parsed->flags & FP_PARSED_LATER)
         return; /* a later fragment follows its first, which may be in this burst */
     if (same->served)
         item->service = same->service;
     else
-        item->reason = fp_whose(env, packet, parsed, &item->service);
+        item->reason = fp_burst_whose_any(env, packet, item);
     item->served = 1;
-    fp_burst_meter(env, item);
+    if (item->service.nlimits)
+        fp_burst_meter(env, item);
     if (item->service.vip)
-        fp_burst_pool(env, item);
+        fp_burst_pool(env, item, same);
     else if (item->service.flags & FP_ADDRESS_DNS && parsed->dport == FP_PORT_DNS &&
              parsed->protocol == FP_IP_UDP && fp_is_plain(parsed))
         fp_burst_query(env, packet, item);
 }
 
-/* Decides for a frame whose turn has come. */
-static inline struct fp_result fp_burst_decide(struct fp_env *env, struct fp_packet *packet,
-                                               struct fp_burst_item *item)
+/* A frame of a virtual IP of which all is known. */
+static inline void fp_burst_vip(struct fp_env *env, struct fp_packet *packet,
+                                struct fp_burst_item *item, struct fp_result *result)
 {
-    struct fp_result result = {.ifindex = 0};
+    fp_u32 reason = fp_serve_check(env, &item->parsed, &item->service);
 
-    if (item->reason == FP_GO_ON && !item->served)
+    if (reason == FP_GO_ON)
+        reason = fp_serve_vip(env, packet, &item->parsed, item->service.vip, item->pool, item->flow,
+                              &result->ifindex);
+    result->reason = (fp_u8)reason;
+}
+
+/* A frame of which not all is known, or which isn't a virtual IP's. */
+fp_burst_rare void fp_burst_other(struct fp_env *env, struct fp_packet *packet,
+                                  struct fp_burst_item *item, struct fp_result *result)
+{
+    if (!item->served)
         item->reason = fp_whose(env, packet, &item->parsed, &item->service);
     if (item->reason == FP_GO_ON)
-        result = fp_serve(env, packet, &item->parsed, &item->service);
+        *result = fp_serve(env, packet, &item->parsed, &item->service);
     else
-        result.reason = (fp_u8)item->reason;
-    fp_finish(env, &result, item->bytes);
+        result->reason = (fp_u8)item->reason;
+}
+
+/* Decides for a frame whose turn has come. */
+static inline void fp_burst_decide(struct fp_env *env, struct fp_packet *packet,
+                                   struct fp_burst_item *item, struct fp_result *result)
+{
+    *result = (struct fp_result){.reason = (fp_u8)item->reason};
+    if (fp_likely(item->pool)) {
+        fp_burst_vip(env, packet, item, result);
+    } else if (item->reason == FP_GO_ON) {
+        fp_burst_other(env, packet, item, result);
+    }
+    fp_finish(env, result, item->bytes);
     packet->dns = NULL;
-    return result;
 }
 
 /* Decides for `count` (at most FP_BURST_MAX) frames, changes them accordingly, and counts: the
@@ -250,15 +298,17 @@ static inline void fp_process_burst(struct fp_env *env, struct fp_packet *packet
     fp_env_begin(env);
     for (fp_u32 i = 0; i < count; i++)
         fp_burst_parse(env, &packets[i], &burst, i);
-    if (fp_published(&FP_ROOT(env)->access_count))
-        fp_burst_sources(env, &burst, count);
+    for (fp_u32 i = 0; i < count; i++)
+        if (burst.item[i].length != FP_BURST_NO_PREFIX)
+            fp_burst_record(env, burst.item[i].access,
+                            sizeof(struct fp_rec) + sizeof(struct fp_access));
     for (fp_u32 i = 0; i < count; i++)
         fp_burst_whose(env, &packets[i], &burst, i);
     for (fp_u32 i = 0; i < count; i++)
         if (packets[i].dns && packets[i].dns->hash)
-            fp_burst_record(env, packets[i].dns->hash);
+            fp_burst_record(env, packets[i].dns->hash, 2 * FP_CACHE_LINE);
     for (fp_u32 i = 0; i < count; i++)
-        results[i] = fp_burst_decide(env, &packets[i], &burst.item[i]);
+        fp_burst_decide(env, &packets[i], &burst.item[i], &results[i]);
 }
 
 #endif

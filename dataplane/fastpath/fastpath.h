@@ -43,15 +43,15 @@ static fp_inline int fp_is_denied(struct fp_env *env, const struct fp_parsed *pa
 
 /* The backend for a packet of a virtual IP: a later fragment's is that of the first one. */
 static fp_inline fp_u32 fp_choose(struct fp_env *env, const struct fp_parsed *parsed,
-                                  struct fp_vip FP_REGION *vip, fp_u64 hash)
+                                  struct fp_pool FP_REGION *pool, fp_u64 hash)
 {
     fp_u32 backend;
 
     if (fp_likely(!(parsed->flags & FP_PARSED_FRAGMENT)))
-        return fp_balance(env, parsed, vip->pool, hash);
+        return fp_balance(env, parsed, pool, hash);
     if (parsed->flags & FP_PARSED_LATER)
         return fp_fragment_find(env, parsed, FP_FRAGMENT_BACKEND);
-    backend = fp_balance(env, parsed, vip->pool, hash);
+    backend = fp_balance(env, parsed, pool, hash);
     fp_fragment_note(env, parsed, FP_FRAGMENT_PORT, parsed->dport);
     fp_fragment_note(env, parsed, FP_FRAGMENT_BACKEND, backend);
     return backend;
@@ -66,17 +66,17 @@ static fp_inline fp_u64 fp_site_hash(struct fp_env *env, const struct fp_parsed 
     return fp_flow_hash(parsed, fp_flow_word(parsed), seed);
 }
 
-/* A packet of a virtual IP's service. Returns the reason of its end. */
+/* A packet of a virtual IP's service, whose flow has that hash and which has that pool (or NULL).
+ * Returns the reason of its end. */
 static fp_inline fp_u32 fp_serve_vip(struct fp_env *env, struct fp_packet *packet,
                                      const struct fp_parsed *parsed, struct fp_vip FP_REGION *vip,
-                                     fp_u32 *ifindex)
+                                     struct fp_pool FP_REGION *pool, fp_u64 hash, fp_u32 *ifindex)
 {
-    fp_u64 hash = fp_site_hash(env, parsed);
     fp_u32 bytes = fp_frame_bytes(packet);
     fp_u32 backend, reason;
 
     fp_count(env, vip, vip->id & (FP_COUNT_VIPS - 1), bytes);
-    backend = fp_choose(env, parsed, vip, hash);
+    backend = fp_choose(env, parsed, pool, hash);
     fp_trace(env, "backend",
              !backend                  ? "none in the pool"
              : backend == FP_FLOW_NONE ? "first fragment not seen"
@@ -145,10 +145,10 @@ static fp_inline fp_u32 fp_resolve(struct fp_env *env, struct fp_packet *packet,
     return FP_GO_ON;
 }
 
-/* Whether a packet whose headers were read is looked at further: FP_GO_ON or a reason to end. */
-static fp_inline fp_u32 fp_admit(struct fp_env *env, const struct fp_parsed *parsed)
+/* Whether a packet whose source was looked up is looked at further: FP_GO_ON or a reason to end. */
+static fp_inline fp_u32 fp_admit(const struct fp_parsed *parsed, int denied)
 {
-    if (fp_unlikely(fp_is_denied(env, parsed)))
+    if (fp_unlikely(denied))
         return FP_DROP_ACCESS;
     return fp_unlikely(parsed->flags & FP_PARSED_GROUP) ? FP_PASS_NOT_OURS : FP_GO_ON;
 }
@@ -164,35 +164,40 @@ static fp_inline fp_u32 fp_whose(struct fp_env *env, struct fp_packet *packet,
     return reason;
 }
 
+/* Whether a packet of a service is taken: FP_GO_ON or a reason to end. */
+static fp_inline fp_u32 fp_serve_check(struct fp_env *env, const struct fp_parsed *parsed,
+                                       const struct fp_service *service)
+{
+    if (parsed->problem || fp_source_is_bad(parsed))
+        return parsed->problem ? parsed->problem : FP_DROP_SOURCE;
+    if (!service->vip)
+        fp_trace(env, "address",
+                 service->flags & FP_ADDRESS_DNS ? "a DNS listener's address: port"
+                                                 : "a virtual IP, no such service: port",
+                 parsed->dport, 0);
+    return fp_service_meter(env, parsed, service);
+}
+
 /* Decides for a packet when it is known whose it is. */
 static fp_inline struct fp_result fp_serve(struct fp_env *env, struct fp_packet *packet,
                                            struct fp_parsed *parsed,
                                            const struct fp_service *service)
 {
     struct fp_result result = {.reason = FP_PASS_NOT_OURS};
+    struct fp_vip FP_REGION *vip = service->vip;
     fp_u32 reason;
 
     if (!service->flags) {
         result.reason = (fp_u8)fp_natback(env, packet, parsed, &result.ifindex);
         return result;
     }
-    if (parsed->problem || fp_source_is_bad(parsed)) {
-        result.reason = parsed->problem ? parsed->problem : FP_DROP_SOURCE;
-        return result;
-    }
-    if (!service->vip)
-        fp_trace(env, "address",
-                 service->flags & FP_ADDRESS_DNS ? "a DNS listener's address: port"
-                                                 : "a virtual IP, no such service: port",
-                 parsed->dport, 0);
-    reason = fp_service_meter(env, parsed, service);
-    if (reason != FP_GO_ON) {
-        result.reason = (fp_u8)reason;
-        return result;
-    }
-    if (!service->vip)
+    reason = fp_serve_check(env, parsed, service);
+    if (reason == FP_GO_ON && !vip)
         return fp_serve_address(env, packet, parsed, service->flags);
-    result.reason = (fp_u8)fp_serve_vip(env, packet, parsed, service->vip, &result.ifindex);
+    if (reason == FP_GO_ON)
+        reason = fp_serve_vip(env, packet, parsed, vip, fp_balance_pool(env, vip->pool),
+                              fp_site_hash(env, parsed), &result.ifindex);
+    result.reason = (fp_u8)reason;
     return result;
 }
 
@@ -217,7 +222,7 @@ static fp_inline struct fp_result fp_process(struct fp_env *env, struct fp_packe
     reason = fp_parse(packet, &parsed);
     fp_trace(env, "parse", reason == FP_GO_ON ? "found: bytes" : "ends here: bytes", bytes, 0);
     if (fp_likely(reason == FP_GO_ON))
-        reason = fp_admit(env, &parsed);
+        reason = fp_admit(&parsed, fp_is_denied(env, &parsed));
     if (fp_likely(reason == FP_GO_ON))
         reason = fp_whose(env, packet, &parsed, &service);
     if (fp_likely(reason == FP_GO_ON))

@@ -39,6 +39,7 @@ static fp_inline fp_u32 fp_hash_tag(fp_u64 hash)
 
 #define FP_ROOT(env) FP_AT(env, struct fp_root, 0)
 #define FP_BODY(type, record) ((type FP_REGION *)((record) + 1))
+#define FP_RECORD(body) ((struct fp_rec FP_REGION *)(body) - 1)
 
 /* The version of a record that this packet's generation sees, or NULL. */
 static fp_inline struct fp_rec FP_REGION *fp_visible(struct fp_env *env, fp_u32 ref)

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import statistics
+import tempfile
 from ipaddress import IPv4Address
 
 from tests.bench.frames import denied, write_pcap
@@ -70,19 +71,21 @@ def memory_for(frames, tell):
         write_huge(before)
 
 
-def cores():
-    """One for everything else, one that polls."""
+def cores(workers):
+    """One for everything else, and those that poll: of two the first shares it."""
     mine = sorted(os.sched_getaffinity(0))
     if len(mine) < 2:
         raise RuntimeError("two cores are needed")
-    return mine[0], mine[-1]
+    return mine[0], mine[-workers:]
 
 
 class DpdkRig(Rig):
     """The appliance alone, its interface a pcap device; the backends are behind a gateway that nobody hears."""
 
-    def __init__(self, build, memory):
+    def __init__(self, build, memory, workers=1):
         self.memory = memory
+        self.workers = workers
+        self.frames = tempfile.NamedTemporaryFile(prefix="cv")  # a site file's device is a short text
         super().__init__(build)
 
     def _build(self):
@@ -91,27 +94,28 @@ class DpdkRig(Rig):
 
     @property
     def pcap(self):
-        return os.path.join(self.directory, "frames.pcap")
+        return self.frames.name
 
     @property
     def device(self):
-        return f"net_pcap0,rx_pcap={self.pcap},infinite_rx=1"
+        """A queue for each worker, all with the same frames."""
+        return "net_pcap0," + f"rx_pcap={self.pcap}," * self.workers + "infinite_rx=1"
 
     def start_testpmd(self):
-        main, polling = cores()
+        main, polling = cores(1)
         return self.appliance.start(
-            "testpmd", "dpdk-testpmd", "-l", f"{main},{polling}", "--main-lcore", main, "-m", self.memory.mib,
+            "testpmd", "dpdk-testpmd", "-l", f"{main},{polling[0]}", "--main-lcore", main, "-m", self.memory.mib,
             "--in-memory" if self.memory.huge else "--no-huge", "--no-shconf", "--no-telemetry", "--no-pci",
             "--vdev", self.device, "--", "--forward-mode", "io", "--total-num-mbufs", self.memory.mbufs,
             "--stats-period", ROUND_SECONDS,
         )  # fmt: skip
 
     def start_dpdk(self, *options):
-        main, polling = cores()
+        main, polling = cores(self.workers)
         self.dpdk = self.appliance.start(
             "dpdk", self.binary("dataplane", "dpdk", "culvert-dpdk"), "--run-dir", self.run_dir,
             "--memory", f"{TABLES_MIB}M", "--mbufs", self.memory.mbufs, "--buffer-memory", self.memory.mib,
-            "--main-core", main, "--cores", polling, *([] if self.memory.huge else ["--no-huge"]), *options,
+            "--main-core", main, "--cores", ",".join(map(str, polling)), *([] if self.memory.huge else ["--no-huge"]), *options,
         )  # fmt: skip
         wait_until(lambda: self._up(self.dpdk) and self.planes_ready(), "the device", timeout=START_SECONDS)
         self._address(self.appliance, "eth0", "10.9.0.2/24")
@@ -123,7 +127,7 @@ class DpdkRig(Rig):
     def apply_kind(self, kind, size):
         """A site with one interface, and with a large zone or access list only where that is measured."""
         document = site_document()
-        document["interfaces"] = {"eth0": {"driver": "dpdk", "device": self.device}}
+        document["interfaces"] = {"eth0": {"driver": "dpdk", "device": self.device, "queues": self.workers}}
         path = self.write_site(document, zone_text(size) if kind == "dns" else ZONE)
         if kind == "drop":
             with open(path, "a", encoding="ascii") as file:
@@ -178,19 +182,31 @@ def culvert_rates(rig, kind, rounds):
     return rates
 
 
-def measure_kind(rig, kind, size, rounds):
-    write_pcap(rig.pcap, kind, size)
-    theirs = testpmd_rates(rig, rounds)
+def measure_ours(rig, kind, size, rounds):
+    """Mpps of culvert-dpdk."""
     rig.start_culvertd()
     rig.apply_kind(kind, size)
     rig.start_dpdk()
-    ours = culvert_rates(rig, kind, rounds)
-    return statistics.median(ours) / 1e6, statistics.median(theirs) / 1e6
+    return statistics.median(culvert_rates(rig, kind, rounds)) / 1e6
+
+
+def measure_kind(rig, kind, size, rounds):
+    write_pcap(rig.pcap, kind, size)
+    theirs = testpmd_rates(rig, rounds)
+    return measure_ours(rig, kind, size, rounds), statistics.median(theirs) / 1e6
+
+
+def measure_two_cores(build, size, rounds, tell):
+    """Mpps of both cores, each with frames of its own."""
+    with memory_for(2 * size, tell) as memory, DpdkRig(build, memory, workers=2) as rig:
+        write_pcap(rig.pcap, "lb", size)
+        return measure_ours(rig, "lb", size, rounds)
 
 
 def measure(build, sizes, rounds, tell):
     results = {}
     for name, size in sizes.items():
+        two_cores = measure_two_cores(build, size, rounds, tell)
         with memory_for(size, tell) as memory:
             for kind in REASONS:
                 with DpdkRig(build, memory) as rig:
@@ -200,4 +216,7 @@ def measure(build, sizes, rounds, tell):
                 results[f"{kind}_vs_testpmd@{name}"] = round(ours / theirs, 3)
                 if kind == "lb":
                     results[f"testpmd_mpps@{name}"] = round(theirs, 2)
+                    results[f"lb_two_cores_mpps@{name}"] = round(two_cores, 2)
+                    results[f"lb_two_cores_vs_one@{name}"] = round(two_cores / ours, 2)
+                    tell(f"dpdk lb on two cores {name}: {two_cores:.2f} Mpps, {two_cores / ours:.2f} times one core")
     return results

@@ -81,7 +81,7 @@ static inline bool rig_open_eal(struct rig *rig, unsigned workers, unsigned memo
     settings.value[SETTINGS_BUFFER_MEMORY] = memory;
     rig_need(settings_take_cores(&settings, cores), cores);
     rig_need(!eal_plan(&settings, &plan, why), why);
-    rig_need(!eal_open(&settings, &plan), "EAL");
+    rig_need(!eal_start("rig", &settings, &plan), "EAL");
     return true;
 }
 

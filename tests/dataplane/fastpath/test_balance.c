@@ -151,16 +151,21 @@ static void test_moving(void **state)
 
     (void)state;
     fp_env_begin(&env);
-    assert_int_equal(fp_balance(&env, &parsed, SITE_POOL_MOVING, 42), SITE_TAGGED);
+    assert_int_equal(fp_balance(&env, &parsed, fp_balance_pool(&env, SITE_POOL_MOVING), 42),
+                     SITE_TAGGED);
     parsed.flags = FP_PARSED_SYN;
-    assert_int_equal(fp_balance(&env, &parsed, SITE_POOL_MOVING, 42), SITE_V4);
+    assert_int_equal(fp_balance(&env, &parsed, fp_balance_pool(&env, SITE_POOL_MOVING), 42),
+                     SITE_V4);
     parsed.flags = 0;
-    assert_int_equal(fp_balance(&env, &parsed, SITE_POOL_MOVING, 42), SITE_V4);
-    assert_int_equal(fp_balance(&env, &parsed, SITE_POOL_MOVING, 43), SITE_TAGGED);
+    assert_int_equal(fp_balance(&env, &parsed, fp_balance_pool(&env, SITE_POOL_MOVING), 42),
+                     SITE_V4);
+    assert_int_equal(fp_balance(&env, &parsed, fp_balance_pool(&env, SITE_POOL_MOVING), 43),
+                     SITE_TAGGED);
     parsed.protocol = FP_IP_UDP;
-    assert_int_equal(fp_balance(&env, &parsed, SITE_POOL_MOVING, 42), SITE_TAGGED);
-    assert_int_equal(fp_balance(&env, &parsed, SITE_POOL_EMPTY, 42), 0);
-    assert_int_equal(fp_balance(&env, &parsed, 99, 42), 0);
+    assert_int_equal(fp_balance(&env, &parsed, fp_balance_pool(&env, SITE_POOL_MOVING), 42),
+                     SITE_TAGGED);
+    assert_int_equal(fp_balance(&env, &parsed, fp_balance_pool(&env, SITE_POOL_EMPTY), 42), 0);
+    assert_int_equal(fp_balance(&env, &parsed, fp_balance_pool(&env, 99), 42), 0);
 }
 
 /* The hash's bits choose the bucket: all of a pool's buckets are used. */
@@ -177,7 +182,7 @@ static void test_buckets(void **state)
     assert_int_equal(tables_commit(tables, 2), 0);
     fp_env_begin(&env);
     for (fp_u64 i = 0; i < 4; i++)
-        seen |= 1u << fp_balance(&env, &parsed, 20, i << 16);
+        seen |= 1u << fp_balance(&env, &parsed, fp_balance_pool(&env, 20), i << 16);
     assert_int_equal(seen, 0x1e);
 }
 

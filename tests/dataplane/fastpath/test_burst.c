@@ -152,6 +152,21 @@ static void add_question(struct pair *pair, const char *name, uint16_t type, uns
     assert_true(item->length);
 }
 
+/* A neighbour solicitation of a source that the access list denies: it is let through. */
+static void add_solicitation(struct pair *pair)
+{
+    struct corpus_case *item = &pair->frames[pair->count++];
+    struct fp_build_spec spec = {
+        .family = 6, .protocol = FP_IP_ICMPV6, .type = FP_ICMPV6_ROUTER_SOLICIT + 2, .hops = 255};
+
+    assert_true(pair->count < FRAMES_MAX);
+    strcpy(item->name, "solicitation");
+    site_address(spec.source, "2001:db8:bad:1::bad");
+    site_address(spec.destination, "2001:db8::10");
+    item->length = fp_build_frame(item->frame, sizeof(item->frame), &spec);
+    assert_true(item->length);
+}
+
 static int setup(void **state)
 {
     struct pair *pair = calloc(1, sizeof(*pair));
@@ -167,6 +182,7 @@ static int setup(void **state)
     for (unsigned i = 0; i < sizeof(questions) / sizeof(*questions); i++)
         for (unsigned variant = 0; variant < 4; variant++)
             add_question(pair, questions[i].name, questions[i].type, variant);
+    add_solicitation(pair);
     pair->tables = site_open();
     put_zones(pair->tables);
     root = tables_base(pair->tables);

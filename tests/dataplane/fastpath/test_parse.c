@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include "dataplane/fastpath/build.h"
+#include "dataplane/fastpath/plain.h"
+#include "tests/dataplane/fastpath/corpus.h"
 
 #define MACS "\2\0\0\0\0\2\2\0\0\0\0\1"
 #define IPV6 "\x60\x00\x00\x00"
@@ -182,13 +184,92 @@ static void test_sources(void **state)
     assert_true(fp_source_is_bad(&parsed)); /* ff00::/8 */
 }
 
+/* Both parsers' words on a frame, whose IPv4 checksum is made right. True: it is a plain one. */
+static bool compare_plain(fp_u8 *frame, size_t length)
+{
+    struct fp_parsed plain = {0}, parsed = {0};
+    struct fp_packet packet = {.data = frame, .end = frame + length};
+    fp_u8 *ip = frame + FP_ETH_BYTES;
+
+    if (length >= FP_PLAIN_L4 && ip[0] == 0x45) {
+        fp_store16(ip + 10, 0);
+        fp_store16(ip + 10, fp_sum_finish(fp_sum_ipv4_header(ip)));
+    }
+    if (!fp_parse_plain(&packet, &plain))
+        return false;
+    assert_int_equal(fp_parse(&packet, &parsed), FP_GO_ON);
+    assert_memory_equal(&plain, &parsed, sizeof(parsed));
+    assert_int_equal(parsed.problem, 0);
+    return true;
+}
+
+/* The corpus' frames, cut short at each length, and with each byte of their headers changed. */
+static void test_plain(void **state)
+{
+    static struct corpus_case item;
+    unsigned plain = 0, others = 0;
+    FILE *file = corpus_open();
+
+    (void)state;
+    while (corpus_next(file, &item)) {
+        for (size_t length = 0; length <= item.length && length < 128; length++) {
+            fp_u8 *copy = malloc(length + 1);
+
+            assert_non_null(copy);
+            memcpy(copy, item.frame, length);
+            compare_plain(copy, length) ? plain++ : others++;
+            free(copy);
+        }
+        for (unsigned i = 0; i < 256 * 64; i++) {
+            fp_u8 frame[CORPUS_FRAME_MAX];
+
+            memcpy(frame, item.frame, item.length);
+            frame[i / 256] ^= (fp_u8)i;
+            compare_plain(frame, item.length) ? plain++ : others++;
+        }
+    }
+    fclose(file);
+    assert_true(plain > 100000 && others > 100000);
+}
+
+static void test_plain_taken(void **state)
+{
+    static const struct {
+        fp_u8 protocol;
+        fp_u16 fragment;
+        bool plain;
+    } cases[] = {{FP_IP_TCP, 0, true},
+                 {FP_IP_UDP, FP_IPV4_DF, true},
+                 {FP_IP_UDP, FP_IPV4_MF, false},
+                 {FP_IP_TCP, 1, false},
+                 {FP_IP_ICMP, 0, false}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct fp_build_spec spec = {.family = 4,
+                                     .protocol = cases[i].protocol,
+                                     .fragment = cases[i].fragment,
+                                     .sport = 40000,
+                                     .dport = 80,
+                                     .payload = "sixteen bytes...",
+                                     .payload_bytes = 16};
+        fp_u8 frame[128];
+
+        fp_build_ipv4(spec.source, 198, 18, 0, 1);
+        fp_build_ipv4(spec.destination, 192, 0, 2, 10);
+        assert_int_equal(compare_plain(frame, fp_build_frame(frame, sizeof(frame), &spec)),
+                         cases[i].plain);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ipv4_udp),     cmocka_unit_test(test_tags),
         cmocka_unit_test(test_ipv6_headers), cmocka_unit_test(test_ipv6_fragments),
         cmocka_unit_test(test_ipv6_ends),    cmocka_unit_test(test_padding),
-        cmocka_unit_test(test_sources),
+        cmocka_unit_test(test_sources),      cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_plain_taken),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
