@@ -17,6 +17,7 @@
 #define NIC_INTERFACES_MAX 8 /* of one device; further ones are not shown */
 #define NIC_NAMES_MAX 64
 #define NIC_WHY 320
+#define NIC_PROGRAM 16 /* BPF_OBJ_NAME_LEN */
 
 /* Interfaces that carry the operator's session, and those below them. */
 struct nic_names {
@@ -52,8 +53,9 @@ struct nic_host {
     int (*write)(struct nic_host *host, const char *path, const char *text);
     /* Loads a kernel module; whether that went well. */
     bool (*load)(struct nic_host *host, const char *module);
-    /* Whether an XDP program is on the interface. */
-    bool (*has_xdp)(struct nic_host *host, const char *interface);
+    /* Whether an XDP program is on the interface, and what the kernel calls it (empty: not known,
+     * or several). */
+    bool (*has_xdp)(struct nic_host *host, const char *interface, char name[NIC_PROGRAM]);
     /* Whether a process has the device (vfio) open; unbinding it would wait for its end. */
     bool (*is_open)(struct nic_host *host, const struct nic *nic);
     void (*pause)(struct nic_host *host); /* a tenth of a second */

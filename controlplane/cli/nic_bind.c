@@ -7,6 +7,7 @@
 #include "controlplane/base/error.h"
 #include "controlplane/cli/nic.h"
 
+#define OUR_PROGRAM "culvert_xdp" /* bpf/culvert.bpf.c */
 #define NO_OVERRIDE "\n"
 #define REFUSE(...) (snprintf(why, NIC_WHY, __VA_ARGS__), CULVERT_EREJECTED)
 
@@ -35,6 +36,24 @@ static int check_session(const struct nic *nic, bool force, char why[NIC_WHY])
                   nic->address, nic->interface_count ? nic->interfaces[0] : "no interface");
 }
 
+/* The program goes with the interface: ours is the site's, any other somebody's. */
+static int check_xdp(struct nic_host *host, const char *interface, char why[NIC_WHY])
+{
+    char name[NIC_PROGRAM];
+
+    if (!host->has_xdp(host, interface, name))
+        return 0;
+    if (!strcmp(name, OUR_PROGRAM))
+        return REFUSE(
+            "%s carries culvert-xdp's packets: take it out of the site's `interfaces` and "
+            "apply (with no culvert-xdp running: `culvert-xdp --detach`)",
+            interface);
+    return REFUSE(
+        "%s has an XDP program that is not culvert-xdp's%s%s: end what has attached it, or "
+        "`ip link set %s xdp off`",
+        interface, *name ? ", " : "", name, interface);
+}
+
 int nic_check_attach(struct nic_host *host, const struct nic *nic, const char *name,
                      const struct nic_request *request, char why[NIC_WHY])
 {
@@ -52,10 +71,7 @@ int nic_check_attach(struct nic_host *host, const struct nic *nic, const char *n
                       nic->address);
     error = check_session(nic, request->force, why);
     for (size_t i = 0; !error && i < nic->interface_count; i++)
-        if (host->has_xdp(host, nic->interfaces[i]))
-            return REFUSE("%s has an XDP program: take it out of the site's `interfaces` and "
-                          "apply (another's program: `ip link set %s xdp off`)",
-                          nic->interfaces[i], nic->interfaces[i]);
+        error = check_xdp(host, nic->interfaces[i], why);
     return error;
 }
 

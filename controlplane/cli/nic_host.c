@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <limits.h>
+#include <linux/bpf.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -92,24 +94,54 @@ static bool is_open(struct nic_host *host, const struct nic *nic)
 
 /* ---- XDP ---- */
 
-static bool link_has_xdp(const struct nlmsghdr *header)
+/* What the kernel calls the program of that id; empty: not known. */
+static void program_name(unsigned id, char name[NIC_PROGRAM])
+{
+    struct bpf_prog_info info = {0};
+    union bpf_attr by_id = {.prog_id = id}, about = {0};
+    int fd = (int)syscall(SYS_bpf, BPF_PROG_GET_FD_BY_ID, &by_id, sizeof(by_id));
+
+    name[0] = '\0';
+    if (fd < 0)
+        return;
+    about.info.bpf_fd = (unsigned)fd;
+    about.info.info_len = sizeof(info);
+    about.info.info = (uintptr_t)&info;
+    if (!syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &about, sizeof(about)))
+        snprintf(name, NIC_PROGRAM, "%s", info.name);
+    close(fd);
+}
+
+/* What the attribute IFLA_XDP says. */
+static bool read_xdp(const struct rtattr *nest, char name[NIC_PROGRAM])
+{
+    int left = (int)RTA_PAYLOAD(nest);
+    bool attached = false;
+    unsigned id = 0;
+
+    for (const struct rtattr *x = RTA_DATA(nest); RTA_OK(x, left); x = RTA_NEXT(x, left)) {
+        if (x->rta_type == IFLA_XDP_ATTACHED && RTA_PAYLOAD(x) >= 1)
+            attached = *(const unsigned char *)RTA_DATA(x) != XDP_ATTACHED_NONE;
+        else if (x->rta_type == IFLA_XDP_PROG_ID && RTA_PAYLOAD(x) >= sizeof(id))
+            memcpy(&id, RTA_DATA(x), sizeof(id));
+    }
+    if (attached && id)
+        program_name(id, name);
+    return attached;
+}
+
+static bool link_has_xdp(const struct nlmsghdr *header, char name[NIC_PROGRAM])
 {
     const struct ifinfomsg *info = NLMSG_DATA(header);
     int left = (int)IFLA_PAYLOAD(header);
 
-    for (const struct rtattr *a = IFLA_RTA(info); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
-        int inner = (int)RTA_PAYLOAD(a);
-
-        if ((a->rta_type & NLA_TYPE_MASK) != IFLA_XDP)
-            continue;
-        for (const struct rtattr *x = RTA_DATA(a); RTA_OK(x, inner); x = RTA_NEXT(x, inner))
-            if (x->rta_type == IFLA_XDP_ATTACHED && RTA_PAYLOAD(x) >= 1)
-                return *(const unsigned char *)RTA_DATA(x) != XDP_ATTACHED_NONE;
-    }
+    for (const struct rtattr *a = IFLA_RTA(info); RTA_OK(a, left); a = RTA_NEXT(a, left))
+        if ((a->rta_type & NLA_TYPE_MASK) == IFLA_XDP)
+            return read_xdp(a, name);
     return false;
 }
 
-static bool has_xdp(struct nic_host *host, const char *interface)
+static bool has_xdp(struct nic_host *host, const char *interface, char name[NIC_PROGRAM])
 {
     struct {
         struct nlmsghdr header;
@@ -123,13 +155,14 @@ static bool has_xdp(struct nic_host *host, const char *interface)
     ssize_t length = -1;
 
     (void)host;
+    name[0] = '\0';
     if (fd < 0)
         return false;
     if (send(fd, &request, sizeof(request), 0) == (ssize_t)sizeof(request))
         length = recv(fd, answer, sizeof(answer), 0);
     close(fd);
     return length > 0 && NLMSG_OK(header, (size_t)length) && header->nlmsg_type == RTM_NEWLINK &&
-           link_has_xdp(header);
+           link_has_xdp(header, name);
 }
 
 /* ---- the session ---- */

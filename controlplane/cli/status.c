@@ -39,6 +39,19 @@ static void show_head(yyjson_val *root, struct buffer *out)
     buffer_char(out, '\n');
 }
 
+/* What is wrong with an interface now, else what it has lost since its data plane started. */
+static void problem_cell(struct table *table, yyjson_val *interface)
+{
+    const char *error = cli_text(interface, "error");
+    uint64_t in = cli_number(interface, "lost_in"), out = cli_number(interface, "lost_out");
+
+    if (*error || !(in | out))
+        table_cell(table, "%s", error);
+    else
+        table_cell(table, "frames lost: %llu in, %llu out", (unsigned long long)in,
+                   (unsigned long long)out);
+}
+
 static void show_interfaces(yyjson_val *state, bool color, struct buffer *out)
 {
     static const struct table_column columns[] = {{"  INTERFACE", TABLE_LEFT},
@@ -55,10 +68,21 @@ static void show_interfaces(yyjson_val *state, bool color, struct buffer *out)
         table_cell(&table, "%s, %s", is_true(interface, "attached") ? "attached" : "not attached",
                    is_true(interface, "up") ? "up" : "down");
         table_cell(&table, "%s", or_dash(cli_text(interface, "mode")));
-        table_cell(&table, "%s", cli_text(interface, "error"));
+        problem_cell(&table, interface);
     }
     table_print(&table, color, out);
     table_free(&table);
+}
+
+static void show_settings(yyjson_val *state, struct buffer *out)
+{
+    const char *runs = cli_text(yyjson_obj_get(state, "settings"), "runs");
+
+    if (!*runs)
+        return;
+    buffer_text(out, "  settings: ");
+    show_clean(runs, out);
+    buffer_char(out, '\n');
 }
 
 static void show_next_hops(yyjson_val *state, struct buffer *out)
@@ -109,6 +133,7 @@ static void show_planes(yyjson_val *root, bool color, struct buffer *out)
                       is_true(plane, "connected") ? "connected" : "NOT CONNECTED",
                       (unsigned long long)cli_number(plane, "generation"), lag ? ", behind" : "");
         show_interfaces(state, color, out);
+        show_settings(state, out);
         show_next_hops(state, out);
         show_memory(state, out);
     }

@@ -97,6 +97,7 @@ void daemon_change_finish(struct daemon *daemon, struct daemon_change *change)
     log_info("revision %llu: %zu table changes, generation %llu, by %s",
              (unsigned long long)daemon->revision, changes.count,
              (unsigned long long)daemon->generation, change->author);
+    daemon_publish_settings(daemon);
     planes_update(daemon->planes);
     daemon_after_commit(daemon);
 }

@@ -114,6 +114,12 @@ void daemon_after_commit(struct daemon *daemon);
 
 int64_t daemon_clock_ms(void); /* wall clock */
 
+/* ---- settings.c ---- */
+
+/* Writes what the site says of how culvert-dpdk starts where that finds it (SETTINGS_FILE in the
+ * run directory). An error is logged: the file before it stays. */
+void daemon_publish_settings(struct daemon *daemon);
+
 /* ---- notify.c ---- */
 
 void daemon_notify(const char *state); /* sd_notify(3) */

@@ -179,8 +179,10 @@ static int open_socket(struct daemon *daemon, const char *name, char path[108], 
 static int open_planes(struct daemon *daemon)
 {
     struct planes_options options = {.tables = daemon->tables};
-    int error = open_socket(daemon, "channel.sock", daemon->channel_path, &options.fd);
+    int error;
 
+    daemon_publish_settings(daemon); /* who finds the channel finds them too */
+    error = open_socket(daemon, "channel.sock", daemon->channel_path, &options.fd);
     if (error)
         return error;
     error = planes_new(&daemon->planes, &daemon->loop, &options);

@@ -15,7 +15,7 @@ static int access_compare(const void *x, const void *y)
     return order ? order : (int)a->length - (int)b->length;
 }
 
-static int port_compare(const void *x, const void *y)
+static int number_compare(const void *x, const void *y)
 {
     const struct site_node *a = *(struct site_node *const *)x, *b = *(struct site_node *const *)y;
 
@@ -67,12 +67,15 @@ static int resource_settle(struct site_node *node, struct buffer *json)
 static int site_settle(struct site *site)
 {
     struct site_node *vips = site->root->child[ROOT_VIPS];
+    struct site_node *dpdk = site->root->child[ROOT_DPDK];
     struct buffer json = {0};
     int error = 0;
 
     list_sort(site->root->child[ROOT_ACCESS], access_compare);
     for (uint32_t i = 0; vips && i < vips->count; i++)
-        list_sort(vips->child[i]->child[VIP_PORTS], port_compare);
+        list_sort(vips->child[i]->child[VIP_PORTS], number_compare);
+    if (dpdk)
+        list_sort(dpdk->child[DPDK_CORES], number_compare);
     for (unsigned i = 0; i < ROOT_FIELDS; i++) {
         struct site_node *section = site->root->child[i];
 

@@ -90,6 +90,24 @@ static void devices_check(struct rules *rules, const struct site_node *interface
     }
 }
 
+/* A core that polls has no time for anything else, unless that is what is wanted. */
+static void dpdk_check(struct rules *rules, const struct site_node *dpdk)
+{
+    const struct site_node *cores = node_field(dpdk, DPDK_CORES);
+    const struct site_node *main_core = node_field(dpdk, DPDK_MAIN_CORE);
+    const struct site_node *share = node_field(dpdk, DPDK_SHARE_MAIN_CORE);
+
+    list_twice(rules, cores);
+    if (!main_core || (share && share->number))
+        return;
+    NODE_EACH(core, cores)
+    if (core->number == main_core->number) {
+        node_error(&rules->report, main_core, "take another core, or say \"share-main-core: true\"",
+                   "core %s is one of the cores that poll", main_core->text);
+        return;
+    }
+}
+
 static void pool_check(struct rules *rules, const struct site_node *pool)
 {
     const struct site_node *buckets = node_field(pool, POOL_BUCKETS);
@@ -222,6 +240,7 @@ int rules_check(struct site *site, struct site_errors *errors)
     references_resolve(&rules, site->root);
     capacities_check(&rules);
     devices_check(&rules, node_field(site->root, ROOT_INTERFACES));
+    dpdk_check(&rules, node_field(site->root, ROOT_DPDK));
     NODE_EACH(pool, node_field(site->root, ROOT_POOLS))
     pool_check(&rules, pool);
     NODE_EACH(limit, node_field(site->root, ROOT_LIMITS))

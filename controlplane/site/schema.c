@@ -2,6 +2,8 @@
 /* The table of everything that a site file may hold (docs/SITE.md). */
 #include "controlplane/site/schema.h"
 
+#include "dataplane/dpdk/settings_file.h"
+
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 #define FIELDS(table) .fields = (table), .field_count = sizeof(table) / sizeof((table)[0])
 
@@ -28,6 +30,31 @@ static const struct schema interface_fields[] = {
                           .most = 16},
 };
 static const struct schema interface_schema = {.type = SCHEMA_OBJECT, FIELDS(interface_fields)};
+
+/* How culvert-dpdk starts; what is not said is its own default (dataplane/dpdk/settings.c). */
+static const struct schema core_schema = {.type = SCHEMA_NUMBER, .most = SETTINGS_CORE_MOST};
+static const struct schema dpdk_fields[] = {
+    [DPDK_CORES] = {.key = "cores",
+                    .type = SCHEMA_LIST,
+                    .least = 1,
+                    .most = SETTINGS_CORES_MAX,
+                    .element = &core_schema},
+    [DPDK_MAIN_CORE] = {.key = "main-core", .type = SCHEMA_NUMBER, .most = SETTINGS_CORE_MOST},
+    [DPDK_SHARE_MAIN_CORE] = {.key = "share-main-core", .type = SCHEMA_BOOL},
+    [DPDK_HUGEPAGES] = {.key = "hugepages", .type = SCHEMA_BOOL},
+    [DPDK_PACKET_BUFFERS] = {.key = "packet-buffers",
+                             .type = SCHEMA_NUMBER,
+                             .least = SETTINGS_BUFFERS_LEAST,
+                             .most = SETTINGS_BUFFERS_MOST},
+    [DPDK_BUFFER_MEMORY] = {.key = "buffer-memory",
+                            .type = SCHEMA_NUMBER,
+                            .least = SETTINGS_BUFFER_MIB_LEAST,
+                            .most = SETTINGS_BUFFER_MIB_MOST},
+    [DPDK_TABLE_MEMORY] = {.key = "table-memory",
+                           .type = SCHEMA_NUMBER,
+                           .least = SETTINGS_TABLE_MIB_LEAST,
+                           .most = SETTINGS_TABLE_MIB_MOST},
+};
 
 static const struct schema backend_fields[] = {
     [BACKEND_ADDRESS] = {.key = "address", .type = SCHEMA_ADDRESS, .required = true},
@@ -158,6 +185,7 @@ static const struct schema root_fields[] = {
                          .type = SCHEMA_NAMED,
                          .element = &interface_schema,
                          .names = NAMES_INTERFACE},
+    [ROOT_DPDK] = {.key = "dpdk", .type = SCHEMA_OBJECT, FIELDS(dpdk_fields)},
     [ROOT_POOLS] = {.key = "pools", .type = SCHEMA_NAMED, .element = &pool_schema},
     [ROOT_VIPS] = {.key = "vips", .type = SCHEMA_NAMED, .element = &vip_schema},
     [ROOT_LIMITS] = {.key = "limits", .type = SCHEMA_NAMED, .element = &limit_schema},

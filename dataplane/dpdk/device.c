@@ -123,6 +123,9 @@ static int configure(uint16_t id, const struct device_request *request,
 {
     struct rte_eth_conf conf = {0};
 
+    /* By addresses and ports, the same worker for all of a flow's packets of one direction. The
+     * hash need not be symmetric: a worker keeps nothing of a flow (ways back of mode nat are
+     * computed, what the flow table notes while buckets drain all workers share). */
     if (receive > 1) {
         conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
         conf.rx_adv_conf.rss_conf.rss_hf =
@@ -167,8 +170,8 @@ static int start(uint16_t id, const struct device_request *request, uint16_t *re
     *receive = lower(request->receive, info.max_rx_queues);
     *send = lower(request->send, info.max_tx_queues);
     error = configure(id, request, &info, *receive, *send);
-    if (error && *send > *receive) { /* some devices have their queues in pairs */
-        *send = *receive;
+    if (error && *send != *receive) { /* some devices have their queues in pairs */
+        *send = lower(*receive, info.max_tx_queues);
         error = configure(id, request, &info, *receive, *send);
     }
     if (!error)

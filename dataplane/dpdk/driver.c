@@ -9,6 +9,9 @@ struct driver {
     struct ports *ports;
     struct tables *tables;
     struct ways *ways;
+    struct settings_watch *watch;
+    const struct eal_plan *plan;
+    bool news; /* of the settings */
 };
 
 static int driver_open(void *arg, struct tables *tables, struct rtnl *rtnl, struct devices *devices)
@@ -60,15 +63,18 @@ static void driver_sync(void *arg)
 
 static void driver_retry(void *arg)
 {
-    ports_retry(((struct driver *)arg)->ports);
+    struct driver *driver = arg;
+
+    ports_retry(driver->ports);
+    driver->news |= settings_look(driver->watch);
 }
 
 static bool driver_take_changed(void *arg)
 {
     struct driver *driver = arg;
-    bool changed = driver->ports->changed;
+    bool changed = driver->ports->changed || driver->news;
 
-    driver->ports->changed = false;
+    driver->ports->changed = driver->news = false;
     return changed;
 }
 
@@ -84,9 +90,28 @@ static size_t driver_status(void *arg, struct status_interface out[STATUS_INTERF
     return ports_status(((struct driver *)arg)->ports, out);
 }
 
-int driver_run(const struct instance *instance, struct ports *ports, struct tables *tables)
+static void driver_settings(void *arg, struct status_settings *out)
 {
-    struct driver driver = {.ports = ports};
+    static struct status_worker workers[SETTINGS_CORES_MAX];
+    static char text[SETTINGS_TEXT];
+    const struct driver *driver = arg;
+    unsigned count = driver->plan->workers;
+
+    settings_text(&driver->watch->runs, text, sizeof(text));
+    for (unsigned i = 0; i < count; i++)
+        workers[i] = (struct status_worker){driver->plan->core[i], worker_frames(i)};
+    *out = (struct status_settings){
+        .runs = text,
+        .error = driver->watch->error,
+        .workers = workers,
+        .workers_count = count,
+    };
+}
+
+int driver_run(const struct instance *instance, struct ports *ports, struct tables *tables,
+               struct settings_watch *watch, const struct eal_plan *plan)
+{
+    struct driver driver = {.ports = ports, .watch = watch, .plan = plan};
     const struct plane_driver hooks = {
         .name = "dpdk",
         .arg = &driver,
@@ -101,6 +126,7 @@ int driver_run(const struct instance *instance, struct ports *ports, struct tabl
         .leave = driver_leave,
         .ifindex = driver_ifindex,
         .status = driver_status,
+        .settings = driver_settings,
     };
     const struct plane_options options = {
         .driver = &hooks,

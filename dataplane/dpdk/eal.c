@@ -111,131 +111,141 @@ static size_t huge_free(void)
     return total;
 }
 
-static int core_first(void)
+/* The cores that the process may use: as it was before EAL gave its threads one each. */
+static const cpu_set_t *usable(void)
 {
-    cpu_set_t set;
+    static cpu_set_t set;
+    static bool known;
 
-    if (sched_getaffinity(0, sizeof(set), &set))
-        return 0;
-    for (int core = 0; core < CPU_SETSIZE; core++) {
-        if (CPU_ISSET(core, &set))
-            return core;
+    if (!known && sched_getaffinity(0, sizeof(set), &set))
+        CPU_SET(0, &set);
+    known = true;
+    return &set;
+}
+
+static bool polls(const struct settings *settings, unsigned core)
+{
+    for (uint32_t i = 0; i < settings->cores; i++) {
+        if (settings->core[i] == core)
+            return true;
     }
+    return false;
+}
+
+/* The first core that doesn't poll; if there is none and that is allowed, the first. -1: none. */
+static int main_first(const struct settings *settings)
+{
+    int first = -1;
+
+    for (int core = CPU_SETSIZE - 1; core >= 0; core--) {
+        if (CPU_ISSET(core, usable()) && !polls(settings, (unsigned)core))
+            first = core;
+    }
+    for (int core = 0; core < CPU_SETSIZE && first < 0; core++) {
+        if (settings->value[SETTINGS_SHARE_MAIN_CORE] && CPU_ISSET(core, usable()))
+            first = core;
+    }
+    return first;
+}
+
+/* Adds a core to the map. False: the process may not use that core. */
+static bool map_add(struct eal_plan *plan, unsigned lcore, unsigned core, char why[EAL_WHY])
+{
+    size_t length = strlen(plan->map);
+
+    if (core >= CPU_SETSIZE || !CPU_ISSET(core, usable())) {
+        snprintf(why, EAL_WHY, "core %u is not one that this process may use (see `taskset -p $$`)",
+                 core);
+        return false;
+    }
+    snprintf(plan->map + length, sizeof(plan->map) - length, "%s%u@%u", length ? "," : "", lcore,
+             core);
+    return true;
+}
+
+/* Those that the process may use but the main one. */
+static void cores_but(struct settings *settings, unsigned main_core, unsigned most)
+{
+    if (!most || most > SETTINGS_CORES_MAX)
+        most = SETTINGS_CORES_MAX;
+    for (unsigned core = 0; core < CPU_SETSIZE && settings->cores < most; core++) {
+        if (CPU_ISSET(core, usable()) && core != main_core)
+            settings->core[settings->cores++] = (uint16_t)core;
+    }
+}
+
+/* The plan; of cores that nobody lists it takes just `most`, 0: all. */
+static int plan_cores(const struct settings *given, unsigned most, struct eal_plan *plan,
+                      char why[EAL_WHY])
+{
+    struct settings settings = *given;
+    uint32_t wanted = settings.value[SETTINGS_MAIN_CORE];
+    int main_core = wanted == SETTINGS_NONE ? main_first(&settings) : (int)wanted;
+
+    plan->map[0] = '\0';
+    if (main_core < 0) {
+        snprintf(why, EAL_WHY,
+                 "no core is left for everything else: take one out of the cores that "
+                 "poll, or say share-main-core: true");
+        return CULVERT_EINVAL;
+    }
+    if (polls(&settings, (unsigned)main_core) && !settings.value[SETTINGS_SHARE_MAIN_CORE]) {
+        snprintf(why, EAL_WHY,
+                 "core %d is to poll and to be the main one: take another for one of "
+                 "them, or say share-main-core: true",
+                 main_core);
+        return CULVERT_EINVAL;
+    }
+    if (!settings.cores)
+        cores_but(&settings, (unsigned)main_core, most);
+    if (!settings.cores) {
+        snprintf(why, EAL_WHY,
+                 "two cores are needed, one to poll and one for everything else; or "
+                 "share the one there is, with --cores %d",
+                 main_core);
+        return CULVERT_EUNSUPPORTED;
+    }
+    if (settings.cores < most && !given->cores) {
+        snprintf(why, EAL_WHY, "%u polling cores are wanted and %u may be used beside core %d",
+                 most, settings.cores, main_core);
+        return CULVERT_EUNSUPPORTED;
+    }
+    if (!map_add(plan, 0, (unsigned)main_core, why))
+        return CULVERT_EINVAL;
+    for (uint32_t i = 0; i < settings.cores; i++) {
+        plan->core[i] = settings.core[i];
+        if (!map_add(plan, i + 1, settings.core[i], why))
+            return CULVERT_EINVAL;
+    }
+    plan->workers = settings.cores;
     return 0;
 }
 
-/* The cores that the process may use but one, at most `most` of them (0: no bound), as a list.
- * Returns how many. */
-static unsigned cores_but(int main_core, unsigned most, char *list, size_t size)
+int eal_plan(const struct settings *given, struct eal_plan *plan, char why[EAL_WHY])
 {
-    size_t length = 0;
-    unsigned count = 0;
-    cpu_set_t set;
-
-    list[0] = '\0';
-    if (sched_getaffinity(0, sizeof(set), &set))
-        return false;
-    for (int core = 0; core < CPU_SETSIZE && length < size - 8; core++) {
-        if (!CPU_ISSET((size_t)core, &set) || core == main_core || (most && count == most))
-            continue;
-        length += (size_t)snprintf(list + length, size - length, "%s%d", length ? "," : "", core);
-        count++;
-    }
-    return count;
-}
-
-/* Adds a core to a map of lcores as EAL's --lcores takes it: lcore 0 is the main one, those after
- * it poll. False: the process may not use that core (logged). */
-static bool map_add(char *map, size_t size, unsigned lcore, long core)
-{
-    size_t length = strlen(map);
-    cpu_set_t set;
-
-    if (core >= CPU_SETSIZE ||
-        (sched_getaffinity(0, sizeof(set), &set) == 0 && !CPU_ISSET((size_t)core, &set))) {
-        log_error("core %ld is not one that this process may use (see `taskset -p $$`)", core);
-        return false;
-    }
-    snprintf(map + length, size - length, "%s%u@%ld", length ? "," : "", lcore, core);
-    return length + 16 < size;
-}
-
-/* Adds the cores of a list such as 1-3,5. Returns how many, or an error (logged). */
-static int map_add_list(char *map, size_t size, const char *list)
-{
-    const char *at = list;
-    int count = 0;
-    char *end;
-
-    for (;;) {
-        long first = strtol(at, &end, 10), last = first;
-        bool good = end != at && first >= 0;
-
-        at = end;
-        if (good && *at == '-') {
-            last = strtol(++at, &end, 10);
-            good = end != at && last >= first;
-            at = end;
-        }
-        if (!good || (*at && *at != ',')) {
-            log_error("--cores %s: a list such as 1-3,5 is right", list);
-            return CULVERT_EINVAL;
-        }
-        for (long core = first; core <= last; core++) {
-            if (!map_add(map, size, (unsigned)++count, core))
-                return CULVERT_EINVAL;
-        }
-        if (!*at++)
-            return count;
-    }
+    return plan_cores(given, 0, plan, why);
 }
 
 /* ---- start ---- */
 
-static unsigned memory_needed(const struct eal_options *options)
+static unsigned memory_needed(const struct settings *settings)
 {
-    if (options->buffer_memory)
-        return options->buffer_memory;
-    return MEMORY_FIXED +
-           (unsigned)((size_t)options->mbufs * (options->no_huge ? MBUF_BYTES_SMALL : MBUF_BYTES) >>
-                      20);
+    size_t mbuf = settings->value[SETTINGS_HUGEPAGES] ? MBUF_BYTES : MBUF_BYTES_SMALL;
+
+    if (settings->value[SETTINGS_BUFFER_MEMORY] != SETTINGS_NONE)
+        return settings->value[SETTINGS_BUFFER_MEMORY];
+    return MEMORY_FIXED + (unsigned)(settings->value[SETTINGS_PACKET_BUFFERS] * mbuf >> 20);
 }
 
-static int check_huge(const struct eal_options *options)
+static int check_huge(const struct settings *settings)
 {
-    size_t need = (size_t)memory_needed(options) << 20, have = huge_free();
+    size_t need = (size_t)memory_needed(settings) << 20, have = huge_free();
 
-    if (options->no_huge || have >= need)
+    if (!settings->value[SETTINGS_HUGEPAGES] || have >= need)
         return 0;
     log_error("hugepages of %zu MiB are needed, %zu MiB are free: reserve them "
               "(`sysctl vm.nr_hugepages=%zu`), ask for less (--mbufs), or give --no-huge",
               need >> 20, have >> 20, need / HUGE_BYTES + 1);
-    return CULVERT_EUNSUPPORTED;
-}
-
-/* Returns the number of polling cores, or an error (logged). */
-static int map_cores(const struct eal_options *options, char *map, size_t size)
-{
-    int first = options->main_core >= 0 ? options->main_core : core_first();
-    char others[256];
-    unsigned count;
-
-    map[0] = '\0';
-    if (!map_add(map, size, 0, first))
-        return CULVERT_EINVAL;
-    if (options->cores)
-        return map_add_list(map, size, options->cores);
-    count = cores_but(first, options->most, others, sizeof(others));
-    if (count && count >= options->most)
-        return map_add_list(map, size, others);
-    if (count) {
-        log_error("%u polling cores are wanted and %u may be used beside core %d", options->most,
-                  count, first);
-        return CULVERT_EUNSUPPORTED;
-    }
-    log_error("two cores are needed, one to poll and one for everything else; or share the one "
-              "there is, with --cores %d",
-              first);
     return CULVERT_EUNSUPPORTED;
 }
 
@@ -255,29 +265,26 @@ static void arguments_free(void)
     memset(argument, 0, sizeof(argument));
 }
 
-int eal_open(const struct eal_options *options)
+int eal_start(const char *program, const struct settings *settings, const struct eal_plan *plan)
 {
     char *given[ARGUMENTS_MAX]; /* EAL changes their order */
-    char map[1024], memory[24];
-    int workers, error = check_huge(options);
+    char memory[24];
+    int error = check_huge(settings);
 
     if (!error)
         error = open_log();
     if (error)
         return error;
-    workers = map_cores(options, map, sizeof(map));
-    if (workers < 0)
-        return workers;
-    snprintf(memory, sizeof(memory), "%u", memory_needed(options));
-    arguments_add(options->program);
+    snprintf(memory, sizeof(memory), "%u", memory_needed(settings));
+    arguments_add(program);
     arguments_add("--lcores");
-    arguments_add(map);
+    arguments_add(plan->map);
     arguments_add("--main-lcore");
     arguments_add("0");
     arguments_add("-m");
     arguments_add(memory);
     /* No files: neither hugepages nor settings are shared with another process. */
-    arguments_add(options->no_huge ? "--no-huge" : "--in-memory");
+    arguments_add(settings->value[SETTINGS_HUGEPAGES] ? "--in-memory" : "--no-huge");
     arguments_add("--no-shconf");
     arguments_add("--no-telemetry");
     arguments_add("--log-level");
@@ -287,11 +294,31 @@ int eal_open(const struct eal_options *options)
     memcpy(given, argument, sizeof(given));
     error = rte_eal_init(argument_count, given);
     if (error < 0) {
-        log_error("DPDK does not start on cores %s: %s (%s)", map, rte_strerror(rte_errno),
+        log_error("DPDK does not start on cores %s: %s (%s)", plan->map, rte_strerror(rte_errno),
                   complaint[0] ? complaint : "it says no more");
         return CULVERT_ESYSTEM;
     }
-    return workers;
+    return 0;
+}
+
+int eal_open(const struct eal_options *options)
+{
+    struct settings settings;
+    struct eal_plan plan;
+    char why[EAL_WHY];
+    int error;
+
+    settings_default(&settings);
+    if (!settings_take_options(&settings, options)) {
+        log_error("--cores %s: a list such as 1-3,5 is right", options->cores);
+        return CULVERT_EINVAL;
+    }
+    error = plan_cores(&settings, options->most, &plan, why);
+    if (error)
+        log_error("%s", why);
+    else
+        error = eal_start(options->program, &settings, &plan);
+    return error ? error : (int)plan.workers;
 }
 
 void eal_close(void)
@@ -315,17 +342,17 @@ struct rte_mempool *eal_buffers(unsigned mbufs)
     return pool;
 }
 
-void *eal_tables_memory(size_t size, bool no_huge)
+void *eal_tables_memory(size_t size, bool hugepages)
 {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS, protection = PROT_READ | PROT_WRITE;
     void *base = MAP_FAILED;
     uintptr_t start;
 
-    if (!no_huge)
+    if (hugepages)
         base = mmap(NULL, size, protection, flags | MAP_HUGETLB, -1, 0);
     if (base != MAP_FAILED)
         return base;
-    if (!no_huge)
+    if (hugepages)
         log_info("no hugepages are left for the tables (%zu MiB): the kernel may make some of "
                  "ordinary memory",
                  size >> 20);

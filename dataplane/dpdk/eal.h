@@ -7,9 +7,27 @@
 #include <stddef.h>
 
 #include "dataplane/dpdk/eal_options.h"
+#include "dataplane/dpdk/settings.h"
 
-/* Starts EAL: no device is probed. Returns the number of polling cores, or an error after one log
- * line that says what to do. Ends with eal_close(). */
+#define EAL_WHY 200
+
+/* Cores as EAL's --lcores takes them: lcore 0 is the main one, 1 and on poll. */
+struct eal_plan {
+    unsigned workers;
+    uint16_t core[SETTINGS_CORES_MAX]; /* of each */
+    char map[16 * (SETTINGS_CORES_MAX + 1)];
+};
+
+/* Gives each thread its core. CULVERT_EINVAL, CULVERT_EUNSUPPORTED: this machine, or what the
+ * process may use of it, has them not; `why` says it. */
+int eal_plan(const struct settings *given, struct eal_plan *plan, char why[EAL_WHY]);
+
+/* Starts EAL: no device is probed. Returns 0, or an error after one log line that says what to do.
+ * Ends with eal_close(). */
+int eal_start(const char *program, const struct settings *settings, const struct eal_plan *plan);
+
+/* Both for a program that has nothing but its command line. Returns the number of polling cores, or
+ * an error (logged). */
 int eal_open(const struct eal_options *options);
 void eal_close(void);
 
@@ -22,7 +40,7 @@ struct rte_mempool;
 struct rte_mempool *eal_buffers(unsigned mbufs);
 
 /* Zeroed memory for the tables, in hugepages if there are as many, else in what the kernel makes
- * huge by itself (that at once with `no_huge`). NULL: none (logged). */
-void *eal_tables_memory(size_t size, bool no_huge);
+ * huge by itself (that at once without `hugepages`). NULL: none (logged). */
+void *eal_tables_memory(size_t size, bool hugepages);
 
 #endif

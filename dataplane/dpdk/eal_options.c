@@ -6,11 +6,9 @@
 #include <string.h>
 
 #include "controlplane/base/error.h"
+#include "dataplane/dpdk/settings_file.h"
 
 #define MBUFS_DEFAULT 32767
-#define MBUFS_MIN 1023
-#define MBUFS_MAX (1u << 23)
-#define CORE_MAX 1023
 
 void eal_options_default(struct eal_options *options, const char *program)
 {
@@ -52,16 +50,17 @@ int eal_options_take(struct eal_options *options, int option, const char *value,
         break;
     case EAL_OPTION_MAIN_CORE:
         *wrong = (struct eal_options_wrong){"--main-core", "the number of a core is needed"};
-        good = parse_number(value, 0, CORE_MAX, &core);
+        good = parse_number(value, 0, SETTINGS_CORE_MOST, &core);
         options->main_core = (int)core;
         break;
     case EAL_OPTION_MBUFS:
         *wrong = (struct eal_options_wrong){"--mbufs", "1023 to 8388608 is right"};
-        good = parse_number(value, MBUFS_MIN, MBUFS_MAX, &options->mbufs);
+        good = parse_number(value, SETTINGS_BUFFERS_LEAST, SETTINGS_BUFFERS_MOST, &options->mbufs);
         break;
     case EAL_OPTION_BUFFER_MEMORY:
         *wrong = (struct eal_options_wrong){"--buffer-memory", "16 to 1048576 MiB is right"};
-        good = parse_number(value, 16, 1u << 20, &options->buffer_memory);
+        good = parse_number(value, SETTINGS_BUFFER_MIB_LEAST, SETTINGS_BUFFER_MIB_MOST,
+                            &options->buffer_memory);
         break;
     default:
         options->no_huge = true;

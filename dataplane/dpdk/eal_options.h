@@ -35,7 +35,7 @@ enum {
 
 /* The text of --help for all but --cores. */
 #define EAL_OPTIONS_USAGE                                                                          \
-    "  --main-core N        core of everything else (default: the first)\n"                        \
+    "  --main-core N        core of everything else (default: the first that doesn't poll)\n"      \
     "  --mbufs N            packet buffers (default 32767)\n"                                      \
     "  --buffer-memory MIB  for DPDK's own memory (default: as the buffers need)\n"                \
     "  --no-huge            without hugepages: for trying out\n"

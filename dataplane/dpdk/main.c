@@ -14,6 +14,7 @@
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/options.h"
 #include "dataplane/dpdk/ports.h"
+#include "dataplane/dpdk/settings.h"
 #include "dataplane/dpdk/taps.h"
 #include "dataplane/dpdk/worker.h"
 #include "dataplane/kernel/addresses.h"
@@ -22,11 +23,11 @@
 
 #define PATH_BYTES 160
 
-static int open_tables(const struct options *options, unsigned workers, struct tables **tables)
+static int open_tables(const struct settings *settings, unsigned workers, struct tables **tables)
 {
-    size_t memory = options->common.memory ? options->common.memory : MEMORY_DEFAULT;
+    size_t memory = (size_t)settings->value[SETTINGS_TABLE_MEMORY] << 20;
     struct tables_options of_tables = {
-        .base = eal_tables_memory(memory, options->eal.no_huge),
+        .base = eal_tables_memory(memory, settings->value[SETTINGS_HUGEPAGES]),
         .size = memory,
         .cpus = workers,
         .grace = grace_wait,
@@ -41,27 +42,57 @@ static int open_tables(const struct options *options, unsigned workers, struct t
     return error;
 }
 
+/* The settings to start with, and a plan for the cores. A running instance is not disturbed for
+ * settings that can't be. */
+static int settle(const struct options *options, struct settings_watch *watch,
+                  struct eal_plan *plan)
+{
+    char why[SETTINGS_TEXT];
+    int error;
+
+    *watch = (struct settings_watch){
+        .run_dir = options->common.run_dir,
+        .given = options->given,
+        .asked = options->settings,
+        .runs = options->settings,
+    };
+    settings_await(watch->run_dir);
+    error = settings_read(&watch->runs, watch->given, watch->run_dir, why);
+    if (error && error != CULVERT_ENOTFOUND) {
+        log_error("%s/" SETTINGS_FILE ": %s", watch->run_dir, why);
+        return error;
+    }
+    error = eal_plan(&watch->runs, plan, why);
+    if (error)
+        log_error("%s", why);
+    return error;
+}
+
 static int run(const struct options *options, const struct instance *instance)
 {
+    struct settings_watch watch;
     struct tables *tables = NULL;
+    struct eal_plan plan;
     struct ports ports;
-    int error, workers, lock = instance_take(instance);
+    int lock, error = settle(options, &watch, &plan);
 
+    if (error)
+        return error;
+    lock = instance_take(instance);
     if (lock < 0)
         return lock;
-    workers = eal_open(&options->eal);
-    if (workers < 0) {
-        error = workers;
+    error = eal_start(instance->program, &watch.runs, &plan);
+    if (error)
         goto out_lock;
-    }
     grace_use(workers_wait);
-    error = open_tables(options, (unsigned)workers, &tables);
+    error = open_tables(&watch.runs, plan.workers, &tables);
     if (error)
         goto out_eal;
-    error = ports_open(&ports, options->eal.mbufs, (unsigned)workers, workers_wait);
+    error =
+        ports_open(&ports, watch.runs.value[SETTINGS_PACKET_BUFFERS], plan.workers, workers_wait);
     if (error)
         goto out_tables;
-    error = driver_run(instance, &ports, tables);
+    error = driver_run(instance, &ports, tables, &watch, &plan);
     ports_close(&ports);
 out_tables:
     tables_close(tables);

@@ -4,11 +4,14 @@
 #define CULVERT_DPDK_OPTIONS_H
 
 #include "dataplane/dpdk/eal_options.h"
+#include "dataplane/dpdk/settings.h"
 #include "dataplane/plane/arguments.h"
 
 struct options {
     struct arguments common;
     struct eal_options eal;
+    unsigned given;           /* the settings that it says: bits, by enum settings_field */
+    struct settings settings; /* those, and defaults for the rest */
 };
 
 /* Returns 0, or CULVERT_EINVAL after having said on standard error what is wrong. */

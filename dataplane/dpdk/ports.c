@@ -17,6 +17,8 @@
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/taps.h"
 
+#define PORT_BUFFERS 3072 /* that one with one queue holds before any frame comes */
+
 static void set_reason(struct ports *ports, struct port *port, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -68,6 +70,12 @@ static void out_init(struct port_out *out, uint16_t id, uint16_t queues, unsigne
         rte_spinlock_init(&out->lock[i]);
 }
 
+/* Why a device may not open: it says which call of its own failed, not for want of what. */
+static bool lacks_buffers(const struct ports *ports)
+{
+    return rte_mempool_avail_count(ports->pool) < PORT_BUFFERS;
+}
+
 /* Opens the TAP device with the NIC's MAC address. */
 static int open_tap(struct ports *ports, struct port *port)
 {
@@ -85,7 +93,9 @@ static int open_tap(struct ports *ports, struct port *port)
     snprintf(arguments, sizeof(arguments), "net_tap_%s,iface=%s,persist", port->name, port->name);
     error = device_open(arguments, &request, &id, &ignored, &queues);
     if (error) {
-        set_reason(ports, port, "no TAP device for the kernel's side: %s", eal_complaint());
+        set_reason(ports, port, "no TAP device for the kernel's side: %s",
+                   lacks_buffers(ports) ? "too few packet buffers are left: raise packet-buffers"
+                                        : eal_complaint());
         return error;
     }
     out_init(&port->tap, id, queues, ports->workers);
@@ -115,13 +125,21 @@ static int on_reset(uint16_t id, enum rte_eth_event_type type, void *arg, void *
 
 static void open_port(struct ports *ports, struct port *port)
 {
-    uint16_t wanted = port->queues_wanted ? port->queues_wanted : 1;
-    struct device_request request = {.pool = ports->pool, .send = (uint16_t)ports->workers};
+    struct device_request request = {
+        .pool = ports->pool,
+        .receive = port->queues_wanted ? port->queues_wanted : 1,
+        .send = ports->workers < PORT_QUEUES_MAX ? (uint16_t)ports->workers : PORT_QUEUES_MAX,
+    };
     char why[PORT_REASON_BYTES];
     uint16_t id, queues, sends;
+    int error;
 
-    request.receive = wanted < ports->workers ? wanted : (uint16_t)ports->workers;
-    if (device_open_named(port->device, &request, &id, &queues, &sends, why, sizeof(why))) {
+    error = device_open_named(port->device, &request, &id, &queues, &sends, why, sizeof(why));
+    if (error == CULVERT_ESYSTEM && lacks_buffers(ports))
+        snprintf(why, sizeof(why),
+                 "device %s can't be opened: too few packet buffers are left: raise packet-buffers",
+                 port->device);
+    if (error) {
         set_reason(ports, port, "%s", why);
         return;
     }
@@ -251,6 +269,7 @@ static bool reset_ports(struct ports *ports)
         if (!port->open || !__atomic_load_n(&port->reset, __ATOMIC_ACQUIRE))
             continue;
         log_warn("%s: the device was reset: opening it anew", port->name);
+        port->resets++;
         port->wanted = false;
         any = true;
     }
@@ -263,6 +282,21 @@ static bool reset_ports(struct ports *ports)
         ports->all[i]->wanted = true;
     }
     return true;
+}
+
+/* A loss is news for the status. */
+static void count_losses(struct ports *ports)
+{
+    uint64_t lost = 0;
+
+    for (size_t i = 0; i < ports->count; i++) {
+        const struct port *port = ports->all[i];
+
+        if (port->open)
+            lost += device_lost(port->nic.id) + __atomic_load_n(&port->nic.full, __ATOMIC_RELAXED);
+    }
+    ports->changed |= lost != ports->lost;
+    ports->lost = lost;
 }
 
 void ports_retry(struct ports *ports)
@@ -281,12 +315,14 @@ void ports_retry(struct ports *ports)
         up = device_is_linked(port->nic.id);
         if (up != port->up) {
             log_info("%s: link %s", port->name, up ? "up" : "down");
+            port->link_losses += !up;
             ports->changed = true;
         }
         port->up = up;
     }
     if (news)
         publish(ports);
+    count_losses(ports);
 }
 
 const struct port *port_find(const struct ports *ports, uint32_t ifindex)
@@ -328,6 +364,8 @@ size_t ports_status(const struct ports *ports, struct status_interface out[PORTS
             .counts = port->open,
             .lost_in = port->open ? device_lost(port->nic.id) : 0,
             .lost_out = __atomic_load_n(&port->nic.full, __ATOMIC_RELAXED),
+            .link_losses = port->link_losses,
+            .resets = port->resets,
             .reason = port->reason,
         };
     }

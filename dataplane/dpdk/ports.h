@@ -45,6 +45,8 @@ struct port {
     uint16_t queues;  /* to receive from */
     uint32_t ifindex; /* of the TAP device */
     uint32_t mtu;
+    uint64_t link_losses; /* that the link went down; since the process's start */
+    uint64_t resets;      /* that the device asked to be opened anew */
     struct port_out nic, tap;
     char reason[PORT_REASON_BYTES]; /* why it is not open */
 };
@@ -66,6 +68,7 @@ struct ports {
     struct rtnl *rtnl;           /* borrowed */
     struct ports_layout *layout; /* atomic: workers load it */
     void (*wait)(void);          /* until no worker holds an older layout */
+    uint64_t lost;               /* frames, when last looked */
     bool changed;                /* cleared by its reader */
 };
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/dpdk/worker.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <sys/prctl.h>
 #include <time.h>
 
+#include <rte_common.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
@@ -16,10 +18,20 @@
 #include "dataplane/fastpath/burst.h"
 #include "dataplane/plane/clock.h"
 
-#define SPIN_TURNS 2000   /* empty turns before the first sleep: some ten microseconds */
-#define NAP_NS 20000      /* the first sleeps; with the timer's slack set to 1 ns */
-#define NAP_MAX_NS 200000 /* after a tenth of a second without a frame */
-#define NAPS_BEFORE_MAX 2000
+#define SPIN_TURNS 2000 /* empty turns before the first sleep: some ten microseconds */
+
+/* Sleeps of a worker without frames, with the timer's slack set to 1 ns: the longer it has had
+ * none, the longer the next one may wait. A frame takes back some naps, not all: those that come
+ * now and then (ARP, neighbour discovery) don't keep the core awake, traffic does. */
+static const struct {
+    unsigned before; /* this many naps */
+    long ns;
+} naps[] = {
+    {2000, 20000},         /* the first tenth of a second */
+    {2000 + 4000, 200000}, /* up to a second */
+    {UINT_MAX, 1000000},
+};
+#define NAPS_A_FRAME 100
 
 _Static_assert(PORT_BURST <= FP_BURST_MAX, "a burst is processed at once");
 
@@ -37,6 +49,7 @@ struct worker {
     struct fp_result result[PORT_BURST];
     struct outbox nic[PORTS_MAX], tap[PORTS_MAX]; /* by place in the layout */
     unsigned empty, naps;
+    uint64_t frames; /* taken in; atomic, written by the worker alone */
 } __rte_cache_aligned;
 
 static struct rte_rcu_qsbr *readers;
@@ -191,16 +204,18 @@ static unsigned turn(struct worker *worker, const struct ports_layout *layout)
 
 static void rest(struct worker *worker)
 {
-    struct timespec nap = {.tv_nsec = NAP_NS};
+    struct timespec nap = {0};
+    unsigned step = 0;
 
     if (++worker->empty < SPIN_TURNS) {
         rte_pause();
         return;
     }
-    if (worker->naps < NAPS_BEFORE_MAX)
+    while (worker->naps >= naps[step].before)
+        step++;
+    if (naps[step].before != UINT_MAX)
         worker->naps++;
-    else
-        nap.tv_nsec = NAP_MAX_NS;
+    nap.tv_nsec = naps[step].ns;
     rte_rcu_qsbr_thread_offline(readers, worker->number);
     nanosleep(&nap, NULL);
     rte_rcu_qsbr_thread_online(readers, worker->number);
@@ -218,10 +233,15 @@ static int run(void *arg)
         const struct ports_layout *layout =
             __atomic_load_n(&worker->ports->layout, __ATOMIC_ACQUIRE);
 
-        if (turn(worker, layout))
-            worker->empty = worker->naps = 0;
-        else
+        unsigned count = turn(worker, layout);
+
+        if (count) {
+            worker->empty = 0;
+            worker->naps -= RTE_MIN(worker->naps, count * NAPS_A_FRAME);
+            __atomic_store_n(&worker->frames, worker->frames + count, __ATOMIC_RELAXED);
+        } else {
             rest(worker);
+        }
         rte_rcu_qsbr_quiescent(readers, worker->number);
     }
     rte_rcu_qsbr_thread_offline(readers, worker->number);
@@ -264,6 +284,11 @@ void workers_stop(void)
     rte_free(readers);
     workers = NULL;
     readers = NULL;
+}
+
+uint64_t worker_frames(unsigned number)
+{
+    return workers ? __atomic_load_n(&workers[number].frames, __ATOMIC_RELAXED) : 0;
 }
 
 void workers_wait(void)

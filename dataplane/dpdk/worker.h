@@ -20,6 +20,9 @@ int workers_start(const struct ports *ports, void *base, struct ways *ways);
 /* Ends them and waits for that. */
 void workers_stop(void);
 
+/* How many frames a worker has taken in, from NICs and TAPs. In any thread, while they run. */
+uint64_t worker_frames(unsigned number);
+
 /* Returns when every frame that a worker held at the call is done with. In any thread. */
 void workers_wait(void);
 

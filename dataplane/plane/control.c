@@ -12,7 +12,6 @@
 #include "controlplane/base/error.h"
 #include "controlplane/base/log.h"
 
-#define SOCKET_NAME "channel.sock"
 #define RETRY_FIRST_MS 100
 #define RETRY_MAX_MS 2000
 #define ROUNDS_MAX 64 /* reads or writes a turn of the loop */
@@ -153,7 +152,8 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 static int connect_socket(struct control *control)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
-    int length = snprintf(to.sun_path, sizeof(to.sun_path), "%s/%s", control->run_dir, SOCKET_NAME);
+    int length =
+        snprintf(to.sun_path, sizeof(to.sun_path), "%s/%s", control->run_dir, CONTROL_SOCKET);
     int fd;
 
     if (length < 0 || (size_t)length >= sizeof(to.sun_path)) {
@@ -195,7 +195,7 @@ static void try_connect(struct control *control)
     if (control->fd < 0) {
         if (!control->told)
             log_info("culvertd is not there (%s/%s: %s): waiting for it", control->run_dir,
-                     SOCKET_NAME, strerror(errno));
+                     CONTROL_SOCKET, strerror(errno));
         control->told = true;
         retry_later(control);
         return;
@@ -227,7 +227,7 @@ static void on_watch(uv_fs_event_t *watch, const char *name, int events, int sta
     struct control *control = watch->data;
 
     (void)events;
-    if (status < 0 || control->poll || (name && strcmp(name, SOCKET_NAME) != 0))
+    if (status < 0 || control->poll || (name && strcmp(name, CONTROL_SOCKET) != 0))
         return;
     uv_timer_start(&control->retry, on_retry, 10, 0);
 }

@@ -12,6 +12,8 @@
 
 #include "dataplane/tables/channel_apply.h"
 
+#define CONTROL_SOCKET "channel.sock" /* in the run directory */
+
 struct control;
 
 /* `changed` is called when the connection is made or lost. All is borrowed. */

@@ -69,12 +69,16 @@ static struct status_input status_input(const struct plane *plane)
 {
     static struct status_interface interfaces[STATUS_INTERFACES_MAX];
     size_t count = plane->driver->status(plane->driver->arg, interfaces);
+    struct status_settings settings = {0};
 
+    if (plane->driver->settings)
+        plane->driver->settings(plane->driver->arg, &settings);
     return (struct status_input){
         .name = plane->driver->name,
         .pin_dir = plane->options->instance->pin_dir,
         .connected = control_is_connected(plane->control),
         .filled = plane->filled,
+        .settings = settings,
         .tables = plane->tables,
         .interfaces = interfaces,
         .interfaces_count = count,

@@ -45,6 +45,8 @@ struct plane_driver {
     uint32_t (*ifindex)(void *arg, uint32_t ifindex);
     /* The interfaces for the status, valid until the next call. */
     size_t (*status)(void *arg, struct status_interface out[STATUS_INTERFACES_MAX]);
+    /* What the process was started with, valid until the next call. NULL: nothing to tell. */
+    void (*settings)(void *arg, struct status_settings *out);
 };
 
 struct plane_options {

@@ -56,11 +56,42 @@ static void add_interfaces(struct builder *builder, yyjson_mut_val *root,
         if (one->counts) {
             yyjson_mut_obj_add_uint(doc, entry, "lost_in", one->lost_in);
             yyjson_mut_obj_add_uint(doc, entry, "lost_out", one->lost_out);
+            yyjson_mut_obj_add_uint(doc, entry, "link_losses", one->link_losses);
+            yyjson_mut_obj_add_uint(doc, entry, "resets", one->resets);
         }
         add_text(builder, entry, "error", error);
         add_text(builder, entry, "note", one->attached && one->reason[0] ? one->reason : NULL);
         if (error)
             add_error(builder, one->name, error);
+    }
+}
+
+static void add_settings(struct builder *builder, yyjson_mut_val *root,
+                         const struct status_settings *settings)
+{
+    yyjson_mut_val *entry;
+
+    if (!settings->runs)
+        return;
+    entry = yyjson_mut_obj_add_obj(builder->doc, root, "settings");
+    yyjson_mut_obj_add_str(builder->doc, entry, "runs", settings->runs);
+    add_text(builder, entry, "error", settings->error[0] ? settings->error : NULL);
+    if (settings->error[0])
+        add_error(builder, "settings", settings->error);
+}
+
+static void add_workers(struct builder *builder, yyjson_mut_val *root,
+                        const struct status_settings *settings)
+{
+    yyjson_mut_val *list, *entry;
+
+    if (!settings->workers_count)
+        return;
+    list = yyjson_mut_obj_add_arr(builder->doc, root, "workers");
+    for (size_t i = 0; i < settings->workers_count; i++) {
+        entry = yyjson_mut_arr_add_obj(builder->doc, list);
+        yyjson_mut_obj_add_uint(builder->doc, entry, "core", settings->workers[i].core);
+        yyjson_mut_obj_add_uint(builder->doc, entry, "frames", settings->workers[i].frames);
     }
 }
 
@@ -155,6 +186,8 @@ char *status_json(const struct status_input *input)
         add_error(&builder, "tables",
                   "new, and waiting for culvertd to fill them; the interfaces "
                   "run by the ones before");
+    add_settings(&builder, root, &input->settings);
+    add_workers(&builder, root, &input->settings);
     add_interfaces(&builder, root, input);
     add_nexthops(&builder, root, input->nexthops);
     add_addresses(&builder, root, input->addresses);

@@ -3,8 +3,10 @@
  * What the driver says of itself: the payload of CHANNEL_STATE and the answer to --status.
  *
  *   {"name", "version", "pid", "pin_dir", "connected", "filled",
+ *    "settings": {"runs", "error"}, "workers": [{"core", "frames"}],
  *    "interfaces": [{"name", "ifindex", "attached", "state", "mode", "up", "mtu",
- *                    "lost_in", "lost_out", "error", "note"}],
+ *                    "lost_in", "lost_out", "link_losses", "resets",
+ *                    "error", "note"}],
  *    "nexthops": {"backends", "resolved", "unresolved": ["10.0.0.13"],
  *                 "reasons": [{"backend", "address", "error"}]},
  *    "addresses": [{"address", "assigned", "error"}],
@@ -12,7 +14,8 @@
  *    "errors": ["eth1: no such interface"]}
  *
  * state: attached, absent, foreign, failed; mode: how, null unless attached (xdp: native, generic);
- * note: why not native. pin_dir: of xdp only; lost_in and lost_out (frames): of dpdk only.
+ * note: why not native. pin_dir: of xdp only; settings, workers (frames that each has taken in by
+ * now), lost_in and lost_out (frames), link_losses and resets (times): of dpdk only.
  * `filled` is false while a new region is not yet filled and the interfaces still run by the one
  * before. What is not wrong has a null error; `errors` tells in words all that is. At most 64
  * unresolved next hops are told.
@@ -37,10 +40,25 @@ struct status_interface {
     const char *state; /* a word */
     const char *mode;  /* a word; counts when attached */
     uint32_t mtu;
-    bool counts;        /* the next two are known (the kernel keeps its own for XDP) */
-    uint64_t lost_in;   /* frames that came while there was no buffer or no room for them */
-    uint64_t lost_out;  /* frames that the device had no room to send */
-    const char *reason; /* why it is not attached, or a note on how it is; may be empty */
+    bool counts;       /* the next four are known (the kernel keeps its own for XDP) */
+    uint64_t lost_in;  /* frames that came while there was no buffer or no room for them */
+    uint64_t lost_out; /* frames that the device had no room to send */
+    uint64_t link_losses, resets; /* how often, since the process's start */
+    const char *reason;           /* why it is not attached, or a note on how it is; may be empty */
+};
+
+/* A core that polls. */
+struct status_worker {
+    unsigned core;
+    uint64_t frames; /* taken in, from the network and from the kernel */
+};
+
+/* What a process was started with and keeps. */
+struct status_settings {
+    const char *runs;  /* in words; NULL: nothing to tell */
+    const char *error; /* what the site says otherwise; empty: nothing */
+    const struct status_worker *workers;
+    size_t workers_count;
 };
 
 struct status_input {
@@ -48,6 +66,7 @@ struct status_input {
     const char *pin_dir; /* NULL: none */
     bool connected;      /* to culvertd */
     bool filled;
+    struct status_settings settings;
     const struct tables *tables;
     const struct status_interface *interfaces;
     size_t interfaces_count;

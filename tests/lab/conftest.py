@@ -16,8 +16,7 @@ def _serving(build, document, backends=True, driver="xdp"):
         site.apply(document)
         site.wait_ready()
     except BaseException:
-        for process in site.processes:
-            print(f"--- {process.name}\n{process.log()}")
+        site.show_logs()
         site.close()
         raise
     return site

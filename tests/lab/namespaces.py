@@ -142,6 +142,17 @@ class Lab(contextlib.AbstractContextManager):
         self.processes.append(process)
         return process
 
+    def show_logs(self):
+        """Prints what the processes have said, for pytest to show with a failure."""
+        for process in self.processes:
+            print(f"--- {process.name}\n{process.log()}")
+
+    def shown(self):
+        """For a fixture, `yield from`: itself, and after the test its logs and its end."""
+        with self:
+            yield self
+            self.show_logs()
+
     def close(self):
         """Ends the processes in reverse order, then removes the namespaces."""
         for process in reversed(self.processes):

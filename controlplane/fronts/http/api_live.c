@@ -55,12 +55,15 @@ static const char *text_of(yyjson_val *object, const char *name)
     return yyjson_get_str(yyjson_obj_get(object, name));
 }
 
-/* Alarms of a data plane's own state: interfaces and addresses that have errors. */
+/* Alarms of a data plane's own state: settings, interfaces and addresses that have errors. */
 static void state_alarms(const char *plane, yyjson_val *state, struct buffer *alarms)
 {
     yyjson_val *item;
     size_t i, count;
 
+    item = yyjson_obj_get(state, "settings");
+    if (text_of(item, "error"))
+        add_alarm(alarms, "%s: %s", plane, text_of(item, "error"));
     yyjson_arr_foreach (yyjson_obj_get(state, "interfaces"), i, count, item)
         if (text_of(item, "error"))
             add_alarm(alarms, "%s: %s: %s", plane, text_of(item, "name"), text_of(item, "error"));

@@ -105,6 +105,7 @@ static struct {
     char override[32];
     const char *native; /* the driver that fits NIC */
     bool vfio_fails, load_fails, xdp, open;
+    const char *program;     /* the XDP program's name */
     const char *write_fails; /* the last part of a path */
 } kernel;
 
@@ -153,9 +154,10 @@ static bool fake_load(struct nic_host *of, const char *module)
     return true;
 }
 
-static bool fake_has_xdp(struct nic_host *of, const char *interface)
+static bool fake_has_xdp(struct nic_host *of, const char *interface, char name[NIC_PROGRAM])
 {
     (void)of;
+    snprintf(name, NIC_PROGRAM, "%s", kernel.program);
     return kernel.xdp && !strcmp(interface, "eth1");
 }
 
@@ -321,7 +323,14 @@ static void test_refusals(void **state)
     expect_refusal("eth0", "uio_pci_generic", false, "carries your session");
     assert_int_equal(nic_check_attach(&host, find("eth0"), "eth0", &forced, why), 0);
     kernel.xdp = true;
-    expect_refusal("eth1", "vfio-pci", true, "eth1 has an XDP program");
+    kernel.program = "culvert_xdp";
+    expect_refusal("eth1", "vfio-pci", true,
+                   "eth1 carries culvert-xdp's packets: take it out of the");
+    kernel.program = "xdp_pass";
+    expect_refusal("eth1", "vfio-pci", true,
+                   "is not culvert-xdp's, xdp_pass: end what has attached");
+    kernel.program = "";
+    expect_refusal("eth1", "vfio-pci", true, "is not culvert-xdp's: end what has attached it");
     host.is_root = false;
     expect_refusal("eth1", "vfio-pci", true, "needs root");
 }

@@ -165,3 +165,34 @@ def test_completion(daemon):
 def test_json_is_a_site_file_too(daemon):
     daemon.write(json.dumps({"site": "lab", "pools": {"p": {"backends": {"a": {"address": "10.0.0.1"}}}}}))
     assert daemon.json("apply", daemon.site)["revision"] == 1
+
+
+def settings(daemon):
+    with open(os.path.join(daemon.run_dir, "dpdk.json"), encoding="ascii") as file:
+        return json.load(file)
+
+
+def test_settings_of_dpdk_are_left_for_it(daemon):
+    """Before the first revision, after each that changes them, and again after a start."""
+    said = {"cores": [1, 2], "main-core": 0, "hugepages": False, "packet-buffers": 65536}
+    assert settings(daemon) == {}
+    daemon.json("apply", daemon.site)
+    assert settings(daemon) == {}
+    daemon.write(SITE + "dpdk: { cores: [2, 1], packet-buffers: 65536, main-core: 0, hugepages: false }\n")
+    assert [one["path"] for one in daemon.json("apply", daemon.site)["diff"]] == ["dpdk"]
+    assert settings(daemon) == said
+    daemon.stop()
+    assert settings(daemon) == said  # culvert-dpdk may start meanwhile
+    os.unlink(os.path.join(daemon.run_dir, "dpdk.json"))  # as a reboot would
+    daemon.start()
+    assert settings(daemon) == said
+    daemon.json("rollback", "1")
+    assert settings(daemon) == {}
+
+
+def test_settings_that_can_not_be_written_do_not_stop_an_apply(daemon):
+    os.unlink(os.path.join(daemon.run_dir, "dpdk.json"))
+    os.mkdir(os.path.join(daemon.run_dir, "dpdk.json"))
+    daemon.write(SITE + "dpdk: { cores: [1] }\n")
+    assert daemon.json("apply", daemon.site)["revision"] == 1
+    assert "culvert-dpdk starts by the settings before" in daemon.text()

@@ -42,6 +42,7 @@ static const char full[] =
     "  eth0: { mode: native }\n"
     "  wan0: { driver: dpdk, device: 0A:00.1 }\n"
     "  wan1: { queues: 4, device: \"net_memif0,role=client\", driver: dpdk }\n"
+    "dpdk: { hugepages: false, cores: [10, 2, 3], main-core: 0 }\n"
     "pools:\n"
     "  web:\n"
     "    buckets: 4096\n"
@@ -70,6 +71,7 @@ static const char canonical[] =
     "\"eth1\":{\"driver\":\"xdp\",\"mode\":\"auto\"},"
     "\"wan0\":{\"driver\":\"dpdk\",\"device\":\"0000:0a:00.1\",\"queues\":1},"
     "\"wan1\":{\"driver\":\"dpdk\",\"device\":\"net_memif0,role=client\",\"queues\":4}},"
+    "\"dpdk\":{\"cores\":[2,3,10],\"main-core\":0,\"hugepages\":false},"
     "\"pools\":{\"web\":{\"policy\":\"hash\",\"buckets\":4096,\"drain\":\"90s\",\"backends\":{"
     "\"a\":{\"address\":\"10.0.0.11\",\"weight\":100,\"drain\":true},"
     "\"b\":{\"address\":\"2001:db8::12\",\"weight\":50,\"drain\":false}}}},"
@@ -178,6 +180,10 @@ static void test_diff(void **state)
                "{\"path\":\"interfaces.e.mode\",\"old\":null,\"new\":\"auto\"},"
                "{\"path\":\"interfaces.e.device\",\"old\":\"net_null0\",\"new\":null},"
                "{\"path\":\"interfaces.e.queues\",\"old\":1,\"new\":null}]");
+    check_diff("site: a\ndpdk: { cores: [1, 2], hugepages: true }\n",
+               "site: a\ndpdk: { cores: [2, 1, 3], main-core: 0, hugepages: true }\n", 2,
+               "[{\"path\":\"dpdk.cores\",\"old\":[1,2],\"new\":[1,2,3]},"
+               "{\"path\":\"dpdk.main-core\",\"old\":null,\"new\":0}]");
     check_diff("site: a\ninterfaces: { e: { driver: dpdk, device: \"03:00.0\" } }\n",
                "site: a\ninterfaces: { e: { driver: dpdk, device: \"0000:03:00.0\" } }\n", 0, "[]");
     check_diff(

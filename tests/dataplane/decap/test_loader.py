@@ -115,10 +115,7 @@ class Rig(Lab):
 
 @pytest.fixture
 def rig(build):
-    with Rig(build) as made:
-        yield made
-        for process in made.processes:
-            print(f"--- {process.name}\n{process.log()}")
+    yield from Rig(build).shown()
 
 
 def inner(family, mark, layer=None, source=None):

@@ -64,22 +64,32 @@ static inline unsigned rig_cores(struct rig *rig, unsigned workers, char *list, 
     return usable ? usable - 1 : 0;
 }
 
-/* Starts EAL with at most `workers` polling cores, no hugepages. False: there is one core only. */
-static inline bool rig_open(struct rig *rig, unsigned workers)
+/* Starts EAL with at most `workers` polling cores, no hugepages, so many MiB for buffers. False:
+ * there is one core only. */
+static inline bool rig_open_eal(struct rig *rig, unsigned workers, unsigned memory)
 {
-    char cores[64];
-    const struct eal_options options = {.program = "rig",
-                                        .buffer_memory = 128,
-                                        .mbufs = RIG_FRAMES,
-                                        .no_huge = true,
-                                        .cores = cores,
-                                        .main_core = -1};
+    char cores[64], why[EAL_WHY];
+    struct settings settings;
+    struct eal_plan plan;
 
     memset(rig, 0, sizeof(*rig));
     rig->workers = rig_cores(rig, workers, cores, sizeof(cores));
     if (!rig->workers)
         return false;
-    rig_need(eal_open(&options) == (int)rig->workers, "EAL");
+    settings_default(&settings);
+    settings.value[SETTINGS_HUGEPAGES] = 0;
+    settings.value[SETTINGS_BUFFER_MEMORY] = memory;
+    rig_need(settings_take_cores(&settings, cores), cores);
+    rig_need(!eal_plan(&settings, &plan, why), why);
+    rig_need(!eal_start("rig", &settings, &plan), "EAL");
+    return true;
+}
+
+/* That, and a pool of frames. */
+static inline bool rig_open(struct rig *rig, unsigned workers)
+{
+    if (!rig_open_eal(rig, workers, 128))
+        return false;
     rig_need(!ports_open(&rig->ports, RIG_FRAMES, rig->workers, workers_wait), "buffers");
     free(rig->ports.layout);
     rig->ports.layout = &rig->layout;

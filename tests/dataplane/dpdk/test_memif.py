@@ -3,8 +3,8 @@
 
 import os
 
-from tests.dataplane.dpdk.rig import VIP4
 from tests.dataplane.dpdk.test_port import answers
+from tests.dataplane.plane_rig import VIP4
 from tests.lab.wait import wait_until
 
 
@@ -23,12 +23,16 @@ def start_bridge(rig, socket):
     return bridge
 
 
-def test_memif(rig):
+def test_the_far_end_dies_and_comes_back(rig):
     socket = os.path.join(rig.directory, "m")
     rig.serve(f"address {VIP4} 1", device=f"net_memif0,role=server,socket={socket},socket-abstract=no")
     bridge = start_bridge(rig, socket)
     for address in ("10.0.0.1", VIP4):
         wait_until(lambda a=address: answers(rig, a), f"{address} to answer")
     rig.control.wait_interface("wan0", up=True)
-    bridge.stop()
-    rig.control.wait_interface("wan0", up=False, error="the interface is down")
+    for times in (1, 2):
+        bridge.kill()
+        rig.control.wait_interface("wan0", up=False, error="the interface is down", link_losses=times)
+        bridge = start_bridge(rig, socket)
+        rig.control.wait_interface("wan0", up=True, error=None, link_losses=times)
+        wait_until(lambda: answers(rig, VIP4), "an answer again")

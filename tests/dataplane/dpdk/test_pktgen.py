@@ -5,7 +5,7 @@ import json
 import os
 import signal
 
-from tests.dataplane.dpdk.rig import VIP4
+from tests.dataplane.plane_rig import VIP4
 from tests.lab.wait import wait_until
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A port: the fast path's packets, the kernel's packets, what the status says, its end."""
 
-from tests.dataplane.dpdk.rig import DNS4, NIC, VIP4, VIP6
+from tests.dataplane.dpdk.rig import NIC
+from tests.dataplane.plane_rig import DNS4, VIP4, VIP6
 from tests.lab.wait import wait_until
 
 
@@ -49,10 +50,13 @@ def test_interface_leaves_and_comes_back(rig):
 
 def test_link_loss_is_told_and_mends(rig):
     rig.serve(f"address {VIP4} 1")
-    rig.peer.ip("link", "set", "eth0", "down")
-    rig.control.wait_interface("wan0", up=False, error="the interface is down")
-    rig.peer.ip("link", "set", "eth0", "up")
-    rig.control.wait_interface("wan0", up=True, error=None)
+    assert rig.control.interface("wan0")["link_losses"] == 0
+    for times in (1, 2):
+        rig.peer.ip("link", "set", "eth0", "down")
+        rig.control.wait_interface("wan0", up=False, error="the interface is down", link_losses=times)
+        assert "wan0: the interface is down" in rig.status()["errors"]
+        rig.peer.ip("link", "set", "eth0", "up")
+        rig.control.wait_interface("wan0", up=True, error=None, link_losses=times, resets=0)
     rig.peer.ip("route", "add", "192.0.2.0/24", "via", "10.0.0.1")
     wait_until(lambda: answers(rig, VIP4), "the answer again")
 

@@ -2,16 +2,22 @@
 /*
  * A reader beside the writer: every "packet" looks up all keys of one generation and must find
  * one transaction's work, whole. Grace periods wait for the packet under way, no longer.
+ *
+ * The writer is one thread in both processes: culvertd's own tables, or a data plane that takes
+ * transactions from the channel. The channel itself has no threads (its two sides are state
+ * machines of their loops); what it applies is read by the workers, which is what the second test
+ * does, also under ThreadSanitizer.
  */
 #include <pthread.h>
 #include <sched.h>
 
-#include "tests/dataplane/tables/helper.h"
+#include "tests/dataplane/tables/pair.h"
 
 #define KEYS 40u
 #define BACKENDS 20u
 #define CROWD 3000u /* other entries that come and go, so that the index grows and shrinks */
 #define TRANSACTIONS 1500u
+#define STREAMED 400u /* transactions over the channel */
 
 struct shared {
     struct tables *tables;
@@ -171,9 +177,54 @@ static void test_transactions_are_seen_whole(void **state)
     tables_end(shared.tables);
 }
 
+/* The control plane changes its tables; all that travels is applied beside the reader. At times the
+ * connection is cut in the middle of a transaction, and what differs travels on the next one. */
+static void test_streamed_transactions_are_seen_whole(void **state)
+{
+    struct shared shared = {0};
+    struct pair pair = {.random = 7};
+    const struct channel_apply_hooks hooks = {.arg = &pair, .committed = on_committed};
+    struct tables_options options = {
+        .base = region_new(REGION), .size = REGION, .grace = grace, .grace_arg = &shared};
+    pthread_t thread;
+
+    pair.ours = tables_new(REGION, 0);
+    assert_int_equal(tables_open(&pair.theirs, &options), 0);
+    shared.tables = pair.theirs;
+    assert_int_equal(channel_apply_new(&pair.apply, pair.theirs, "test", &hooks), 0);
+    sync_connect(&pair);
+    talk(&pair);
+    pthread_create(&thread, NULL, reader, &shared);
+    for (uint32_t stamp = 1; stamp <= STREAMED && !shared.problem; stamp++) {
+        transaction(pair.ours, stamp);
+        assert_int_equal(channel_sync_update(pair.sync), 0);
+        if (stamp % 17 == 0) {
+            talk_until(&pair, pair.down + 1);
+            channel_apply_stop(pair.apply);
+            sync_connect(&pair);
+        }
+        talk(&pair);
+        if (stamp % 13 == 0)
+            reclaim_all(pair.theirs);
+    }
+    __atomic_store_n(&shared.stop, true, __ATOMIC_RELAXED);
+    pthread_join(thread, NULL);
+    if (shared.problem)
+        fail_msg("%s", shared.problem);
+    assert_true(pair.commits > STREAMED * 9 / 10);
+    assert_true(shared.seen > STREAMED / 10);
+    channel_apply_free(pair.apply);
+    channel_sync_free(pair.sync);
+    tables_end(pair.ours);
+    tables_end(pair.theirs);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_transactions_are_seen_whole)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_transactions_are_seen_whole),
+        cmocka_unit_test(test_streamed_transactions_are_seen_whole),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

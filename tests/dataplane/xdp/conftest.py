@@ -8,7 +8,4 @@ from tests.dataplane.xdp.rig import Rig
 
 @pytest.fixture
 def rig(build):
-    with Rig(build) as made:
-        yield made
-        for process in made.processes:
-            print(f"--- {process.name}\n{process.log()}")
+    yield from Rig(build).shown()

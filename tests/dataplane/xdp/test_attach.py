@@ -3,7 +3,8 @@
 
 import os
 
-from tests.dataplane.xdp.rig import AUTO, GENERIC, KIND_INTERFACE, NATIVE, VIP4
+from tests.dataplane.plane_rig import VIP4
+from tests.dataplane.xdp.rig import AUTO, GENERIC, KIND_INTERFACE, NATIVE
 from tests.lab.wait import wait_until
 
 

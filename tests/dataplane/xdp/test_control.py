@@ -4,7 +4,7 @@
 import os
 import socket
 
-from tests.dataplane.xdp.rig import VIP4
+from tests.dataplane.plane_rig import VIP4
 from tests.lab.wait import wait_until
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the kernel's routes, neighbours and addresses do to the tables, and the other way."""
 
-from tests.dataplane.xdp.rig import DNS4, DNS6, KIND_BACKEND
+from tests.dataplane.plane_rig import DNS4, DNS6
+from tests.dataplane.xdp.rig import KIND_BACKEND
 from tests.lab.wait import wait_until
 
 

@@ -4,7 +4,8 @@
 import os
 import signal
 
-from tests.dataplane.xdp.rig import DNS4, VIP4, Pings
+from tests.dataplane.plane_rig import DNS4, VIP4
+from tests.dataplane.xdp.rig import Pings
 from tests.lab.wait import wait_until
 
 
