@@ -38,8 +38,8 @@ int kv_service_propose(struct kv_service *service, const struct kv_command *comm
 
 /* Reads by KV_RANGE or a KV_TXN that only reads: linearizable, or `serializable` from this node's
  * state as it is. Likewise. */
-int kv_service_read(struct kv_service *service, const struct kv_command *command,
-                    bool serializable, kv_answer answer, void *arg);
+int kv_service_read(struct kv_service *service, const struct kv_command *command, bool serializable,
+                    kv_answer answer, void *arg);
 
 /* Waits until this node has all that was acknowledged before the call: what is then read from
  * kv_service_store() is linearizable. */

@@ -220,8 +220,8 @@ static void test_plain(void **state)
             compare_plain(copy, length) ? plain++ : others++;
             free(copy);
         }
-        for (unsigned i = 0; i < 256 * 64; i++) {
-            fp_u8 frame[CORPUS_FRAME_MAX];
+        for (size_t i = 0; i < 256 * 64 && i / 256 < item.length; i++) {
+            fp_u8 frame[CORPUS_FRAME_MAX] = {0};
 
             memcpy(frame, item.frame, item.length);
             frame[i / 256] ^= (fp_u8)i;
