@@ -19,10 +19,10 @@
 #include "controlplane/core/node.h"
 #include "controlplane/core/wal.h"
 
-#define GROUP_HELD_MAX 512u                   /* messages that wait for a term's sync */
+#define GROUP_HELD_MAX 512u /* messages that wait for a term's sync */
 #define GROUP_HELD_BYTES ((size_t)16 << 20)
-#define GROUP_STREAMS_MAX 2u                  /* snapshots sent at a time */
-#define GROUP_META_HEAD sizeof(uint64_t)      /* a mark's meta: the members' index, the members */
+#define GROUP_STREAMS_MAX 2u             /* snapshots sent at a time */
+#define GROUP_META_HEAD sizeof(uint64_t) /* a mark's meta: the members' index, the members */
 #define NS_PER_MS 1000000ull
 
 /* A proposal: first in `waiting`, then, with its index, `under way`. */
@@ -43,9 +43,9 @@ struct read {
     struct read *next;
     void (*done)(void *arg, int status); /* NULL: a follower's */
     void *arg;
-    uint64_t node, id;       /* a follower's: who asks, and its name of the request */
-    uint64_t round;          /* leader: 0: not yet sent. Follower: the request it belongs to */
-    uint64_t index, since;   /* to have applied; ms */
+    uint64_t node, id;     /* a follower's: who asks, and its name of the request */
+    uint64_t round;        /* leader: 0: not yet sent. Follower: the request it belongs to */
+    uint64_t index, since; /* to have applied; ms */
 };
 
 struct reads {
@@ -74,10 +74,11 @@ struct stream {
 
 /* A snapshot that is being received (group_load.c). */
 struct load {
-    uint64_t node, stream, sequence; /* stream 0: none */
-    uint64_t term, index, index_term, members_index;
-    void *members;
-    size_t members_length;
+    uint64_t node, stream; /* stream 0: none */
+    uint64_t sequence;     /* wanted next */
+    uint64_t index, index_term, members_index;
+    struct raft_configuration members;
+    bool installing; /* libraft has taken it; acknowledged once it is durable */
 };
 
 struct change {
@@ -110,7 +111,7 @@ struct group {
     } syncing;
     struct raft_snapshot_metadata mark; /* being installed */
     /* The log was full: carried out after the next sync. */
-    bool stalled_term;
+    bool stalled_term, stalled_mark;
     struct {
         uint64_t index;
         struct raft_entry *entries;
@@ -138,6 +139,7 @@ struct group {
         uint64_t id, round;
     } acks[GROUP_MEMBERS_MAX];
     uint64_t fetch_id; /* follower: of its last request to the leader */
+    struct env_timer reads_timer;
 
     struct stream streams[GROUP_STREAMS_MAX];
     struct load load;
@@ -157,7 +159,8 @@ void group_synced(struct group *group);  /* and is done */
 /* One event to libraft, its update carried out. CULVERT_EREJECTED: libraft doesn't take it now. */
 int group_step(struct group *group, struct raft_event *event);
 void group_settle(struct group *group);
-void group_send(struct group *group, uint64_t to, struct message *message);
+/* False: it is lost. */
+bool group_send(struct group *group, uint64_t to, struct message *message);
 void group_fail(struct group *group, int error, const char *what);
 uint64_t group_now_ms(const struct group *group);
 static inline bool group_leading(const struct group *group)
@@ -175,9 +178,9 @@ int group_persist_term(struct group *group);
 int group_persist_entries(struct group *group, const struct raft_update *update);
 void group_unstall(struct group *group);
 void group_send_entries(struct group *group, const struct raft_message *message);
-/* A mark's meta data for wal_snapshot(), to free(); NULL: out of memory. */
-void *group_meta(uint64_t members_index, const void *members, size_t members_length,
-                 size_t *length);
+/* wal_snapshot() with the members as the mark's meta data. */
+int group_write_mark(struct group *group, uint64_t index, uint64_t term, unsigned trailing,
+                     const struct raft_configuration *members, uint64_t members_index);
 void group_compact(struct group *group); /* begins a flush when enough was applied */
 
 /* ---- group_apply.c ---- */
@@ -187,7 +190,7 @@ void group_lose_proposals(struct group *group, int waiting, int under_way);
 
 /* ---- group_read.c ---- */
 void group_reads_turn(struct group *group);
-void group_reads_tick(struct group *group);
+void group_reads_tick(void *group); /* reads_timer's */
 void group_reads_settle(struct group *group);
 void group_reads_fail(struct group *group, int status);
 void group_receive_read(struct group *group, uint64_t from, const struct message *message);
@@ -199,6 +202,8 @@ void group_streams_end(struct group *group);
 void group_receive_chunk_result(struct group *group, uint64_t from, const struct message *message);
 void group_receive_chunk(struct group *group, uint64_t from, const struct message *message);
 void group_load_install(struct group *group, const struct raft_update *update);
+void group_load_persisted(struct group *group);
+int group_load_mark(struct group *group); /* to the log; again after a sync when it was full */
 void group_load_end(struct group *group);
 
 /* ---- group_members.c ---- */
@@ -210,9 +215,10 @@ struct env *node_env(const struct node *node);
 struct wal *node_wal(const struct node *node);
 uint64_t node_id(const struct node *node);
 const char *node_address(const struct node *node);
-bool node_stopping(const struct node *node); /* no new proposals */
-bool node_dead(const struct node *node);     /* nothing at all any more */
+bool node_stopping(const struct node *node);                /* no new proposals */
+bool node_dead(const struct node *node);                    /* nothing at all any more */
 void node_activate(struct node *node, struct group *group); /* group_turn() soon */
+void node_deactivate(struct node *node, struct group *group);
 void node_fail(struct node *node, int error, const char *problem);
 struct buffer *node_scratch(struct node *node); /* empty; until the next call */
 

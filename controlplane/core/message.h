@@ -16,7 +16,7 @@
 #include "controlplane/core/wal.h"
 
 #define MESSAGE_VERSION 1u
-#define MESSAGE_ENTRIES_MAX 4096u           /* of one append message */
+#define MESSAGE_ENTRIES_MAX 4096u            /* of one append message */
 #define MESSAGE_APPEND_MAX ((size_t)1 << 20) /* bytes of data, or one entry */
 #define MESSAGE_CHUNK_MAX ((size_t)1 << 20)  /* bytes of a snapshot's chunk */
 #define MESSAGE_INDEX_MAX (UINT64_MAX >> 1)  /* terms, too */
