@@ -24,7 +24,9 @@
     X(ECONFLICT, 14, "changed meanwhile")                                                          \
     X(ESYSTEM, 15, "a system call failed")                                                         \
     X(EUNSUPPORTED, 16, "not supported here")                                                      \
-    X(ETIMEOUT, 17, "timed out")
+    X(ETIMEOUT, 17, "timed out")                                                                   \
+    X(ENOTLEADER, 18, "another node leads")                                                        \
+    X(EUNKNOWN, 19, "the outcome is not known")
 
 enum culvert_error {
     CULVERT_OK = 0,

@@ -47,7 +47,9 @@ struct wal_options {
 /* Opens and recovers the log; blocks. `*problem` (may be NULL) is set to a text for the operator,
  * to free(), on an error. CULVERT_ECORRUPT: damaged before its tail. */
 int wal_open(struct wal **out, struct env *env, const struct wal_options *options, char **problem);
-/* No sync may be under way; what was not synced is lost. NULL is allowed. */
+/* No sync may be under way; what was not synced is lost. NULL is allowed. What the environment still
+ * does for the log (a write, a work) goes on: the memory is freed when the last of it was called
+ * back, so an environment that ends, or is crashed, calls all of its callbacks. */
 void wal_close(struct wal *wal);
 
 /* The group's state as of the last append, on the disk or not. CULVERT_ENOTFOUND. */
