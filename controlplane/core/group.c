@@ -517,6 +517,11 @@ void group_receive(struct group *group, uint64_t from, struct message *message)
     case MESSAGE_CHUNK_RESULT:
         group_receive_chunk_result(group, from, message);
         break;
+    case MESSAGE_TOLD:
+        if (group->listener.told)
+            group->listener.told(group->listener.arg, from, message->told.data,
+                                 message->told.length);
+        break;
     }
     group_settle(group);
 }

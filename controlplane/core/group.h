@@ -90,6 +90,18 @@ int group_member_remove(struct group *group, uint64_t id, group_changed done, vo
  * longer leads; CULVERT_ETIMEOUT: it does. CULVERT_ENOTFOUND: no such voter. */
 int group_transfer(struct group *group, uint64_t id, group_changed done, void *arg);
 
+/* What the owner of a group's machine says to its like on other members. Nothing is repeated: it
+ * may be lost, as all that the environment sends. */
+struct group_listener {
+    void *arg;
+    /* The bytes are valid during the call. */
+    void (*told)(void *arg, uint64_t from, const void *bytes, size_t length);
+    void (*connected)(void *arg, uint64_t node, bool up);
+};
+void group_listen(struct group *group, const struct group_listener *listener);
+/* At most MESSAGE_TOLD_MAX bytes, copied. False: lost already. */
+bool group_tell(struct group *group, uint64_t node, const void *bytes, size_t length);
+
 void group_status(const struct group *group, struct group_status *out);
 /* Calls `each` for every member of the newest configuration until it returns non-zero, which is
  * returned. The address is valid during the call. */

@@ -145,6 +145,7 @@ struct group {
     struct load load;
 
     struct change change, transfer;
+    struct group_listener listener;
 };
 
 /* ---- group.c ---- */

@@ -181,6 +181,12 @@ static void encode_chunk(const struct message *message, struct buffer *out)
     buffer_add(out, message->chunk.data, message->chunk.length);
 }
 
+static void encode_told(const struct message *message, struct buffer *out)
+{
+    add_32(out, message->told.length);
+    buffer_add(out, message->told.data, message->told.length);
+}
+
 static void encode_small(const struct message *message, struct buffer *out)
 {
     switch ((enum message_kind)message->kind) {
@@ -219,6 +225,8 @@ void message_encode(const struct message *message, struct buffer *out)
         encode_append(message, out);
     else if (message->kind == MESSAGE_CHUNK)
         encode_chunk(message, out);
+    else if (message->kind == MESSAGE_TOLD)
+        encode_told(message, out);
     else
         encode_small(message, out);
 }
@@ -293,6 +301,14 @@ static void decode_chunk(struct reader *reader, struct message *out)
         reader->bad = true;
 }
 
+static void decode_told(struct reader *reader, struct message *out)
+{
+    out->told.length = take_32(reader);
+    out->told.data = take(reader, out->told.length);
+    if (out->told.length > MESSAGE_TOLD_MAX)
+        reader->bad = true;
+}
+
 static void decode_small(struct reader *reader, struct message *out)
 {
     bool none = false;
@@ -347,6 +363,8 @@ int message_decode(const uint8_t *bytes, size_t length, struct message *out)
         error = decode_append(&reader, out);
     else if (out->kind == MESSAGE_CHUNK)
         decode_chunk(&reader, out);
+    else if (out->kind == MESSAGE_TOLD)
+        decode_told(&reader, out);
     else
         decode_small(&reader, out);
     if (!error && (reader.bad || reader.at != reader.end))

@@ -19,6 +19,7 @@
 #define MESSAGE_ENTRIES_MAX 4096u            /* of one append message */
 #define MESSAGE_APPEND_MAX ((size_t)1 << 20) /* bytes of data, or one entry */
 #define MESSAGE_CHUNK_MAX ((size_t)1 << 20)  /* bytes of a snapshot's chunk */
+#define MESSAGE_TOLD_MAX (ENV_MESSAGE_MAX - 64) /* bytes of the owner's */
 #define MESSAGE_INDEX_MAX (UINT64_MAX >> 1)  /* terms, too */
 #define MESSAGE_MEMBERS_MAX 32u
 #define MESSAGE_ADDRESS_MAX 256u /* bytes, with the NUL */
@@ -36,6 +37,7 @@ enum message_kind {
     MESSAGE_READ_RESULT,
     MESSAGE_CHUNK, /* a piece of a snapshot */
     MESSAGE_CHUNK_RESULT,
+    MESSAGE_TOLD, /* bytes of the group's owner (group_tell()) */
 };
 
 enum message_entry_type { MESSAGE_COMMAND = 1, MESSAGE_BARRIER = 2, MESSAGE_MEMBERS = 3 };
@@ -77,6 +79,10 @@ struct message {
             uint64_t stream, sequence; /* the one that is wanted next */
             bool refused;
         } chunk_result;
+        struct {
+            const void *data;
+            uint32_t length;
+        } told;
     };
 };
 

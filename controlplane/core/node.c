@@ -196,6 +196,11 @@ static void receive(void *arg, uint64_t from, const uint8_t *bytes, size_t lengt
 /* Raft's timers repeat what a broken connection or a full queue has lost. */
 static void connected(void *arg, uint64_t other, bool up)
 {
+    struct node *node = arg;
+
+    for (struct group *group = node->groups; group && !node->error; group = group->next)
+        if (group->listener.connected)
+            group->listener.connected(group->listener.arg, other, up);
 }
 
 static void writable(void *arg, uint64_t other)
