@@ -94,9 +94,9 @@ struct kv_lease {
 struct kv_command {
     enum kv_kind kind;
     union {
-        struct kv_op op;     /* of the same kind */
-        uint64_t revision;   /* KV_COMPACT */
-        uint64_t records;    /* KV_TIDY: at most so many */
+        struct kv_op op;       /* of the same kind */
+        uint64_t revision;     /* KV_COMPACT */
+        uint64_t records;      /* KV_TIDY: at most so many */
         struct kv_lease lease; /* KV_LEASE_GRANT, KV_LEASE_REVOKE (its id) */
         struct {
             struct kv_lease *list;

@@ -28,8 +28,8 @@ static bool keys_hold(const struct kv_keys *keys, struct kv_slice key)
 
     if (!keys->end.length)
         return !order;
-    return order >= 0 && ((keys->end.length == 1 && !keys->end.data[0]) ||
-                          kv_compare_bytes(key, keys->end) < 0);
+    return order >= 0 &&
+           ((keys->end.length == 1 && !keys->end.data[0]) || kv_compare_bytes(key, keys->end) < 0);
 }
 
 static int touched_delete(struct touched *touched, const struct kv_keys *keys)
@@ -164,9 +164,9 @@ int kv_command_check(const struct kv_command *command, size_t length,
     if (length > limits->bytes)
         return CULVERT_ETOOLARGE;
     if (command->kind == KV_LEASE_GRANT)
-        return !command->lease.id                                             ? CULVERT_EINVAL
+        return !command->lease.id                                          ? CULVERT_EINVAL
                : command->lease.ttl < 1 || command->lease.ttl > KV_TTL_MAX ? CULVERT_ETTL
-                                                                              : 0;
+                                                                           : 0;
     if (command->kind > KV_TXN)
         return 0;
     error = check_op(&command->op, limits->ops);

@@ -117,8 +117,8 @@ static int rocks_get(struct kv_engine *engine, struct kv_slice key, struct buffe
     const char *bytes;
     size_t length;
 
-    pinned = rocksdb_get_pinned(rocks->content->db, rocks->read, (const char *)key.data,
-                                key.length, &text);
+    pinned = rocksdb_get_pinned(rocks->content->db, rocks->read, (const char *)key.data, key.length,
+                                &text);
     if (text)
         return rocks_error(text);
     if (!pinned)

@@ -6,10 +6,10 @@
 #include "controlplane/core/kv/engine_rocksdb.h"
 
 #define BLOCK_BYTES ((size_t)8 << 10)
-#define FILTER_BITS 10         /* a key: one look-up in a hundred reads a block in vain */
-#define DELETE_WINDOW 4096     /* keys in a row... */
-#define DELETE_TRIGGER 2048    /* ...of which so many deletions make a file be compacted */
-#define STALE_SECONDS 86400u   /* a file is compacted anew when older */
+#define FILTER_BITS 10       /* a key: one look-up in a hundred reads a block in vain */
+#define DELETE_WINDOW 4096   /* keys in a row... */
+#define DELETE_TRIGGER 2048  /* ...of which so many deletions make a file be compacted */
+#define STALE_SECONDS 86400u /* a file is compacted anew when older */
 #define FILE_BYTES ((uint64_t)32 << 20)
 #define OPEN_FILES 256
 

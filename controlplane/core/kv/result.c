@@ -55,8 +55,7 @@ static void *read_list(struct decoder *decoder, size_t each, size_t size, size_t
 
 static void read_pairs(struct decoder *decoder, struct kv_pairs *pairs)
 {
-    pairs->list =
-        read_list(decoder, PAIR_BYTES_MIN, sizeof(*pairs->list), &pairs->count);
+    pairs->list = read_list(decoder, PAIR_BYTES_MIN, sizeof(*pairs->list), &pairs->count);
     for (size_t i = 0; i < pairs->count; i++) {
         struct kv_pair *pair = &pairs->list[i];
 
@@ -88,8 +87,7 @@ static void read_op(struct decoder *decoder, struct kv_op_result *result, unsign
         result->succeeded = kv_read_byte(&decoder->reader);
         if (depth > KV_DEPTH_MAX)
             kv_reader_fail(&decoder->reader);
-        result->results =
-            read_list(decoder, 2, sizeof(*result->results), &result->result_count);
+        result->results = read_list(decoder, 2, sizeof(*result->results), &result->result_count);
         for (size_t i = 0; i < result->result_count && !decoder->reader.bad; i++) {
             result->results[i].kind = kv_read_byte(&decoder->reader);
             read_op(decoder, &result->results[i], depth + 1);

@@ -22,9 +22,9 @@ struct kv_pairs {
 
 struct kv_op_result {
     enum kv_kind kind;
-    uint64_t count; /* KV_RANGE: keys in the range whatever the limit; KV_DELETE: deleted */
-    bool more;      /* KV_RANGE: the limit cut the list */
-    bool succeeded; /* KV_TXN */
+    uint64_t count;        /* KV_RANGE: keys in the range whatever the limit; KV_DELETE: deleted */
+    bool more;             /* KV_RANGE: the limit cut the list */
+    bool succeeded;        /* KV_TXN */
     struct kv_pairs pairs; /* KV_RANGE; what was before: KV_PUT (at most one), KV_DELETE */
     struct kv_op_result *results; /* KV_TXN */
     size_t result_count;
@@ -32,8 +32,8 @@ struct kv_op_result {
 
 struct kv_result {
     enum kv_kind kind;
-    int status;        /* 0 or an error: nothing was changed then */
-    uint64_t revision; /* of the store, after the command */
+    int status;             /* 0 or an error: nothing was changed then */
+    uint64_t revision;      /* of the store, after the command */
     struct kv_op_result op; /* kinds up to KV_TXN, status 0 */
     struct kv_lease lease;  /* KV_LEASE_GRANT */
 };
