@@ -687,6 +687,7 @@ void group_status(const struct group *group, struct group_status *out)
     raft_leader((struct raft *)raft, &leader, &address);
     wal_group(group->wal, group->number, &log);
     *out = (struct group_status){
+        .node = raft->id,
         .term = raft->current_term,
         .leader = leader,
         .leading = group_leading(group),

@@ -18,12 +18,34 @@
 #include "controlplane/core/kv/store.h"
 
 struct kv_service;
+struct group;
 
 enum kv_space {
     KV_SPACE_CLIENT = 'k', /* of the etcd front's clients */
     KV_SPACE_AUTH = 'a',   /* users, roles and tokens */
     KV_SPACE_SITE = 's',   /* the site's resources and revisions */
 };
+
+#define KV_SERVICE_SAMPLES 64u
+
+/* Zero is the default of each. */
+struct kv_service_options {
+    uint64_t site;             /* id of the site */
+    unsigned timeout_ms;       /* 5000; of a request */
+    unsigned requests_max;     /* 16384 under way */
+    size_t bytes_max;          /* 64 MiB of them */
+    struct kv_limits limits;   /* KV_LIMITS_DEFAULT */
+    unsigned history_s;        /* 3600: changes are kept at least so long, then compacted */
+    uint64_t history_min;      /* 10000: and so many of the newest revisions whatever their age */
+    unsigned checkpoint_s;     /* 300: how often leases' remaining times are noted */
+};
+
+/* A service over a group whose machine is the store's. Both outlive it. CULVERT_ENOMEM. */
+int kv_service_open(struct kv_service **out, struct env *env, struct group *group,
+                    struct kv_store *store, const struct kv_service_options *options);
+/* After the group's node was closed, which ends what the group had; other requests end here, with
+ * CULVERT_EUNKNOWN or CULVERT_ENOTLEADER. Nothing is asked in between. NULL is allowed. */
+void kv_service_close(struct kv_service *service);
 
 /* What came of a request. status 0: `result` is set (its own status says what was wrong with the
  * request), valid during the call, with the store's `revision`. Else the request's way failed:
