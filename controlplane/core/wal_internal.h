@@ -35,6 +35,7 @@ struct wal_batch {
     uint8_t *bytes;
     size_t length, room;
     uint64_t low; /* of the last WAL_LOW in it; 0: none */
+    bool sealed;  /* ends its segment: the next one must be there before it is written */
     struct wal_sync *syncs, *last_sync;
 };
 
@@ -189,8 +190,9 @@ void wal_drop(struct wal *wal);
 
 /* Starts what is to be made or removed, if nothing of it is under way. */
 void wal_keep(struct wal *wal);
-/* The spare becomes the file of batches; false: it is not there yet. */
-bool wal_keep_take(struct wal *wal);
+/* There is a spare; if not, it is made, and wal_write_next() is called. */
+bool wal_keep_ready(struct wal *wal);
+void wal_keep_take(struct wal *wal); /* the spare becomes the file of batches */
 /* Looks for segments that aren't needed any more and moves the marks that are still in them. */
 void wal_tidy(struct wal *wal);
 /* Frames a group's mark anew, as it is now. */

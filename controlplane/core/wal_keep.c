@@ -169,6 +169,7 @@ static void spare_named(struct env_work *work)
         spare_failed(wal, wal->keeper.status);
     } else {
         wal->keeper.ready = true;
+        wal->keeper.needed = false;
         wal_write_next(wal);
         wal_keep(wal);
     }
@@ -200,15 +201,17 @@ void wal_keep(struct wal *wal)
     }
 }
 
-bool wal_keep_take(struct wal *wal)
+bool wal_keep_ready(struct wal *wal)
+{
+    wal->keeper.needed = !wal->keeper.ready;
+    wal_keep(wal);
+    return wal->keeper.ready;
+}
+
+void wal_keep_take(struct wal *wal)
 {
     struct wal_keeper *keeper = &wal->keeper;
 
-    keeper->needed = !keeper->ready;
-    if (!keeper->ready) {
-        wal_keep(wal);
-        return false;
-    }
     if (wal->file)
         wal->env->ops->file_close(wal->env, wal->file);
     wal->file = keeper->file;
@@ -216,7 +219,6 @@ bool wal_keep_take(struct wal *wal)
     keeper->file = NULL;
     keeper->ready = false;
     keeper->status = 0;
-    return true;
 }
 
 int wal_put_term(struct wal *wal, struct wal_state *state, uint64_t term, uint64_t vote)

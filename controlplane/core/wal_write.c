@@ -122,6 +122,7 @@ static int put_here(struct wal *wal, struct wal_record record)
     batch->length += size;
     if (record.kind == WAL_LOW)
         batch->low = record.index;
+    batch->sealed |= record.kind == WAL_SEAL;
     wal->pending += size;
     wal->next += size;
     return 0;
@@ -177,6 +178,9 @@ void wal_take_back(struct wal *wal, const struct wal_point *point)
         wal_batch_free(wal->batches[--wal->batch_end]);
     if (wal->batch_end > wal->batch_head)
         wal->batches[wal->batch_end - 1]->length = point->length;
+    if (wal->batch_end > wal->batch_head && wal_lsn_sequence(point->next) ==
+        wal_lsn_sequence(wal->batches[wal->batch_end - 1]->lsn))
+        wal->batches[wal->batch_end - 1]->sealed = false;
     wal->next = point->next;
     wal->pending = point->pending;
 }
@@ -275,9 +279,12 @@ void wal_write_next(struct wal *wal)
         return;
     batch = wal->batches[wal->batch_done];
     if (!wal->file || wal->file_sequence != wal_lsn_sequence(batch->lsn)) {
-        if (!wal_keep_take(wal))
+        if (!wal_keep_ready(wal))
             return;
+        wal_keep_take(wal);
     }
+    if (batch->sealed && !wal_keep_ready(wal))
+        return;
     wal->part = (struct iovec){.iov_base = batch->bytes, .iov_len = batch->length};
     wal->write = (struct env_write){.file = wal->file,
                                     .offset = wal_lsn_offset(batch->lsn),
