@@ -81,6 +81,5 @@ static bool crc32c_has_fast(void)
 
 uint32_t crc32c(uint32_t crc, const void *data, size_t length)
 {
-    return crc32c_has_fast() ? crc32c_fast(crc, data, length)
-                             : crc32c_portable(crc, data, length);
+    return crc32c_has_fast() ? crc32c_fast(crc, data, length) : crc32c_portable(crc, data, length);
 }

@@ -16,13 +16,13 @@
 #include <stdint.h>
 
 #define WAL_VERSION 1u
-#define WAL_FIRST 4096u                       /* offset of a segment's first record */
-#define WAL_SEGMENT_MIN ((uint64_t)8192)      /* bytes */
-#define WAL_SEGMENT_MAX ((uint64_t)1 << 30)   /* bytes */
-#define WAL_HEADER_BYTES 56u                  /* of a segment's header */
-#define WAL_RECORD_BYTES 40u                  /* of a record before its body */
-#define WAL_SNAPSHOT_BYTES 8u                 /* of a snapshot mark's body before its meta data */
-#define WAL_NAME_BYTES 24u                    /* of a segment's file name with its NUL */
+#define WAL_FIRST 4096u                     /* offset of a segment's first record */
+#define WAL_SEGMENT_MIN ((uint64_t)8192)    /* bytes */
+#define WAL_SEGMENT_MAX ((uint64_t)1 << 30) /* bytes */
+#define WAL_HEADER_BYTES 56u                /* of a segment's header */
+#define WAL_RECORD_BYTES 40u                /* of a record before its body */
+#define WAL_SNAPSHOT_BYTES 8u               /* of a snapshot mark's body before its meta data */
+#define WAL_NAME_BYTES 24u                  /* of a segment's file name with its NUL */
 #define WAL_SEQUENCE_MAX ((uint64_t)UINT32_MAX)
 #define WAL_SPARE "wal.spare" /* a segment in the making; worth nothing after a crash */
 

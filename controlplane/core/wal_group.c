@@ -91,8 +91,7 @@ static void state_settle(struct wal_state *state)
 {
     if (!state->head || state->head < state->room / 2)
         return;
-    memmove(state->at, state->at + state->head,
-            (size_t)wal_state_held(state) * sizeof(*state->at));
+    memmove(state->at, state->at + state->head, (size_t)wal_state_held(state) * sizeof(*state->at));
     state->head = 0;
 }
 

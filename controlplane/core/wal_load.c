@@ -28,8 +28,7 @@ static int entry_find(struct wal *wal, const struct wal_state *state, uint64_t i
     size = wal_window_record(&wal->reader, id, wal_lsn_offset(lsn), record);
     if (size < 0)
         return (int)size;
-    return size && record->kind == WAL_ENTRY && record->group == state->id &&
-                   record->index == index
+    return size && record->kind == WAL_ENTRY && record->group == state->id && record->index == index
                ? 0
                : CULVERT_ECORRUPT;
 }
@@ -63,8 +62,8 @@ int wal_read(struct wal *wal, uint64_t group, uint64_t index, size_t count, size
             buffer_free(&bytes);
             return error;
         }
-        out[done] = (struct wal_entry){
-            .term = record.term, .type = record.type, .length = record.length};
+        out[done] =
+            (struct wal_entry){.term = record.term, .type = record.type, .length = record.length};
     }
     *memory = buffer_take(&bytes);
     if (!*memory) {

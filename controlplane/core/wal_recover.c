@@ -186,9 +186,7 @@ static int tail_check(struct recovery *recovery, uint64_t id)
     recovery->spare_used = trace > 0 || next.size != recovery->wal->size;
     if (trace < 0)
         return failed(recovery, sequence + 1, "can't be read", (int)trace);
-    return recovery->spare_used
-               ? 0
-               : wal_segment_add(recovery->wal, next.id, next.size);
+    return recovery->spare_used ? 0 : wal_segment_add(recovery->wal, next.id, next.size);
 }
 
 static int snapshot_replay(struct wal *wal, struct wal_state *state,

@@ -178,8 +178,8 @@ void wal_take_back(struct wal *wal, const struct wal_point *point)
         wal_batch_free(wal->batches[--wal->batch_end]);
     if (wal->batch_end > wal->batch_head)
         wal->batches[wal->batch_end - 1]->length = point->length;
-    if (wal->batch_end > wal->batch_head && wal_lsn_sequence(point->next) ==
-        wal_lsn_sequence(wal->batches[wal->batch_end - 1]->lsn))
+    if (wal->batch_end > wal->batch_head &&
+        wal_lsn_sequence(point->next) == wal_lsn_sequence(wal->batches[wal->batch_end - 1]->lsn))
         wal->batches[wal->batch_end - 1]->sealed = false;
     wal->next = point->next;
     wal->pending = point->pending;

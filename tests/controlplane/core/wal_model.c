@@ -150,7 +150,8 @@ static int change_entries(struct model *model, struct wal *wal, struct sim_rando
                           uint64_t id)
 {
     struct model_group *group = &model->groups[id];
-    uint64_t count = 1 + sim_random_below(random, BATCH), open = group->last - group->snapshot_index;
+    uint64_t count = 1 + sim_random_below(random, BATCH),
+             open = group->last - group->snapshot_index;
     uint64_t index = group->last + 1, term = group->term ? group->term : 1;
     uint8_t *bytes = malloc(BATCH * model->longest + 1);
     struct wal_entry entries[BATCH];

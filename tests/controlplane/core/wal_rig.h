@@ -19,7 +19,7 @@ struct rig {
     uint64_t calls;    /* of the environment so far */
     uint64_t crash_at; /* dies at this call; 0: never */
     bool dead;
-    bool inside; /* of the environment: not the log's own doing */
+    bool inside;    /* of the environment: not the log's own doing */
     unsigned syncs; /* writes with sync that were asked for */
     struct env_write *writes[RIG_WAITING];
     struct env_work *works[RIG_WAITING];
