@@ -49,7 +49,7 @@ struct group_options {
 };
 
 struct group_status {
-    uint64_t node; /* this one's id */
+    uint64_t node;         /* this one's id */
     uint64_t term, leader; /* 0: not known */
     bool leading;          /* this node is it */
     enum group_role role;

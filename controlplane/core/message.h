@@ -16,11 +16,11 @@
 #include "controlplane/core/wal.h"
 
 #define MESSAGE_VERSION 1u
-#define MESSAGE_ENTRIES_MAX 4096u            /* of one append message */
-#define MESSAGE_APPEND_MAX ((size_t)1 << 20) /* bytes of data, or one entry */
-#define MESSAGE_CHUNK_MAX ((size_t)1 << 20)  /* bytes of a snapshot's chunk */
+#define MESSAGE_ENTRIES_MAX 4096u               /* of one append message */
+#define MESSAGE_APPEND_MAX ((size_t)1 << 20)    /* bytes of data, or one entry */
+#define MESSAGE_CHUNK_MAX ((size_t)1 << 20)     /* bytes of a snapshot's chunk */
 #define MESSAGE_TOLD_MAX (ENV_MESSAGE_MAX - 64) /* bytes of the owner's */
-#define MESSAGE_INDEX_MAX (UINT64_MAX >> 1)  /* terms, too */
+#define MESSAGE_INDEX_MAX (UINT64_MAX >> 1)     /* terms, too */
 #define MESSAGE_MEMBERS_MAX 32u
 #define MESSAGE_ADDRESS_MAX 256u /* bytes, with the NUL */
 #define MESSAGE_MEMBERS_BYTES ((size_t)MESSAGE_MEMBERS_MAX * (MESSAGE_ADDRESS_MAX + 16))

@@ -153,25 +153,27 @@ static void on_proposed(void *arg, uint64_t index, int status, const struct buff
         request_end_bytes(request, result->data, result->length);
 }
 
-static void on_leads(void *arg, int status)
+static void on_lease(void *arg, int status, uint64_t remaining, uint64_t granted)
 {
     struct request *request = arg;
-    struct kv_service *service = request->service;
-    uint64_t remaining = 0, granted = 0;
 
     request->state = REQUEST_WAITING;
-    if (request->answered) {
+    if (request->answered)
         finish(request);
-        return;
-    }
-    if (!status)
-        status = request->kind == REQUEST_KEEP
-                     ? duty_lease_keep(service, request->lease, &remaining, &granted)
-                     : duty_lease_time(service, request->lease, &remaining, &granted);
-    if (status == CULVERT_ENOTLEADER || status == CULVERT_ETIMEOUT)
+    else if (status == CULVERT_ENOTLEADER || status == CULVERT_ETIMEOUT)
         request_again(request);
     else
         request_end_lease(request, status, remaining, granted);
+}
+
+static void on_leads(void *arg, int status)
+{
+    struct request *request = arg;
+
+    if (status)
+        on_lease(request, status, 0, 0);
+    else
+        duty_lease(request->service, request->kind, request->lease, on_lease, request);
 }
 
 /* Hands a request to this node's group. */
@@ -224,6 +226,7 @@ static void tick(void *arg)
     uint64_t now = env_now(service->env);
     struct request *next;
 
+    service->ticking = false;
     for (struct request *request = service->first; request; request = next) {
         next = request->next;
         if (request->answered)
@@ -243,12 +246,12 @@ static void tick(void *arg)
 
 void service_wake(struct kv_service *service)
 {
-    uint64_t now = env_now(service->env);
+    uint64_t at = env_now(service->env) +
+                  (service->first ? SERVICE_TICK_MS : SERVICE_IDLE_MS) * SERVICE_NS_PER_MS;
 
-    if (service->timer.at > now)
-        return;
-    service->env->ops->timer_set(service->env, &service->timer,
-                                 now + SERVICE_TICK_MS * SERVICE_NS_PER_MS);
+    if (!service->ticking || at < service->timer.at)
+        service->env->ops->timer_set(service->env, &service->timer, at);
+    service->ticking = true;
 }
 
 /* ---- what fronts call ---- */
@@ -349,8 +352,8 @@ static void serve_local(void *arg)
     }
 }
 
-int kv_service_read(struct kv_service *service, const struct kv_command *command,
-                    bool serializable, kv_answer answer, void *arg)
+int kv_service_read(struct kv_service *service, const struct kv_command *command, bool serializable,
+                    kv_answer answer, void *arg)
 {
     struct request *request;
     int error = encode(service, command);
@@ -406,14 +409,12 @@ static int ask_lease(struct kv_service *service, enum request_kind kind, int64_t
     return error;
 }
 
-int kv_service_lease_keep(struct kv_service *service, int64_t id, kv_lease_answer answer,
-                          void *arg)
+int kv_service_lease_keep(struct kv_service *service, int64_t id, kv_lease_answer answer, void *arg)
 {
     return ask_lease(service, REQUEST_KEEP, id, answer, arg);
 }
 
-int kv_service_lease_time(struct kv_service *service, int64_t id, kv_lease_answer answer,
-                          void *arg)
+int kv_service_lease_time(struct kv_service *service, int64_t id, kv_lease_answer answer, void *arg)
 {
     return ask_lease(service, REQUEST_TIME, id, answer, arg);
 }
@@ -451,7 +452,6 @@ static void set_defaults(struct kv_service_options *options)
         options->bytes_max = BYTES_MAX;
     if (!options->limits.ops)
         options->limits = KV_LIMITS_DEFAULT;
-    duty_defaults(options);
 }
 
 int kv_service_open(struct kv_service **out, struct env *env, struct group *group,

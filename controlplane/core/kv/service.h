@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "controlplane/core/kv/compactor.h"
 #include "controlplane/core/kv/result.h"
 #include "controlplane/core/kv/store.h"
 
@@ -26,18 +27,15 @@ enum kv_space {
     KV_SPACE_SITE = 's',   /* the site's resources and revisions */
 };
 
-#define KV_SERVICE_SAMPLES 64u
-
 /* Zero is the default of each. */
 struct kv_service_options {
-    uint64_t site;             /* id of the site */
-    unsigned timeout_ms;       /* 5000; of a request */
-    unsigned requests_max;     /* 16384 under way */
-    size_t bytes_max;          /* 64 MiB of them */
-    struct kv_limits limits;   /* KV_LIMITS_DEFAULT */
-    unsigned history_s;        /* 3600: changes are kept at least so long, then compacted */
-    uint64_t history_min;      /* 10000: and so many of the newest revisions whatever their age */
-    unsigned checkpoint_s;     /* 300: how often leases' remaining times are noted */
+    uint64_t site;                  /* id of the site */
+    unsigned timeout_ms;            /* 5000; of a request */
+    unsigned requests_max;          /* 16384 under way */
+    size_t bytes_max;               /* 64 MiB of them */
+    struct kv_limits limits;        /* KV_LIMITS_DEFAULT */
+    enum kv_compactor_mode compact; /* as compactor.h; KV_COMPACT_OFF leaves it to clients */
+    uint64_t keep;
 };
 
 /* A service over a group whose machine is the store's. Both outlive it. CULVERT_ENOMEM. */
@@ -60,8 +58,8 @@ int kv_service_propose(struct kv_service *service, const struct kv_command *comm
 
 /* Reads by KV_RANGE or a KV_TXN that only reads: linearizable, or `serializable` from this node's
  * state as it is. Likewise. */
-int kv_service_read(struct kv_service *service, const struct kv_command *command,
-                    bool serializable, kv_answer answer, void *arg);
+int kv_service_read(struct kv_service *service, const struct kv_command *command, bool serializable,
+                    kv_answer answer, void *arg);
 
 /* Waits until this node has all that was acknowledged before the call: what is then read from
  * kv_service_store() is linearizable. */

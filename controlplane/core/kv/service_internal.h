@@ -7,12 +7,21 @@
 #define CULVERT_CORE_KV_SERVICE_INTERNAL_H
 
 #include "controlplane/core/group.h"
+#include "controlplane/core/kv/lessor.h"
 #include "controlplane/core/kv/service.h"
 
 #define SERVICE_NS_PER_MS 1000000ull
-#define SERVICE_TICK_MS 50u /* while something waits, or this node leads */
+#define SERVICE_TICK_MS 20u  /* while requests are under way */
+#define SERVICE_IDLE_MS 100u /* otherwise */
 
-enum request_kind { REQUEST_PROPOSE = 1, REQUEST_KEEP, REQUEST_TIME, REQUEST_READ, REQUEST_BARRIER, REQUEST_LOCAL };
+enum request_kind {
+    REQUEST_PROPOSE = 1,
+    REQUEST_KEEP,
+    REQUEST_TIME,
+    REQUEST_READ,
+    REQUEST_BARRIER,
+    REQUEST_LOCAL
+};
 
 enum request_state {
     REQUEST_WAITING, /* for a leader */
@@ -54,23 +63,21 @@ struct kv_service {
     struct group *group;
     struct kv_store *store;
     struct kv_service_options options;
-    struct kv_observer observer;
     struct request *first, *last;
     struct request **table;
-    size_t table_size; /* a power of two */
+    size_t table_size;             /* a power of two */
     size_t requests, bytes, local; /* local: reads of the state as it is */
     struct guest *guests;
     size_t guest_count;
     uint64_t next_id;
     struct env_timer timer, soon; /* the tick; local reads */
-    uint64_t term; /* that this node leads and keeps the leases of; 0: none */
-    bool tidying;      /* a KV_TIDY is under way */
-    uint64_t sample;   /* when the next revision is noted for compaction */
-    struct {
-        uint64_t at, revision;
-    } history[KV_SERVICE_SAMPLES];
-    unsigned samples;
-    struct arena arena; /* for results, empty between calls */
+    bool ticking;
+    uint64_t term; /* in which this node has the leader's duties; 0: it has none */
+    struct kv_lessor *lessor;
+    struct kv_compactor compactor;
+    unsigned duties;  /* commands of the service's own under way */
+    bool compacting;  /* one of them compacts */
+    uint64_t compact; /* when to look again, ns */
     struct buffer scratch;
 };
 
@@ -98,15 +105,15 @@ void guests_free(struct kv_service *service);
 
 /* ---- service_duty.c: what the leader does of its own ---- */
 
-void duty_defaults(struct kv_service_options *options);
 int duty_open(struct kv_service *service);
 void duty_close(struct kv_service *service);
 /* Every tick: takes up or lays down the leader's duties; revokes leases that ran out, notes
  * remaining times, compacts old history, removes what was compacted. */
 void duty_tick(struct kv_service *service);
-/* A lease is renewed, or looked at; times in seconds. It was made sure that this node led when it
- * was asked. CULVERT_ENOLEASE; CULVERT_ENOTLEADER: the duties are not taken up yet. */
-int duty_lease_keep(struct kv_service *service, int64_t id, uint64_t *remaining, uint64_t *granted);
-int duty_lease_time(struct kv_service *service, int64_t id, uint64_t *remaining, uint64_t *granted);
+/* A lease is renewed (REQUEST_KEEP), or looked at (REQUEST_TIME); times in seconds. It was made sure
+ * that this node led when it was asked. The answer may come inside the call, its status 0,
+ * CULVERT_ENOLEASE, or CULVERT_ENOTLEADER: ask again. */
+void duty_lease(struct kv_service *service, enum request_kind kind, int64_t id,
+                kv_lease_answer answer, void *arg);
 
 #endif

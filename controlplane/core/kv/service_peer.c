@@ -126,20 +126,23 @@ static void on_guest_proposed(void *arg, uint64_t index, int status, const struc
     guest_free(guest);
 }
 
+static void on_guest_lease(void *arg, int status, uint64_t remaining, uint64_t granted)
+{
+    struct guest *guest = arg;
+    const uint64_t times[2] = {htobe64(remaining), htobe64(granted)};
+
+    tell_answer(guest->service, guest->node, guest->kind, guest->id, status, times, sizeof(times));
+    guest_free(guest);
+}
+
 static void on_guest_leads(void *arg, int status)
 {
     struct guest *guest = arg;
-    struct kv_service *service = guest->service;
-    uint64_t times[2] = {0, 0};
 
-    if (!status)
-        status = guest->kind == REQUEST_KEEP
-                     ? duty_lease_keep(service, guest->lease, &times[0], &times[1])
-                     : duty_lease_time(service, guest->lease, &times[0], &times[1]);
-    times[0] = htobe64(times[0]);
-    times[1] = htobe64(times[1]);
-    tell_answer(service, guest->node, guest->kind, guest->id, status, times, sizeof(times));
-    guest_free(guest);
+    if (status)
+        on_guest_lease(guest, CULVERT_ENOTLEADER, 0, 0);
+    else
+        duty_lease(guest->service, guest->kind, guest->lease, on_guest_lease, guest);
 }
 
 /* The asker's bytes go into the log: only what is a command gets there. */
@@ -165,7 +168,8 @@ static void receive_request(struct kv_service *service, uint64_t from, unsigned 
     int error = guest ? 0 : CULVERT_EFULL;
 
     if (guest && kind == REQUEST_PROPOSE) {
-        error = propose(guest, (struct kv_slice){.data = reader->at, .length = kv_reader_left(reader)});
+        error =
+            propose(guest, (struct kv_slice){.data = reader->at, .length = kv_reader_left(reader)});
     } else if (guest) {
         guest->lease = (int64_t)kv_read_be64(reader);
         error = reader->bad ? CULVERT_EPROTO : group_read(service->group, on_guest_leads, guest);
@@ -180,8 +184,7 @@ static void receive_request(struct kv_service *service, uint64_t from, unsigned 
 void peer_told(void *arg, uint64_t from, const void *bytes, size_t length)
 {
     struct kv_service *service = arg;
-    struct kv_reader reader =
-        kv_reader_of((struct kv_slice){.data = bytes, .length = length});
+    struct kv_reader reader = kv_reader_of((struct kv_slice){.data = bytes, .length = length});
     unsigned version = kv_read_byte(&reader), kind = kv_read_byte(&reader);
     uint64_t id = kv_read_be64(&reader);
 
