@@ -91,8 +91,12 @@ struct kv_member {
     bool voter;
 };
 /* Calls `each` for every member until it returns non-zero, which is returned. */
-int kv_service_members(const struct kv_service *service,
+int kv_service_members(struct kv_service *service,
                        int (*each)(void *arg, const struct kv_member *member), void *arg);
+
+/* Tells the members this node's name and the address of its etcd front; at most a KiB. */
+int kv_service_describe(struct kv_service *service, const char *name, const char *client_address,
+                        kv_answer answer, void *arg);
 
 /* Hands leadership on; 0 is any voter. */
 int kv_service_transfer(struct kv_service *service, uint64_t node,
