@@ -10,7 +10,6 @@ static const struct option long_options[] = {
     {"state-dir", required_argument, NULL, 's'},
     {"run-dir", required_argument, NULL, 'r'},
     {"log-level", required_argument, NULL, 'l'},
-    {"fall-back", no_argument, NULL, 'f'},
     {"version", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -26,7 +25,6 @@ static const char help[] =
     "  --state-dir DIR    where revisions are kept (default: /var/lib/culvert)\n"
     "  --run-dir DIR      where the sockets are (default: /run/culvert)\n"
     "  --log-level LEVEL  error, warn, info (default) or debug\n"
-    "  --fall-back        if the latest revision's file is damaged, go on with the one before\n"
     "  --version          print the version and end\n"
     "  --help             print this and end\n";
 
@@ -43,9 +41,6 @@ static int parse_options(int argc, char **argv, struct daemon_options *options,
             break;
         case 'r':
             options->run_dir = optarg;
-            break;
-        case 'f':
-            options->fall_back = true;
             break;
         case 'l':
             if (log_level_parse(optarg, level))
@@ -72,7 +67,7 @@ static int parse_options(int argc, char **argv, struct daemon_options *options,
 
 int main(int argc, char **argv)
 {
-    struct daemon_options options = {.state_dir = STORE_FOLDER_DEFAULT, .run_dir = "/run/culvert"};
+    struct daemon_options options = {.state_dir = "/var/lib/culvert", .run_dir = "/run/culvert"};
     enum log_level level = LOG_LEVEL_INFO;
     static struct daemon daemon;
     int code = parse_options(argc, argv, &options, &level);

@@ -342,3 +342,8 @@ struct env *env_uv_env(struct env_uv *uv)
 {
     return &uv->env;
 }
+
+bool env_uv_is_idle(const struct env_uv *uv)
+{
+    return !uv->under_way;
+}

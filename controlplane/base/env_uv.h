@@ -25,5 +25,7 @@ int env_uv_open(struct env_uv **out, uv_loop_t *loop, const char *folder, struct
  * NULL is allowed. */
 void env_uv_close(struct env_uv *uv);
 struct env *env_uv_env(struct env_uv *uv);
+/* Whether no write and no work is under way. */
+bool env_uv_is_idle(const struct env_uv *uv);
 
 #endif

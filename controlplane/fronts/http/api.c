@@ -18,8 +18,10 @@ static const struct http_route routes[] = {
     {HTTP_METHOD_POST, "/v1/apply", api_apply, NULL},
     {HTTP_METHOD_POST, "/v1/diff", api_diff, NULL},
     {HTTP_METHOD_POST, "/v1/rollback", api_rollback, NULL},
+    {HTTP_METHOD_POST, "/v1/confirm", api_confirm, NULL},
     {HTTP_METHOD_GET, "/v1/site", api_site, NULL},
     {HTTP_METHOD_GET, "/v1/history", api_history, NULL},
+    {HTTP_METHOD_GET, "/v1/audit", api_audit, NULL},
     {HTTP_METHOD_GET, "/v1/revisions/:number", api_revision, NULL},
     {HTTP_METHOD_GET, "/v1/revisions/:number/diff", api_revision_diff, NULL},
     {HTTP_METHOD_GET, "/v1/status", api_status, NULL},
@@ -59,10 +61,13 @@ static int error_status(int error)
     case CULVERT_EFULL:
     case CULVERT_EBUSY:
     case CULVERT_ENOMEM:
+    case CULVERT_ENOTLEADER:
         return 503;
     case CULVERT_ETIMEOUT:
+    case CULVERT_EUNKNOWN:
         return 504;
     case CULVERT_ENOSPC:
+    case CULVERT_EQUOTA:
         return 507;
     default:
         return 500;

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store, opened and kept: again after it failed, and rid of what nobody needs any more. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "controlplane/base/error.h"
+#include "controlplane/base/log.h"
+#include "controlplane/daemon/daemon.h"
+
+#define REOPEN_MS 2000u
+#define COLLECT_MS (10u * 60 * 1000)
+#define BLOB_AGE_MS (3600 * 1000)
+
+/* ---- opening ---- */
+
+static void on_failed(void *arg, int error, const char *problem)
+{
+    daemon_store_failed(arg, error, problem);
+}
+
+static void on_changed(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    if (daemon->planes) /* not while it starts */
+        daemon_follow(daemon);
+}
+
+int daemon_open_cluster(struct daemon *daemon)
+{
+    struct cluster_options options = {.loop = &daemon->loop,
+                                      .state_dir = daemon->options.state_dir,
+                                      .name = daemon->host,
+                                      .failed = on_failed,
+                                      .changed = on_changed,
+                                      .arg = daemon};
+    int error = cluster_open(&daemon->cluster, &options);
+
+    if (error)
+        daemon->cluster = NULL;
+    daemon->history = error ? NULL : cluster_history(daemon->cluster);
+    return error;
+}
+
+/* ---- opening again ---- */
+
+struct reopen {
+    struct job job;
+};
+
+static void on_reopen(uv_timer_t *timer);
+
+static void reopen_start(struct job *job)
+{
+    struct daemon *daemon = job->daemon;
+
+    daemon->history = NULL;
+    cluster_close(daemon->cluster);
+    daemon->reopening = false;
+    daemon->store_error = 0; /* it may fail anew while it is opened */
+    if (daemon_open_cluster(daemon) || daemon->store_error) {
+        daemon->store_error = daemon->store_error ? daemon->store_error : CULVERT_EIO;
+        uv_timer_start(&daemon->reopen, on_reopen, REOPEN_MS, 0);
+    } else {
+        log_info("the store is open again");
+        daemon->problem[0] = 0;
+        daemon_follow(daemon);
+    }
+    job_end(job);
+    free(job);
+}
+
+static void on_reopen(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+    struct reopen *reopen = daemon->reopening || daemon->stopping ? NULL : calloc(1, sizeof(*reopen));
+
+    if (!reopen)
+        return;
+    reopen->job.start = reopen_start;
+    daemon->reopening = !daemon_submit(daemon, &reopen->job);
+    if (!daemon->reopening) {
+        free(reopen);
+        uv_timer_start(&daemon->reopen, on_reopen, REOPEN_MS, 0);
+    }
+}
+
+void daemon_store_failed(struct daemon *daemon, int error, const char *problem)
+{
+    daemon->store_error = error;
+    snprintf(daemon->store_problem, sizeof(daemon->store_problem), "%s: %s (%s)",
+             daemon->options.state_dir, problem, culvert_strerror(error));
+    log_error("nothing can be stored: %s", daemon->store_problem);
+    if (daemon->planes)
+        uv_timer_start(&daemon->reopen, on_reopen, REOPEN_MS, 0);
+}
+
+/* ---- collecting ---- */
+
+struct collect_job {
+    struct job job;
+    struct history_view *view;
+    struct history_collection *found;
+    int error;
+};
+
+static void collect_end(struct collect_job *collect)
+{
+    history_view_close(collect->view);
+    if (collect->error && collect->error != CULVERT_ECONFLICT)
+        log_warn("old revisions and files are not removed: %s", culvert_strerror(collect->error));
+    job_end(&collect->job);
+    free(collect);
+}
+
+static void on_collected(void *arg, int status)
+{
+    struct collect_job *collect = arg;
+
+    collect->error = status;
+    collect_end(collect);
+}
+
+static void collect_work(struct job *job)
+{
+    struct collect_job *collect = (struct collect_job *)job;
+
+    collect->error = history_collect_find(&collect->found, job->daemon->history, collect->view,
+                                          daemon_clock_ms(), BLOB_AGE_MS);
+}
+
+static void collect_done(struct job *job)
+{
+    struct collect_job *collect = (struct collect_job *)job;
+
+    if (!collect->error && collect->found) {
+        collect->error =
+            history_collect(job->daemon->history, collect->found, on_collected, collect);
+        if (!collect->error)
+            return;
+    }
+    collect_end(collect);
+}
+
+static void collect_start(struct job *job)
+{
+    struct collect_job *collect = (struct collect_job *)job;
+    struct daemon *daemon = job->daemon;
+
+    if (!daemon->history || !history_leads(daemon->history) ||
+        history_view_open(&collect->view, daemon->history))
+        collect_end(collect);
+    else
+        job_work(job);
+}
+
+static void on_collect(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+    struct collect_job *collect = daemon->stopping ? NULL : calloc(1, sizeof(*collect));
+
+    if (!collect)
+        return;
+    collect->job =
+        (struct job){.start = collect_start, .work = collect_work, .done = collect_done};
+    if (daemon_submit(daemon, &collect->job))
+        free(collect); /* busy: next time */
+}
+
+void daemon_collect_start(struct daemon *daemon)
+{
+    uv_timer_start(&daemon->collect, on_collect, COLLECT_MS, COLLECT_MS);
+}
