@@ -48,9 +48,8 @@ static void note_audit(struct daemon_change *change)
                                   .author = change->author,
                                   .comment = change->comment,
                                   .what = change->what,
-                                  .outcome = change->problem[0]
-                                                 ? change->problem
-                                                 : culvert_strerror(change->error)};
+                                  .outcome = change->problem[0] ? change->problem
+                                                                : culvert_strerror(change->error)};
 
     if (!change->dry_run && change->was_read && change->job.daemon->history)
         history_note(change->job.daemon->history, &audit);
@@ -80,10 +79,9 @@ void daemon_change_free(struct daemon_change *change)
 
 static void change_begin(struct job *job);
 
-static void explain_failure(struct daemon_change *change)
+static void explain_failure(struct daemon_change *change, const char *why)
 {
     const struct daemon *daemon = change->job.daemon;
-    const char *why = culvert_strerror(change->error);
 
     if (change->error == CULVERT_ECONFLICT)
         snprintf(change->problem, sizeof(change->problem),
@@ -98,8 +96,7 @@ static void explain_failure(struct daemon_change *change)
                  "it is not known whether the revision was stored: look at `culvert history`");
     else
         snprintf(change->problem, sizeof(change->problem),
-                 "the revision could not be stored, so nothing was changed: %s",
-                 daemon->store_error ? daemon->store_problem : why);
+                 "the revision could not be stored, so nothing was changed: %s", why);
 }
 
 static void on_appended(struct history_append *append, int status)
@@ -123,10 +120,8 @@ static void on_appended(struct history_append *append, int status)
         change_begin(&change->job);
         return;
     }
-    if (status == CULVERT_ENOTLEADER && daemon->store_error)
-        status = daemon->store_error;
-    change->error = status;
-    explain_failure(change);
+    change->error = daemon->store_error ? daemon->store_error : status;
+    explain_failure(change, daemon->store_error ? daemon->store_problem : culvert_strerror(status));
     change_end(change);
 }
 
@@ -255,7 +250,8 @@ static void on_current(void *arg, int status)
         snprintf(change->problem, sizeof(change->problem),
                  "no node leads the site, so nothing was changed: are most of its nodes up?");
     else
-        explain_failure(change);
+        explain_failure(change,
+                        daemon->store_error ? daemon->store_problem : culvert_strerror(status));
     change_end(change);
 }
 
@@ -263,10 +259,11 @@ static void change_begin(struct job *job)
 {
     struct daemon_change *change = change_of(job);
     struct daemon *daemon = job->daemon;
+    char why[300];
 
-    change->error = daemon->store_error;
+    change->error = daemon_may_store(daemon, why, sizeof(why));
     if (change->error && (!change->dry_run || !daemon->history)) {
-        explain_failure(change);
+        explain_failure(change, why);
         change_end(change);
         return;
     }

@@ -83,8 +83,8 @@ static int identity_read(struct cluster *cluster)
     free(text);
     if (error == CULVERT_ENOTFOUND)
         return error;
-    if (!error && (!parse_id(root, "node", &cluster->node_id) ||
-                   !parse_id(root, "site", &cluster->site_id)))
+    if (!error &&
+        (!parse_id(root, "node", &cluster->node_id) || !parse_id(root, "site", &cluster->site_id)))
         error = CULVERT_ECORRUPT;
     yyjson_doc_free(doc);
     if (error)
@@ -151,7 +151,8 @@ static int open_identity(struct cluster *cluster)
 static int open_env(struct cluster *cluster)
 {
     const char *path = path_of(cluster, "log");
-    int error = path ? env_uv_open(&cluster->uv, cluster->options.loop, path, NULL) : CULVERT_ENOMEM;
+    int error =
+        path ? env_uv_open(&cluster->uv, cluster->options.loop, path, NULL) : CULVERT_ENOMEM;
 
     if (error == CULVERT_EBUSY)
         log_error("%s is in use by another culvertd", cluster->options.state_dir);
@@ -171,9 +172,10 @@ static int open_store(struct cluster *cluster)
     if (error == CULVERT_ENOSPC || error == CULVERT_ENOMEM)
         log_error("%s: %s", path ? path : "db", culvert_strerror(error));
     else if (error)
-        log_error("%s can't be opened: %s; restore %s from a backup, or make it anew from the other "
-                  "nodes by `culvert node rebuild`",
-                  path, culvert_strerror(error), cluster->options.state_dir);
+        log_error(
+            "%s can't be opened: %s; restore %s from a backup, or make it anew from the other "
+            "nodes by `culvert node rebuild`",
+            path ? path : "db", culvert_strerror(error), cluster->options.state_dir);
     return error;
 }
 
@@ -202,11 +204,9 @@ static int open_node(struct cluster *cluster)
         error = node_group_open(cluster->node, 0, kv_store_machine(cluster->store), &group, &self,
                                 1, &cluster->group);
     if (error)
-        log_error("%s/log: %s", cluster->options.state_dir,
-                  problem                     ? problem
-                  : error == CULVERT_ECORRUPT ? "log and store don't belong together: restore both "
-                                                "from one backup, or `culvert node rebuild`"
-                                              : culvert_strerror(error));
+        log_error(
+            "%s/log: %s%s", cluster->options.state_dir, problem ? problem : culvert_strerror(error),
+            error == CULVERT_ECORRUPT ? " A site of one node is restored from a backup." : "");
     free(problem);
     return error;
 }

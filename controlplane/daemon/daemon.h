@@ -148,6 +148,9 @@ int daemon_adopt(struct daemon *daemon, struct history_view *view, uint64_t numb
 /* The store has failed: it is opened again as soon as that goes. */
 void daemon_store_failed(struct daemon *daemon, int error, const char *problem);
 int daemon_open_cluster(struct daemon *daemon);
+/* Whether something new can be stored: 0, or the error and in `problem` its text. A disk that is
+ * nearly full takes no more: what the core has under way must never find it full. */
+int daemon_may_store(const struct daemon *daemon, char *problem, size_t size);
 void daemon_collect_start(struct daemon *daemon);
 
 /* ---- commit.c ---- */

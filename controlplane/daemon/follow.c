@@ -23,9 +23,8 @@ static void describe(char *problem, size_t size, uint64_t number, int error,
     const struct site_error *first = errors->count ? errors->list : NULL;
 
     snprintf(problem, size, "revision %" PRIu64 " can't be taken over: %s%s%s%s%s", number,
-             culvert_strerror(error), first ? ": " : "",
-             first && first->field ? first->field : "", first && first->field ? ": " : "",
-             first ? first->message : "");
+             culvert_strerror(error), first ? ": " : "", first && first->field ? first->field : "",
+             first && first->field ? ": " : "", first ? first->message : "");
 }
 
 int daemon_adopt(struct daemon *daemon, struct history_view *view, uint64_t number,

@@ -2,6 +2,7 @@
 /* The store, opened and kept: again after it failed, and rid of what nobody needs any more. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/base/log.h"
@@ -42,6 +43,24 @@ int daemon_open_cluster(struct daemon *daemon)
     return error;
 }
 
+#define RESERVE_BYTES ((uint64_t)48 << 20) /* the next piece of the log, and of the store */
+
+int daemon_may_store(const struct daemon *daemon, char *problem, size_t size)
+{
+    struct statvfs disk;
+
+    if (daemon->store_error) {
+        snprintf(problem, size, "%s", daemon->store_problem);
+        return daemon->store_error;
+    }
+    if (statvfs(daemon->options.state_dir, &disk) ||
+        (uint64_t)disk.f_bavail * disk.f_frsize >= RESERVE_BYTES)
+        return 0;
+    snprintf(problem, size, "%s: %s: less than %u MiB are free", daemon->options.state_dir,
+             culvert_strerror(CULVERT_ENOSPC), (unsigned)(RESERVE_BYTES >> 20));
+    return CULVERT_ENOSPC;
+}
+
 /* ---- opening again ---- */
 
 struct reopen {
@@ -73,7 +92,8 @@ static void reopen_start(struct job *job)
 static void on_reopen(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
-    struct reopen *reopen = daemon->reopening || daemon->stopping ? NULL : calloc(1, sizeof(*reopen));
+    struct reopen *reopen =
+        daemon->reopening || daemon->stopping ? NULL : calloc(1, sizeof(*reopen));
 
     if (!reopen)
         return;
@@ -161,8 +181,7 @@ static void on_collect(uv_timer_t *timer)
 
     if (!collect)
         return;
-    collect->job =
-        (struct job){.start = collect_start, .work = collect_work, .done = collect_done};
+    collect->job = (struct job){.start = collect_start, .work = collect_work, .done = collect_done};
     if (daemon_submit(daemon, &collect->job))
         free(collect); /* busy: next time */
 }

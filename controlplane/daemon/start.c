@@ -300,11 +300,15 @@ static const struct stage {
     int (*open)(struct daemon *daemon);
     void (*close)(struct daemon *daemon);
 } stages[] = {
-    {open_loop, close_loop},       {open_folders, close_nothing},
+    {open_loop, close_loop},
+    {open_folders, close_nothing},
     {daemon_open_cluster, close_cluster},
-    {open_tables, close_tables},   {open_engine, close_engine},
-    {load_site, close_nothing},    {open_timers, close_timers},
-    {open_planes, close_planes},   {open_dns, close_dns},
+    {open_tables, close_tables},
+    {open_engine, close_engine},
+    {load_site, close_nothing},
+    {open_timers, close_timers},
+    {open_planes, close_planes},
+    {open_dns, close_dns},
     {open_api, close_api},
 };
 #define STAGES (sizeof(stages) / sizeof(stages[0]))

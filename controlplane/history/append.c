@@ -86,8 +86,7 @@ int history_append_prepare(struct history_append *append, struct history_view *v
     if (!error)
         error = append->document.error;
     if (!error)
-        error =
-            digest_text(append->document.data, append->document.length, document->digest);
+        error = digest_text(append->document.data, append->document.length, document->digest);
     if (!error)
         error = writer_new(&append->writer);
     if (!error)
@@ -236,8 +235,8 @@ static int send_transaction(struct history_append *append)
             .kind = KV_RANGE, .range = {.keys.key = kv_text(i ? KEY_CONFIRM : KEY_LATEST)}};
     txn->command.op.txn.branch[0] = (struct kv_ops){txn->looks, 2};
     if (!error)
-        error = kv_service_propose(append->history->options.service, &txn->command,
-                                   on_transaction, append);
+        error = kv_service_propose(append->history->options.service, &txn->command, on_transaction,
+                                   append);
     buffer_free(&txn->audit);
     buffer_free(&txn->pending);
     free(txn);

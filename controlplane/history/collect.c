@@ -153,8 +153,8 @@ static int look_over(struct history_collection *collection, const char *prefix, 
 
     key_behind(end, prefix);
     collection->kept = 0;
-    result = kv_view_each(collection->view->view, kv_text(prefix), kv_text(end), back, each,
-                          collection);
+    result =
+        kv_view_each(collection->view->view, kv_text(prefix), kv_text(end), back, each, collection);
     return result < 0 ? result : 0;
 }
 

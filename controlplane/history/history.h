@@ -23,7 +23,7 @@
 #include "controlplane/core/kv/service.h"
 #include "controlplane/site/site.h"
 
-#define HISTORY_BLOB_MAX ((size_t)1 << 30)      /* bytes of a blob */
+#define HISTORY_BLOB_MAX ((size_t)1 << 30)       /* bytes of a blob */
 #define HISTORY_DOCUMENT_MAX ((size_t)256 << 20) /* and of a revision's document */
 
 struct history;

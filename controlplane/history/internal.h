@@ -80,8 +80,7 @@ bool blob_head_read(struct blob_head *head, struct kv_slice record, struct kv_sl
 /* ---- view.c ---- */
 
 int view_number(struct kv_view *view, const char *key, uint64_t *number); /* 0: not there */
-int view_document(struct history_view *view, const char *digest, const void **text,
-                  size_t *length);
+int view_document(struct history_view *view, const char *digest, const void **text, size_t *length);
 
 /* ---- write.c: puts, in order of their stages, several at a time ---- */
 

@@ -209,8 +209,7 @@ int document_split(struct site_revision *revision, const char *text, size_t leng
 
 void pending_write(struct buffer *json, const struct history_pending *pending)
 {
-    buffer_format(json,
-                  "{\"revision\":%" PRIu64 ",\"back\":%" PRIu64 ",\"deadline\":%" PRId64 "}",
+    buffer_format(json, "{\"revision\":%" PRIu64 ",\"back\":%" PRIu64 ",\"deadline\":%" PRId64 "}",
                   pending->revision, pending->back, pending->deadline_ms);
 }
 
@@ -219,17 +218,18 @@ void pending_read(struct history_pending *pending, struct kv_slice json)
     yyjson_doc *doc = json.length ? parse(json) : NULL;
     yyjson_val *root = yyjson_doc_get_root(doc);
 
-    *pending = (struct history_pending){
-        .revision = yyjson_get_uint(yyjson_obj_get(root, "revision")),
-        .back = yyjson_get_uint(yyjson_obj_get(root, "back")),
-        .deadline_ms = yyjson_get_sint(yyjson_obj_get(root, "deadline"))};
+    *pending =
+        (struct history_pending){.revision = yyjson_get_uint(yyjson_obj_get(root, "revision")),
+                                 .back = yyjson_get_uint(yyjson_obj_get(root, "back")),
+                                 .deadline_ms = yyjson_get_sint(yyjson_obj_get(root, "deadline"))};
     yyjson_doc_free(doc);
 }
 
 void audit_write(struct buffer *json, const struct history_audit *audit)
 {
-    buffer_format(json, "{\"time\":%" PRId64 ",\"revision\":%" PRIu64 ",\"author\":",
-                  audit->time_ms, audit->revision);
+    buffer_format(json,
+                  "{\"time\":%" PRId64 ",\"revision\":%" PRIu64 ",\"author\":", audit->time_ms,
+                  audit->revision);
     buffer_json_text(json, audit->author);
     buffer_text(json, ",\"comment\":");
     buffer_json_text(json, audit->comment);

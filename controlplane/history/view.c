@@ -249,6 +249,5 @@ int history_view_list(struct history_view *view,
 int history_view_audit(struct history_view *view,
                        int (*each)(void *arg, const struct history_audit *audit), void *arg)
 {
-    return list_prefix(view, PREFIX_AUDIT, list_audit,
-                       &(struct lister){.audit = each, .arg = arg});
+    return list_prefix(view, PREFIX_AUDIT, list_audit, &(struct lister){.audit = each, .arg = arg});
 }

@@ -186,7 +186,8 @@ static void send_more(struct history_writer *writer)
     int error = 0;
 
     while (!writer->error && writer->flying < FLYING_MAX && writer->next < writer->count) {
-        if (writer->flying && writer->put[writer->next].stage != writer->put[writer->next - 1].stage)
+        if (writer->flying &&
+            writer->put[writer->next].stage != writer->put[writer->next - 1].stage)
             return;
         command.op.txn.branch[1] = (struct kv_ops){list, batch(writer, list)};
         error = kv_service_propose(writer->history->options.service, &command, on_answer, writer);

@@ -143,12 +143,12 @@ static int plan_describe(struct site_plan *plan)
     if (error)
         return error;
     plan->revision = (struct site_revision){.changes = plan->paths,
-                                             .author = "",
-                                             .comment = "",
-                                             .site = plan->site_json.data,
-                                             .state = plan->state_json.data,
-                                             .blobs = plan->blob_names,
-                                             .blob_count = blobs};
+                                            .author = "",
+                                            .comment = "",
+                                            .site = plan->site_json.data,
+                                            .state = plan->state_json.data,
+                                            .blobs = plan->blob_names,
+                                            .blob_count = blobs};
     return 0;
 }
 
@@ -315,8 +315,7 @@ static int adopt_whole(struct site_engine *engine, const struct site_revision *r
                        struct site_blobs *blobs, int64_t now, struct site_errors *errors)
 {
     struct site_state *empty = state_new();
-    int error =
-        empty ? adopt_plan(engine, empty, revision, blobs, now, errors) : CULVERT_ENOMEM;
+    int error = empty ? adopt_plan(engine, empty, revision, blobs, now, errors) : CULVERT_ENOMEM;
 
     state_free(empty);
     return error;
@@ -343,8 +342,7 @@ int site_load(struct site_engine *engine, const struct site_revision *revision,
               struct site_errors *errors)
 {
     struct site_changes changes;
-    int error = engine->plan ? CULVERT_EBUSY
-                             : adopt_whole(engine, revision, blobs, now, errors);
+    int error = engine->plan ? CULVERT_EBUSY : adopt_whole(engine, revision, blobs, now, errors);
 
     if (!error)
         site_commit(engine, engine->plan, generation, &changes);

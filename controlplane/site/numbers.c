@@ -253,8 +253,8 @@ static bool pools_start(struct compile *compile)
         struct pool_state *pool;
 
         if (old && node_equal(old, pools->child[i]) &&
-            (!compile->prior || prior_pool_same(compile->prior, pools->child[i],
-                                                compile->old->pool[old_place]))) {
+            (!compile->prior ||
+             prior_pool_same(compile->prior, pools->child[i], compile->old->pool[old_place]))) {
             pool = compile->old->pool[old_place];
             pool->refs++;
             compile->new->pool[i] = pool;

@@ -47,8 +47,7 @@ static void compile(const char *text, size_t length)
     else
         madvise(region, REGION_BYTES, MADV_DONTNEED);
     options.base = region;
-    if (region == MAP_FAILED || tables_open(&tables, &options) ||
-        site_engine_new(&engine, tables))
+    if (region == MAP_FAILED || tables_open(&tables, &options) || site_engine_new(&engine, tables))
         abort();
     if (!site_prepare(engine, &source, NULL, 1, &plan, &errors))
         site_commit(engine, plan, 1, &changes);

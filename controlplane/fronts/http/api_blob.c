@@ -183,11 +183,12 @@ static void upload_done(struct job *job)
     struct upload *upload = (struct upload *)job;
     struct daemon *daemon = upload->exchange->app;
     struct site_blob blob = {.data = upload->data, .length = upload->length};
+    char problem[300];
 
     job_end(job);
     memcpy(blob.digest, upload->exchange->param[0], DIGEST_TEXT);
     if (!upload->error)
-        upload->error = daemon->store_error;
+        upload->error = daemon_may_store(daemon, problem, sizeof(problem));
     if (!upload->error)
         upload->error =
             history_blob_put(daemon->history, &blob, daemon_clock_ms(), upload_end, upload);

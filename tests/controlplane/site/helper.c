@@ -81,9 +81,8 @@ static void latest_set(struct rig *rig, const struct site_revision *revision)
     for (size_t i = 0; i < revision->blob_count; i++)
         assert_non_null(blob_find(rig, revision->blobs[i]));
     latest_free(rig);
-    rig->latest = (struct site_revision){.number = number,
-                                         .site = strdup(revision->site),
-                                         .state = strdup(revision->state)};
+    rig->latest = (struct site_revision){
+        .number = number, .site = strdup(revision->site), .state = strdup(revision->state)};
     assert_true(rig->latest.site && rig->latest.state);
 }
 

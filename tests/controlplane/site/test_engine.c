@@ -337,7 +337,8 @@ static void test_plan(void **state)
     (void)state;
     rig_open(&rig);
     assert_int_equal(site_prepare(rig.engine, &source, &rig.blobs, 0, &plan, &rig.errors), 0);
-    assert_int_equal(site_prepare(rig.engine, &source, &rig.blobs, 0, &second, &rig.errors), CULVERT_EBUSY);
+    assert_int_equal(site_prepare(rig.engine, &source, &rig.blobs, 0, &second, &rig.errors),
+                     CULVERT_EBUSY);
     site_plan_diff(plan, &paths);
     assert_int_equal(paths, 12); /* site, interface, pool, 3 vips, 2 limits, 3 rules, dns */
     site_abort(rig.engine, plan);
