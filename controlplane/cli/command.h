@@ -120,6 +120,8 @@ int command_get(struct cli *cli);
 int command_status(struct cli *cli);
 int command_history(struct cli *cli);
 int command_rollback(struct cli *cli);
+int command_confirm(struct cli *cli);
+int command_audit(struct cli *cli);
 int command_top(struct cli *cli);
 int command_counters(struct cli *cli);
 int command_explain(struct cli *cli);

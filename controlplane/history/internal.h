@@ -60,9 +60,11 @@ int document_split(struct site_revision *revision, const char *text, size_t leng
 /* Only its blobs, each for free(), the list too. */
 int document_blobs(const char *text, size_t length, char ***blobs, size_t *count);
 
+/* What waits to be confirmed. */
 void pending_write(struct buffer *json, const struct history_pending *pending);
 void pending_read(struct history_pending *pending, struct kv_slice json); /* bad: none */
 
+/* A line of the audit log. */
 void audit_write(struct buffer *json, const struct history_audit *audit);
 /* Strings are the doc's, which the caller frees. False: it is none. */
 bool audit_read(struct history_audit *audit, struct kv_slice json, yyjson_doc **doc);
@@ -74,17 +76,20 @@ struct blob_head {
     bool whole;      /* all chunks are there */
 };
 #define BLOB_HEAD_BYTES 17u
+/* Numbers are big endian. False: not a record. */
 void blob_head_write(uint8_t bytes[BLOB_HEAD_BYTES], const struct blob_head *head);
 bool blob_head_read(struct blob_head *head, struct kv_slice record, struct kv_slice *data);
 
 /* ---- view.c ---- */
 
 int view_number(struct kv_view *view, const char *key, uint64_t *number); /* 0: not there */
+/* A revision's document, to free(); one that isn't there is damage. */
 int view_document(struct history_view *view, const char *digest, const void **text, size_t *length);
 
 /* ---- write.c: puts, in order of their stages, several at a time ---- */
 
 struct history_writer;
+/* An empty one; CULVERT_ENOMEM. */
 int writer_new(struct history_writer **out);
 void writer_free(struct history_writer *writer); /* NULL is allowed */
 /* All puts of a blob. Its bytes stay the caller's until the writer is freed. */
@@ -96,6 +101,7 @@ int writer_start(struct history_writer *writer, struct history *history,
 bool writer_fits(const struct history_writer *writer);
 size_t writer_operations(const struct history_writer *writer, struct kv_op *list);
 
+/* A put; neither key nor value is copied. */
 struct kv_op put_op(const char *key, struct kv_slice value);
 /* The error of an answer, of its way or its own. */
 int answer_error(int status, const struct kv_result *result);
