@@ -222,7 +222,9 @@ static void respond_change(struct change_job *job)
     } else if (change->error == CULVERT_EREJECTED && change->errors.count) {
         respond_rejected(job);
     } else if (change->error) {
-        api_respond_error(job->exchange, change->error, change->problem);
+        api_respond_error(job->exchange,
+                          change->error == CULVERT_EBUSY ? CULVERT_ECONFLICT : change->error,
+                          change->problem);
     } else {
         buffer_format(&json, "{\"revision\":%llu,", (unsigned long long)change->revision);
         if (job->kind != CHANGE_DIFF)
