@@ -64,6 +64,7 @@ static void recover(struct sim_random *random)
 
     rig_revive(&rig);
     while (!wal) {
+        rig.kill = sim_random_percent(random, 30);
         if (sim_random_percent(random, 50))
             rig.crash_at = rig.calls + 1 + sim_random_below(random, 40);
         wal = open_log();
@@ -74,6 +75,7 @@ static void recover(struct sim_random *random)
         }
     }
     rig.crash_at = 0;
+    rig.kill = false;
     at = model_find(&model, wal, model.acknowledged);
     assert_true(at >= 0);
     model_rewind(&model, (uint64_t)at);
@@ -97,6 +99,7 @@ static bool die_at(uint64_t seed, uint64_t call, unsigned changes, bool torn)
     *sim_disk_faults(rig.disk) = (struct sim_disk_faults){.lost = true, .torn = torn};
     model_init(&model);
     rig.crash_at = call;
+    rig.kill = sim_random_percent(&after, 30);
     wal = open_log();
     if (wal)
         live(wal, changes, &random);
@@ -139,7 +142,8 @@ static void lives(uint64_t seed, unsigned count)
         assert_true(at >= 0);
         model_rewind(&model, (uint64_t)at);
         *sim_disk_faults(rig.disk) = (struct sim_disk_faults){.lost = i % 3, .torn = i % 2};
-        rig.crash_at = rig.calls + 1 + sim_random_below(&random, 400);
+        rig.kill = sim_random_percent(&random, 50);
+        rig.crash_at = rig.calls + 1 + sim_random_below(&random, i % 5 ? 400 : 60);
         live(wal, 40, &random);
         rig_revive(&rig);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the log does on a bad disk: bits that rot, files that are gone, a full disk, errors of any
  * call, memory that runs out. The linker puts our allocator in place of the real one. */
+#include <endian.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "controlplane/base/crc32c.h"
 #include "controlplane/base/error.h"
 #include "controlplane/core/wal_format.h"
 #include "wal_model.h"
@@ -213,10 +215,11 @@ static void test_missing(void **state)
 }
 
 /* A header of another version is whole; it is not taken for damage. */
-static void test_version(void **state)
+static void test_header(void **state)
 {
     struct wal_header header = {.id = 1, .sequence = 1, .size = SEGMENT, .low = 1}, again;
     uint8_t bytes[WAL_HEADER_BYTES];
+    uint32_t checksum;
 
     (void)state;
     wal_header_write(&header, bytes);
@@ -227,6 +230,11 @@ static void test_version(void **state)
         assert_int_equal(wal_header_read(&again, bytes), CULVERT_ECORRUPT);
         bytes[i / 8] ^= (uint8_t)(1u << i % 8);
     }
+    bytes[8] = WAL_VERSION + 1;
+    memset(bytes + 12, 0, sizeof(checksum));
+    checksum = htole32(crc32c(0, bytes, sizeof(bytes)));
+    memcpy(bytes + 12, &checksum, sizeof(checksum));
+    assert_int_equal(wal_header_read(&again, bytes), CULVERT_EUNSUPPORTED);
 }
 
 /* Does changes until one fails or there were enough. */
@@ -453,7 +461,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rot),     cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_version), cmocka_unit_test(test_full),
+        cmocka_unit_test(test_header),  cmocka_unit_test(test_full),
         cmocka_unit_test(test_broken),  cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_bounded), cmocka_unit_test(test_close),
         cmocka_unit_test(test_memory),

@@ -17,7 +17,10 @@ static bool alive(struct rig *rig)
     if (++rig->calls == rig->crash_at && !rig->dead) {
         rig->dead = true;
         rig->inside = true;
-        sim_disk_crash(rig->disk, &rig->random);
+        if (rig->kill)
+            sim_disk_kill(rig->disk);
+        else
+            sim_disk_crash(rig->disk, &rig->random);
         rig->inside = false;
     }
     return !rig->dead;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An environment for tests of the log: a simulated disk and one queue of what is to be called back,
- * in an order of chance. It dies at a chosen call: the disk crashes, every call after fails.
+ * in an order of chance. It dies at a chosen call: the disk crashes, or only the node does; every call after fails.
  */
 #ifndef CULVERT_TEST_WAL_RIG_H
 #define CULVERT_TEST_WAL_RIG_H
@@ -18,6 +18,7 @@ struct rig {
     uint64_t clock;
     uint64_t calls;    /* of the environment so far */
     uint64_t crash_at; /* dies at this call; 0: never */
+    bool kill;         /* only the node dies then, not the machine */
     bool dead;
     bool inside;    /* of the environment: not the log's own doing */
     unsigned syncs; /* writes with sync that were asked for */
