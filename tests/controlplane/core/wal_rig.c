@@ -186,6 +186,7 @@ static void write_done(struct rig *rig, unsigned which)
     memmove(rig->writes + which, rig->writes + which + 1,
             (rig->write_count - which) * sizeof(struct env_write *));
     status = (int)DISK(rig, sim_disk_write_end(rig->disk, write));
+    rig->write_failed |= status != 0;
     write->done(write, status);
 }
 

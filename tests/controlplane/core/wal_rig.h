@@ -20,6 +20,7 @@ struct rig {
     uint64_t crash_at; /* dies at this call; 0: never */
     bool kill;         /* only the node dies then, not the machine */
     bool dead;
+    bool write_failed; /* some write has */
     bool inside;    /* of the environment: not the log's own doing */
     unsigned syncs; /* writes with sync that were asked for */
     struct env_write *writes[RIG_WAITING];
