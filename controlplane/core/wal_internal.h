@@ -202,6 +202,7 @@ int wal_put_snapshot(struct wal *wal, const struct wal_state *state, const struc
 
 /* wal_recover.c */
 
+/* Opening: reads the files and fills an empty log; *problem (may be NULL) as of wal_open(). */
 int wal_recover(struct wal *wal, char **problem);
 
 /* wal_window.c */

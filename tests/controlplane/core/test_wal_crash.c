@@ -46,6 +46,8 @@ static void live(struct wal *wal, unsigned changes, struct sim_random *random)
         assert_true(error == 0 || (rig.dead && error == CULVERT_EIO));
         if (sim_random_percent(random, model.longest ? 50 : 10) && count < 256)
             model_sync(&model, wal, &syncs[count++]);
+        if (sim_random_percent(random, 5))
+            assert_true(model_find(&model, wal, model.count) >= 0 || rig.dead);
         for (uint64_t steps = sim_random_below(random, 4); steps; steps--)
             rig_step(&rig);
     }
