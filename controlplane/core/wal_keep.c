@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Segments come and go. The next one is made ahead on a thread: allocated (or the file of a segment
- * that isn't needed is used again, for which one is left), its header written, and only then named, so that a file with a
- * segment's name always has a header. The oldest one goes when no group has an entry in it; the
- * newest marks that are still in it are framed again before. A segment is removed after a record
- * that says so (WAL_LOW) is on the disk: so a missing file is told from one that went.
+ * that isn't needed is used again, for which one is left), its header written, and only then named,
+ * so that a file with a segment's name always has a header. The oldest one goes when no group has
+ * an entry in it; the newest marks that are still in it are framed again before. A segment is
+ * removed after a record that says so (WAL_LOW) is on the disk: so a missing file is told from one
+ * that went.
  */
 #include <endian.h>
 #include <stdlib.h>
@@ -308,10 +309,16 @@ static int marks_move(struct wal *wal, uint64_t sequence)
     return error;
 }
 
+/* Segments before the one that is written. */
+static uint64_t segments_full(const struct wal *wal)
+{
+    return wal->file_sequence > wal->oldest ? wal->file_sequence - wal->oldest : 0;
+}
+
 /* The segment can go, now that what is needed of it was framed again. */
 static bool segment_clear(struct wal *wal, uint64_t sequence)
 {
-    uint64_t full = wal->file_sequence - wal->oldest;
+    uint64_t full = segments_full(wal);
 
     if (sequence >= wal->file_sequence)
         return false;
@@ -340,7 +347,7 @@ void wal_tidy(struct wal *wal)
 
 int wal_pinned(const struct wal *wal, uint64_t *group)
 {
-    if (wal->file_sequence - wal->oldest < SEGMENTS_MANY)
+    if (segments_full(wal) < SEGMENTS_MANY)
         return CULVERT_ENOTFOUND;
     for (size_t i = 0; i < wal->group_count; i++) {
         const struct wal_state *state = wal->groups[i];
