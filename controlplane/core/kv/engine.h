@@ -95,7 +95,7 @@ struct kv_rocksdb_options {
     size_t cache, memtable;
 };
 #define KV_ROCKSDB_CACHE ((size_t)16 << 20)
-#define KV_ROCKSDB_MEMTABLE ((size_t)8 << 20)
+#define KV_ROCKSDB_MEMTABLE ((size_t)16 << 20)
 int kv_rocksdb_open(struct kv_engine **out, const char *folder,
                     const struct kv_rocksdb_options *options);
 
