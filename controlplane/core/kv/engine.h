@@ -27,9 +27,10 @@ struct kv_batch {
     struct buffer ops;
 };
 
+/* Adds a change; clear keeps the memory, unless it is large. */
 void kv_batch_put(struct kv_batch *batch, struct kv_slice key, struct kv_slice value);
 void kv_batch_delete(struct kv_batch *batch, struct kv_slice key);
-void kv_batch_clear(struct kv_batch *batch); /* keeps the memory, unless it is large */
+void kv_batch_clear(struct kv_batch *batch);
 void kv_batch_free(struct kv_batch *batch);
 
 /* Reads the changes: start with reader = kv_batch_read(batch); false at the end. */
