@@ -211,7 +211,7 @@ static void compact(struct bench *bench)
         step = clock_s() - step;
         worst = step > worst ? step : worst;
         kv_store_info(bench->store, &info);
-        command = (struct kv_command){.kind = KV_TIDY, .records = 2000};
+        command = (struct kv_command){.kind = KV_TIDY, .records = 500};
         steps++;
     } while (info.tidying);
     printf("compaction         %9.2f s, %u steps, the longest %.1f ms\n", clock_s() - start, steps,

@@ -249,6 +249,10 @@ static void test_quota(void **state)
         rig_apply(rig, &(struct kv_command){.kind = KV_TIDY, .records = 100});
     assert_false(info_of(rig).alarm);
     assert_int_equal(rig_put(rig, "a", value), 0);
+    rig_apply(rig, &(struct kv_command){.kind = KV_ALARM, .alarm = true});
+    assert_int_equal(rig_put(rig, "a", "1"), CULVERT_EQUOTA);
+    rig_apply(rig, &(struct kv_command){.kind = KV_ALARM, .alarm = false});
+    assert_int_equal(rig_put(rig, "a", "1"), 0);
 }
 
 /* The engine's failure is the node's: nothing is applied, and it can be tried again. */
