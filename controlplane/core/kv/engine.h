@@ -27,9 +27,10 @@ struct kv_batch {
     struct buffer ops;
 };
 
+/* Adds a change; clear keeps the memory, unless it is large. */
 void kv_batch_put(struct kv_batch *batch, struct kv_slice key, struct kv_slice value);
 void kv_batch_delete(struct kv_batch *batch, struct kv_slice key);
-void kv_batch_clear(struct kv_batch *batch); /* keeps the memory, unless it is large */
+void kv_batch_clear(struct kv_batch *batch);
 void kv_batch_free(struct kv_batch *batch);
 
 /* Reads the changes: start with reader = kv_batch_read(batch); false at the end. */
@@ -95,7 +96,7 @@ struct kv_rocksdb_options {
     size_t cache, memtable;
 };
 #define KV_ROCKSDB_CACHE ((size_t)16 << 20)
-#define KV_ROCKSDB_MEMTABLE ((size_t)8 << 20)
+#define KV_ROCKSDB_MEMTABLE ((size_t)16 << 20)
 int kv_rocksdb_open(struct kv_engine **out, const char *folder,
                     const struct kv_rocksdb_options *options);
 

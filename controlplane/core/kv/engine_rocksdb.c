@@ -45,27 +45,29 @@ int rocks_error(char *text)
 
 /* ---- databases ---- */
 
-static struct rocks_content *content_open(struct rocks_engine *rocks, uint64_t number)
+static int content_open(struct rocks_content **out, struct rocks_engine *rocks, uint64_t number)
 {
     struct rocks_content *content = calloc(1, sizeof(*content));
     char *text = NULL;
+    int error;
 
     if (!content)
-        return NULL;
+        return CULVERT_ENOMEM;
     content->references = 1;
     content->engine = rocks;
     if (asprintf(&content->path, "%s/" PREFIX "%" PRIu64, rocks->folder, number) < 0) {
         free(content);
-        return NULL;
+        return CULVERT_ENOMEM;
     }
     content->db = rocksdb_open(rocks->options, content->path, &text);
     if (!content->db) {
-        rocks_error(text);
+        error = rocks_error(text);
         free(content->path);
         free(content);
-        return NULL;
+        return error;
     }
-    return content;
+    *out = content;
+    return 0;
 }
 
 static struct rocks_content *content_hold(struct rocks_engine *rocks)
@@ -221,8 +223,7 @@ static int rocks_fresh_begin(struct kv_engine *engine)
     struct rocks_engine *rocks = rocks_of(engine);
 
     rocks_fresh_abort(engine);
-    rocks->fresh = content_open(rocks, ++rocks->number);
-    return rocks->fresh ? 0 : CULVERT_EIO;
+    return content_open(&rocks->fresh, rocks, ++rocks->number);
 }
 
 static int rocks_fresh_write(struct kv_engine *engine, const struct kv_batch *batch)
@@ -264,16 +265,14 @@ static int rocks_fresh_commit(struct kv_engine *engine)
 
 /* ---- opening and closing ---- */
 
-/* *number is 1 where nothing was ever written. */
 static int current_read(int folder, uint64_t *number)
 {
     size_t length;
     char *text;
     int error = file_read(folder, CURRENT, CURRENT_MAX, &text, &length);
 
-    *number = 1;
     if (error)
-        return error == CULVERT_ENOTFOUND ? 0 : error;
+        return error;
     text[strcspn(text, "\n")] = 0;
     if (units_parse_number(text, number) || !*number)
         error = CULVERT_ECORRUPT;
@@ -334,16 +333,20 @@ static int rocks_start(struct rocks_engine *rocks)
 {
     int error = file_make_folder(rocks->folder);
     int folder = error ? -1 : open(rocks->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool first;
 
     if (folder < 0)
         return error ? error : file_error(errno);
     error = current_read(folder, &rocks->number);
     close(folder);
-    if (error)
+    first = error == CULVERT_ENOTFOUND;
+    if (error && !first)
         return error;
+    if (first)
+        rocks->number = 1;
     remove_others(rocks);
-    rocks->content = content_open(rocks, rocks->number);
-    return rocks->content ? current_write(rocks, rocks->number) : CULVERT_EIO;
+    error = content_open(&rocks->content, rocks, rocks->number);
+    return error || !first ? error : current_write(rocks, rocks->number);
 }
 
 int kv_rocksdb_open(struct kv_engine **out, const char *folder,

@@ -40,6 +40,7 @@ struct kv_meta {
     uint64_t revision; /* 1: nothing was ever written */
     uint64_t compacted;
     struct kv_point tidied; /* removal goes on here */
+    struct kv_point seam;   /* changes of this revision before the point were looked at twice */
     bool tidying;           /* there are compacted records left to remove */
     bool alarm;             /* no space */
     uint64_t chain;         /* hash of all changes ever */
@@ -61,6 +62,7 @@ struct kv_history {
     bool put;
     uint64_t chain;         /* of all changes up to and with this one */
     struct kv_point before; /* the version that this one replaces; main 0: none */
+    uint32_t before_size;   /* bytes of that one's record */
     struct kv_slice key;
     uint64_t create, version; /* 0 of a deletion; so are these: */
     int64_t lease;
@@ -74,6 +76,9 @@ void layout_index_key(struct buffer *to, struct kv_slice key, struct kv_point po
 void layout_index_behind(struct buffer *to, struct kv_slice key); /* of all of the key's */
 void layout_index_start(struct buffer *to, struct kv_slice key);  /* before all of the key's */
 void layout_lease_key(struct buffer *to, char kind, int64_t id, struct kv_slice key);
+
+/* Bytes of the record of a put. */
+size_t layout_history_size(size_t key_length, size_t value_length);
 
 /* Records; the buffer is cleared before. The decoders return false for what is none. */
 void layout_meta_encode(struct buffer *to, const struct kv_meta *meta);

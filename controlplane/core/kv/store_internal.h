@@ -66,6 +66,7 @@ static inline uint64_t kv_work_revision(const struct kv_work *work)
     return work->start + (work->changes ? 1 : 0);
 }
 
+/* Between both, the work's memory is to be used. */
 void kv_work_begin(struct kv_work *work, struct kv_store *store, struct buffer *result);
 void kv_work_end(struct kv_work *work);
 
@@ -105,6 +106,7 @@ int kv_cursor_open(struct kv_cursor *cursor, struct kv_work *work, const struct 
 int kv_cursor_next(struct kv_cursor *cursor); /* 1: there is one, 0: the end, or an error */
 void kv_cursor_close(struct kv_cursor *cursor);
 
+/* Refuses revisions that can't be read; appends the answer to the result. */
 int kv_range_check(struct kv_work *work, const struct kv_range *range);
 int kv_range_run(struct kv_work *work, const struct kv_range *range);
 
@@ -120,11 +122,13 @@ int kv_tidy(struct kv_work *work, size_t records);
 int kv_quota_check(struct kv_work *work, uint64_t bytes);
 void kv_quota_relax(struct kv_work *work); /* takes the alarm back when there is room again */
 
+/* The machine's. */
 int kv_apply(struct machine *machine, uint64_t index, const void *command, size_t length,
              struct buffer *result);
 
 /* ---- whole states (store_dump.c, store_load.c) ---- */
 
+/* The machine's, too. */
 int kv_dump_open(struct machine *machine, struct machine_dump **out, uint64_t *index);
 int kv_dump_next(struct machine_dump *dump, size_t bound, struct buffer *chunk);
 void kv_dump_close(struct machine_dump *dump);

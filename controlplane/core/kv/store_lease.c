@@ -115,9 +115,10 @@ int kv_lease_checkpoint(struct kv_work *work, const struct kv_lease *list, size_
             error = 0; /* revoked meanwhile */
             continue;
         }
+        if (error)
+            return error;
         lease.remaining = list[i].remaining < lease.ttl ? list[i].remaining : 0;
-        if (!error)
-            error = lease_write(work, &lease);
+        error = lease_write(work, &lease);
         if (!error)
             work->meta.size -= work->key.length + LEASE_RECORD; /* it was there */
     }

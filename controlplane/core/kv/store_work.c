@@ -184,7 +184,11 @@ static int work_change(struct kv_work *work, struct kv_history *history, struct 
 {
     int error;
 
-    history->before = old ? old->mod : (struct kv_point){0};
+    if (old) {
+        history->before = old->mod;
+        history->before_size =
+            (uint32_t)layout_history_size(history->key.length, old->value.length);
+    }
     error = record_attached(work, history->key, old ? old->lease : 0, history->lease);
     if (!error)
         error = record_history(work, history, at);

@@ -15,9 +15,10 @@
 
 enum rig_engine { RIG_MEMORY, RIG_ROCKSDB };
 
-/* An environment that has nothing but work, which is done when the test says so. */
+/* An environment that has a clock, and work that is done when the test says so. */
 struct rig_env {
     struct env env;
+    uint64_t now_ms;
     struct env_work *waiting;
 };
 
@@ -38,6 +39,7 @@ struct rig {
     size_t log_count;
 };
 
+/* A fresh store. */
 void rig_open(struct rig *rig, enum rig_engine kind);
 void rig_close(struct rig *rig); /* and removes its files */
 /* Opens the store anew; `flush`: else what was not flushed is lost, as far as the engine can lose
