@@ -28,8 +28,7 @@ int site_id_make(char site[SITE_ID_TEXT])
 
 bool site_id_valid(const char *site)
 {
-    return strlen(site) == SITE_ID_TEXT - 1 &&
-           strspn(site, "0123456789abcdef") == SITE_ID_TEXT - 1;
+    return strlen(site) == SITE_ID_TEXT - 1 && strspn(site, "0123456789abcdef") == SITE_ID_TEXT - 1;
 }
 
 int certificate_key_make(EVP_PKEY **out)

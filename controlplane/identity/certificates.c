@@ -101,8 +101,8 @@ int certificates_read(const char *pem, size_t length, STACK_OF(X509) * *out)
 
     while (!error && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
         error = list_add(list, certificate);
-    if (!error && (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE ||
-                   !sk_X509_num(list)))
+    if (!error &&
+        (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE || !sk_X509_num(list)))
         error = CULVERT_EPROTO;
     ERR_clear_error();
     BIO_free(bio);
