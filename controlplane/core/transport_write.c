@@ -132,19 +132,19 @@ static bool encrypt_piece(struct connection *connection)
     return encrypt(connection, frame, WIRE_HEADER + length);
 }
 
-static bool encrypt_times(struct connection *connection)
+/* Appends what is due, one of each: a flood of pings makes no queue of answers. */
+static bool put_times(struct connection *connection)
 {
-    struct buffer frames = {0};
-    bool done;
+    struct buffer *out = &connection->urgent.bytes;
 
     if (connection->ping_due)
-        wire_put_time(&frames, WIRE_PING, uv_hrtime());
+        wire_put_time(out, WIRE_PING, uv_hrtime());
     if (connection->pong_due)
-        wire_put_time(&frames, WIRE_PONG, connection->pong_time);
+        wire_put_time(out, WIRE_PONG, connection->pong_time);
     connection->ping_due = connection->pong_due = false;
-    done = frames.error || encrypt(connection, frames.data, frames.length);
-    buffer_free(&frames);
-    return done;
+    if (out->error)
+        connection_close(connection, TRANSPORT_MEMORY, NULL);
+    return !out->error;
 }
 
 /* Encrypts a bounded part of what waits. False: the connection has failed and is closed. */
@@ -154,7 +154,7 @@ static bool fill(struct connection *connection)
 
     if (connection->stage < STAGE_HELLO)
         return true;
-    if ((connection->ping_due || connection->pong_due) && !encrypt_times(connection))
+    if (!put_times(connection))
         return false;
     while (BIO_ctrl_pending(connection->to_net) < TRANSPORT_CIPHER_MAX) {
         size_t length = lane_length(urgent);
