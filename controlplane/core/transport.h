@@ -57,6 +57,7 @@ enum transport_reason {
 #undef X
         TRANSPORT_REASON_COUNT
 };
+/* The metric's label, and the text for people. */
 const char *transport_reason_label(enum transport_reason reason);
 const char *transport_reason_text(enum transport_reason reason);
 
@@ -137,7 +138,9 @@ int transport_grant(struct transport *transport, transport_call call, uint64_t n
 /* `status` is of the error table. */
 int transport_deny(struct transport *transport, transport_call call, int status);
 
+/* Copies the counts since the transport was made. */
 void transport_stats(const struct transport *transport, struct transport_stats *out);
+/* What env_uv_open() takes; lives as long as the transport. */
 struct env_net *transport_net(struct transport *transport);
 
 #endif

@@ -189,7 +189,7 @@ void connection_tls_failed(struct connection *connection)
 
 /* ---- receiving ---- */
 
-/* Decrypts one record's worth into `input`. False: there is no more, or the connection is closed. */
+/* Decrypts one record's worth into `input`. False: there is no more, or it is closed. */
 static bool decrypt(struct connection *connection)
 {
     struct buffer *input = &connection->input;

@@ -48,7 +48,7 @@ static bool within_quota(struct transport *transport, enum transport_reason reas
     return true;
 }
 
-/* These are how things go, as is one that ends before it said who it is. */
+/* These are how things go. */
 static bool is_quiet(enum transport_reason reason)
 {
     return reason == TRANSPORT_DUPLICATE || reason == TRANSPORT_CLOSED ||
@@ -62,7 +62,9 @@ void transport_note(struct transport *transport, const struct connection *connec
     char who[64], more[48] = "";
     unsigned left_out;
 
-    if (is_quiet(reason) || (reason == TRANSPORT_ENDED && !peer) || !within_quota(transport, reason, &left_out))
+    /* One that ends before it said who it is may be anything. */
+    if (is_quiet(reason) || (reason == TRANSPORT_ENDED && !peer) ||
+        !within_quota(transport, reason, &left_out))
         return;
     if (peer)
         snprintf(who, sizeof(who), "node %" PRIu64, peer->node);

@@ -103,7 +103,7 @@ static bool cipher(bool encrypt, const uint8_t *key, const uint8_t *nonce, const
             EVP_CipherFinal_ex(context, out + done, &last) == 1 &&
             (!encrypt || EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, SEAL_TAG, tag) == 1);
     EVP_CIPHER_CTX_free(context);
-    return right && (size_t)(done + last) == length;
+    return right && (size_t)done + (size_t)last == length;
 }
 
 static int encode(const struct authority *authority, struct buffer *out)

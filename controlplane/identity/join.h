@@ -60,6 +60,7 @@ int join_run(const struct endpoint *at, const struct join_options *options,
 
 /* ---- the messages, without their length ---- */
 
+/* CULVERT_ENOMEM. */
 int join_request_write(const struct join_options *options, struct buffer *out);
 /* CULVERT_EPROTO. Then join_request_free(). */
 int join_request_read(const uint8_t *data, size_t length, struct join_request *out);

@@ -33,19 +33,17 @@ static void swap(char *text, char from, char to)
 static int write_text(const struct token *token, char text[TOKEN_TEXT])
 {
     struct buffer body = {.bound = TOKEN_BYTES};
-    uint8_t digest[DIGEST_BYTES];
+    uint8_t digest[DIGEST_BYTES], site[SITE_ID_BYTES];
+    size_t site_length;
     char *encoded = text + sizeof(TOKEN_PREFIX) - 1;
     int error;
 
+    if (OPENSSL_hexstr2buf_ex(site, sizeof(site), &site_length, token->site, 0) != 1)
+        return CULVERT_EINVAL;
     bytes_put_number(&body, token->multiple, 1);
     bytes_put_number(&body, (uint64_t)token->expires, 8);
     bytes_put_number(&body, token->id, 8);
-    for (size_t i = 0; i < SITE_ID_BYTES; i++) {
-        unsigned byte = 0;
-
-        sscanf(token->site + 2 * i, "%2x", &byte);
-        bytes_put_number(&body, byte, 1);
-    }
+    buffer_add(&body, site, site_length);
     buffer_add(&body, token->fingerprint, sizeof(token->fingerprint));
     buffer_add(&body, token->secret, sizeof(token->secret));
     error = body.error ? body.error : digest_sha256(body.data, body.length, digest);

@@ -38,7 +38,7 @@ struct rig {
     struct identity *site;           /* of node 1, which founded it */
 };
 
-int64_t rig_now(void);
+int64_t rig_now(void); /* seconds since 1970 */
 /* Node `id` of the site; its options are short-tempered: 20 ms pings, 50 ms back-off at most. */
 void rig_open(struct rig *rig, unsigned nodes);
 void rig_close(struct rig *rig);
