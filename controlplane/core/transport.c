@@ -140,18 +140,21 @@ static void on_idle_closed(uv_handle_t *handle)
     transport_object_freed(handle->data);
 }
 
-static void on_listener_closed(uv_handle_t *handle)
+void listener_handle_closed(uv_handle_t *handle)
 {
     struct listener *listener = handle->data;
     struct transport *transport = listener->transport;
 
+    if (--listener->handles)
+        return;
     free(listener);
     transport_object_freed(transport);
 }
 
 static void listener_close(struct listener *listener)
 {
-    uv_close((uv_handle_t *)&listener->tcp, on_listener_closed);
+    listener->closing = true;
+    uv_close((uv_handle_t *)&listener->tcp, listener_handle_closed);
 }
 
 void transport_close(struct transport *transport, void (*closed)(void *arg), void *arg)
@@ -208,7 +211,8 @@ int transport_listen(struct transport *transport, const struct endpoint *endpoin
         return CULVERT_ENOMEM;
     listener->transport = transport;
     uv_tcp_init(transport->loop, &listener->tcp);
-    listener->tcp.data = listener;
+    listener->tcp.data = listener->spare.data = listener;
+    listener->handles = 1;
     transport->objects++;
     error = listen_at(listener, endpoint);
     if (error) {

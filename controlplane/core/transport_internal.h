@@ -91,6 +91,10 @@ struct transport_quota {
 
 struct listener {
     uv_tcp_t tcp;
+    uv_tcp_t spare; /* takes, to close it, a connection that there is no memory for */
+    unsigned handles;
+    bool spare_used, closing;
+    bool waiting; /* one more came, while `spare` was in use */
     struct transport *transport;
 };
 
@@ -122,6 +126,9 @@ void transport_object_freed(struct transport *transport);
 struct peer *transport_peer_find(struct transport *transport, uint64_t node);
 uint64_t transport_random(uint64_t below);
 
+/* transport.c */
+void listener_handle_closed(uv_handle_t *handle); /* `data` is the listener */
+
 /* transport_peer.c */
 void peer_schedule(struct peer *peer, bool failed); /* dials when there is no connection */
 void peer_close(struct peer *peer);                 /* frees it when its handle is closed */
@@ -146,6 +153,8 @@ void session_secure(struct connection *connection); /* the handshake is done */
 /* Handles the decrypted bytes in `input`. */
 void session_read(struct connection *connection);
 void session_ping(struct connection *connection);
+/* Whether a new connection to a node is better than the one that is up; both ends agree. */
+bool session_is_preferred(const struct connection *new, const struct connection *old);
 
 /* transport_write.c */
 void lane_consume(struct lane *lane, size_t length);

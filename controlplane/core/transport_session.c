@@ -44,8 +44,7 @@ void session_secure(struct connection *connection)
 
 /* ---- hello ---- */
 
-/* Whether a new connection to a node is better than the one that is up. */
-static bool is_preferred(const struct connection *new, const struct connection *old)
+bool session_is_preferred(const struct connection *new, const struct connection *old)
 {
     uint64_t self = new->transport->hello.node;
     uint64_t peer = new->reader.hello.node;
@@ -87,7 +86,7 @@ static enum transport_reason judge(const struct connection *connection, struct p
                  ours->version_max);
         return TRANSPORT_VERSION;
     }
-    if ((*peer)->up && !is_preferred(connection, (*peer)->up))
+    if ((*peer)->up && !session_is_preferred(connection, (*peer)->up))
         return TRANSPORT_DUPLICATE;
     return TRANSPORT_NONE;
 }
@@ -151,7 +150,7 @@ static void take_ready(struct connection *connection)
     struct peer *peer = transport_peer_find(transport, node);
 
     if (peer && peer->up) {
-        if (!is_preferred(connection, peer->up)) {
+        if (!session_is_preferred(connection, peer->up)) {
             connection_refuse(connection, TRANSPORT_DUPLICATE, NULL);
             return;
         }
