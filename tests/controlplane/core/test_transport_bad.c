@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -233,11 +234,26 @@ static void test_half_open_and_slow(void **state)
     check_others();
 }
 
+/* How many lines of the log a file has with these words. */
+static unsigned count_lines(int file, const char *words)
+{
+    static char text[65536];
+    ssize_t length = pread(file, text, sizeof(text) - 1, 0);
+    unsigned count = 0;
+
+    assert_true(length >= 0);
+    text[length] = 0;
+    for (const char *at = text; (at = strstr(at, words)); at++)
+        count++;
+    return count;
+}
+
 static void test_crowd(void **state)
 {
-    int fd[100];
+    int fd[100], log = memfd_create("log", MFD_CLOEXEC), stderr_copy = dup(STDERR_FILENO);
 
     (void)state;
+    assert_true(log >= 0 && dup2(log, STDERR_FILENO) >= 0);
     rig.node[1].options.unknown_max = 8;
     rig_start(&rig, 1);
     for (int i = 0; i < 100; i++) {
@@ -247,6 +263,10 @@ static void test_crowd(void **state)
     }
     rig_until(&rig, rig_stats(&rig, 1).accepted == 100);
     assert_int_equal(rig_ended(&rig, 1, TRANSPORT_CROWD), 92);
+    dup2(stderr_copy, STDERR_FILENO);
+    close(stderr_copy);
+    assert_int_equal(count_lines(log, transport_reason_text(TRANSPORT_CROWD)), 5);
+    close(log);
     rig_start(&rig, 2);
     rig_until(&rig, rig_connected(&rig, 1, 2));
     for (int i = 0; i < 100; i++)

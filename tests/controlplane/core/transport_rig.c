@@ -53,7 +53,7 @@ void rig_open(struct rig *rig, unsigned nodes)
                                                    .silent_ms = 10000,
                                                    .backoff_min_ms = 5,
                                                    .backoff_max_ms = 50,
-                                                   .defer_ms = 20};
+                                                   .defer_ms = 300};
     }
 }
 
@@ -173,6 +173,18 @@ void rig_step(struct rig *rig, int fd, short events)
 bool rig_connected(const struct rig *rig, unsigned a, unsigned b)
 {
     return rig->node[a].connected >> b & 1 && rig->node[b].connected >> a & 1;
+}
+
+bool rig_settled(const struct rig *rig, unsigned nodes)
+{
+    for (unsigned a = 1; a <= nodes; a++) {
+        if (rig_stats(rig, a).connections != nodes - 1)
+            return false;
+        for (unsigned b = a + 1; b <= nodes; b++)
+            if (!rig_connected(rig, a, b))
+                return false;
+    }
+    return true;
 }
 
 int rig_send(struct rig *rig, unsigned from, unsigned to, const void *data, size_t length)
