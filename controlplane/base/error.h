@@ -32,7 +32,9 @@
     X(ENOLEASE, 22, "the lease was not found")                                                     \
     X(EQUOTA, 23, "the store has reached its size limit")                                          \
     X(EDUPLICATE, 24, "a key is changed twice in the transaction")                                 \
-    X(ETTL, 25, "the time to live is out of range")
+    X(ETTL, 25, "the time to live is out of range")                                                \
+    X(ENOTLEADER, 26, "another node leads")                                                        \
+    X(EUNKNOWN, 27, "the outcome is not known")
 
 enum culvert_error {
     CULVERT_OK = 0,
