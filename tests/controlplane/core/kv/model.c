@@ -84,7 +84,8 @@ static bool holds(const struct kv_keys *keys, struct kv_slice key)
 static struct kv_pairs collect(struct model *model, const struct kv_keys *keys, uint64_t revision,
                                struct arena *arena)
 {
-    struct kv_pairs pairs = {arena_alloc(arena, (model->key_count + 1) * sizeof(struct kv_pair)), 0};
+    struct kv_pairs pairs = {arena_alloc(arena, (model->key_count + 1) * sizeof(struct kv_pair)),
+                             0};
 
     for (size_t i = 0; i < model->key_count; i++) {
         const struct kv_pair *pair = version_at(&model->keys[i], revision);

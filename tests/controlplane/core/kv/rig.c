@@ -15,7 +15,12 @@ static void env_work(struct env *env, struct env_work *work)
     rig->waiting = work;
 }
 
-static const struct env_ops env_ops = {.work = env_work};
+static uint64_t env_clock(struct env *env)
+{
+    return ((struct rig_env *)env)->now_ms * 1000000;
+}
+
+static const struct env_ops env_ops = {.now = env_clock, .work = env_work};
 
 static void open_store(struct rig *rig)
 {
@@ -191,10 +196,10 @@ static struct kv_keys keys_of(const char *key, const char *end)
 int rig_put_lease(struct rig *rig, const char *key, const char *value, int64_t lease)
 {
     struct kv_command command = {
+        .kind = KV_PUT,
         .op = {.kind = KV_PUT,
                .put = {.key = kv_text(key), .value = kv_text(value), .lease = lease}}};
 
-    command.kind = KV_PUT;
     return rig_apply(rig, &command)->status;
 }
 
@@ -205,9 +210,9 @@ int rig_put(struct rig *rig, const char *key, const char *value)
 
 int rig_delete(struct rig *rig, const char *key, const char *end)
 {
-    struct kv_command command = {.op = {.kind = KV_DELETE, .delete = {.keys = keys_of(key, end)}}};
+    struct kv_command command = {.kind = KV_DELETE,
+                                 .op = {.kind = KV_DELETE, .delete = {.keys = keys_of(key, end)}}};
 
-    command.kind = KV_DELETE;
     return rig_apply(rig, &command)->status;
 }
 
@@ -232,10 +237,10 @@ const char *rig_range(struct rig *rig, const char *key, const char *end, uint64_
 {
     static struct buffer text;
     struct kv_command command = {
+        .kind = KV_RANGE,
         .op = {.kind = KV_RANGE, .range = {.keys = keys_of(key, end), .revision = revision}}};
     const struct kv_result *result;
 
-    command.kind = KV_RANGE;
     result = rig_read(rig, &command);
     buffer_free(&text);
     buffer_text(&text, "");

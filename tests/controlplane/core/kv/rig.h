@@ -15,9 +15,10 @@
 
 enum rig_engine { RIG_MEMORY, RIG_ROCKSDB };
 
-/* An environment that has nothing but work, which is done when the test says so. */
+/* An environment that has a clock, and work that is done when the test says so. */
 struct rig_env {
     struct env env;
+    uint64_t now_ms;
     struct env_work *waiting;
 };
 

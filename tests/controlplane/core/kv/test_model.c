@@ -209,7 +209,7 @@ static int same_change(void *arg, const struct kv_event *event)
         }
     }
     assert_true(found);
-    history->seen += event->at.main > model->compacted;
+    history->seen += event->at.main >= model->compacted;
     buffer_free(&want);
     buffer_free(&got);
     return 0;
@@ -221,7 +221,7 @@ static void compare_history(struct world *world)
 
     for (size_t i = 0; i < world->model.key_count; i++)
         for (size_t j = 0; j < world->model.keys[i].count; j++)
-            changes += world->model.keys[i].versions[j].main > world->model.compacted;
+            changes += world->model.keys[i].versions[j].main >= world->model.compacted;
     for (unsigned i = 0; i < 2; i++) {
         struct history history = {.world = world};
         struct kv_point next = {world->model.compacted, 0};
