@@ -22,5 +22,9 @@ void etcd_auth_admit(struct etcd_call *call, const ProtobufCMessage *message);
 bool etcd_auth_may(struct etcd_call *call, ProtobufCBinaryData key, ProtobufCBinaryData end,
                    unsigned what);
 bool etcd_auth_may_lease(struct etcd_call *call, int64_t lease);
+/* Whether the caller is root, or authentication is off. False: the call is ended. */
+bool etcd_auth_admin(struct etcd_call *call);
+/* Whether the caller may read a range; the call goes on. */
+bool etcd_auth_may_watch(struct etcd_call *call, ProtobufCBinaryData key, ProtobufCBinaryData end);
 
 #endif

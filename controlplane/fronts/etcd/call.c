@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "controlplane/base/error.h"
-#include "controlplane/fronts/etcd/internal.h"
+#include "controlplane/fronts/etcd/auth.h"
 
 /* ---- memory ---- */
 

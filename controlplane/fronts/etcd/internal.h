@@ -21,6 +21,10 @@ struct etcd_tls;
 #define ETCD_OUT_BYTES (256u << 10) /* handed to the socket at once */
 #define ETCD_READ_BYTES (64u << 10)
 
+/* What version the server says it is: clients derive from it what they may ask for. */
+#define ETCD_VERSION "3.5.16"
+#define ETCD_VERSION_CLUSTER "3.5.0"
+
 struct etcd_listener {
     struct etcd_front *front;
     uv_tcp_t tcp;
@@ -153,6 +157,11 @@ int etcd_tls_input(struct etcd_tls *tls, const uint8_t *data, size_t length, str
 int etcd_tls_output(struct etcd_tls *tls, const struct buffer *plain, struct buffer *wire);
 /* Common name of the client's certificate, "" without one. */
 void etcd_tls_user(struct etcd_tls *tls, char *user, size_t size);
+
+/* ---- watch.c ---- */
+
+/* Tells watches that want to know how far they have seen. */
+void etcd_watch_tell_progress(struct etcd_front *front);
 
 /* ---- wire.c ---- */
 
