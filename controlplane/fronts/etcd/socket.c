@@ -200,6 +200,8 @@ static bool too_late(const struct etcd_socket *socket, uint64_t now)
         return true;
     if (socket->write_since && now > socket->write_since + options->slow_s * 1000ull)
         return true;
+    if (socket->partial_since && now > socket->partial_since + options->slow_s * 1000ull)
+        return true;
     if (socket->pinged && now > socket->pinged + options->slow_s * 1000ull)
         return true;
     return false;
@@ -211,6 +213,10 @@ void etcd_socket_check(struct etcd_socket *socket, uint64_t now)
 
     if (socket->closed)
         return;
+    if (!socket->connection.partial)
+        socket->partial_since = 0;
+    else if (!socket->partial_since)
+        socket->partial_since = now;
     if (too_late(socket, now)) {
         etcd_socket_close(socket);
         return;

@@ -17,11 +17,11 @@ struct etcd_tls {
 
 /* ---- the context ---- */
 
-/* RFC 7301: h2 if the client has it, else http/1.1. */
+/* RFC 7301. Who offers both is no gRPC client: it gets http/1.1, which the gateway speaks. */
 static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *length,
                            const unsigned char *offered, unsigned offered_length, void *arg)
 {
-    static const unsigned char ours[] = "\x02h2\x08http/1.1";
+    static const unsigned char ours[] = "\x08http/1.1\x02h2";
     unsigned char *chosen;
 
     (void)ssl;
