@@ -11,17 +11,15 @@
 enum { ETCD_MAY_READ = 1, ETCD_MAY_WRITE = 2 };
 
 int etcd_auth_new(struct etcd_auth **out, struct etcd_front *front);
-void etcd_auth_free(struct etcd_auth *auth); /* NULL is allowed */
-/* Passwords are being hashed: it can't be freed. */
-bool etcd_auth_busy(const struct etcd_auth *auth);
+void etcd_auth_free(struct etcd_auth *auth); /* no call is left; NULL is allowed */
 
 /* Hands the message to the method if the caller may use that, else ends the call. */
 void etcd_auth_admit(struct etcd_call *call, const ProtobufCMessage *message);
-/* Whether the caller may read or write all of a range; for a put with a lease, all of the lease's
- * keys. False: the call is ended. */
+/* Whether the caller may read or write all of a range, or all the keys of a lease (0: none). False:
+ * the call is ended. */
 bool etcd_auth_may(struct etcd_call *call, ProtobufCBinaryData key, ProtobufCBinaryData end,
                    unsigned what);
-bool etcd_auth_may_lease(struct etcd_call *call, int64_t lease);
+bool etcd_auth_may_lease(struct etcd_call *call, int64_t lease, unsigned what);
 /* Whether the caller is root, or authentication is off. False: the call is ended. */
 bool etcd_auth_admin(struct etcd_call *call);
 /* Whether the caller may read a range; the call goes on. */

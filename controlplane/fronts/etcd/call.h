@@ -19,15 +19,15 @@ struct etcd_call;
 struct etcd_connection;
 struct etcd_front;
 
-#define ETCD_TOKEN_MAX 512u  /* bytes of an auth token */
+#define ETCD_TOKEN_MAX 512u        /* bytes of an auth token */
 #define ETCD_QUEUE_HIGH (1u << 20) /* bytes to be sent, from which on a stream makes no more */
 #define ETCD_QUEUE_LOW (256u << 10)
 #define ETCD_QUEUE_MAX (64u << 20) /* a stream whose client takes nothing is ended */
 
 /* What can be called. */
 struct etcd_method {
-    const char *path;     /* of gRPC: "/package.Service/Method" */
-    const char *json[2];  /* of the gateway, without the version: "/kv/range"; NULL */
+    const char *path;    /* of gRPC: "/package.Service/Method" */
+    const char *json[2]; /* of the gateway, without the version: "/kv/range"; NULL */
     const ProtobufCMessageDescriptor *request;
     /* Takes a message, whose memory lasts during the call. */
     void (*handle)(struct etcd_call *call, const ProtobufCMessage *request);
@@ -47,7 +47,7 @@ const struct etcd_method *etcd_method_find_json(const char *path);
 
 struct etcd_transport {
     void (*send)(struct etcd_call *call, const ProtobufCMessage *message); /* into call->out */
-    void (*end)(struct etcd_call *call); /* code and text are set */
+    void (*end)(struct etcd_call *call);  /* code and text are set */
     void (*wake)(struct etcd_call *call); /* there is something in `out` */
 };
 
@@ -56,21 +56,21 @@ struct etcd_call {
     struct etcd_connection *connection; /* NULL once the client is gone */
     const struct etcd_transport *transport;
     const struct etcd_method *method;
-    struct etcd_call *next, *prev;         /* of the connection; of the spare ones */
-    struct etcd_call *later, *earlier;     /* of those with a deadline */
+    struct etcd_call *next, *prev;     /* of the connection; of the spare ones */
+    struct etcd_call *later, *earlier; /* of those with a deadline */
     struct etcd_call *next_turn;
-    unsigned holds;                        /* operations of the service under way */
+    unsigned holds; /* operations of the service under way */
     bool ended, half_closed, answered, full, wants_turn, timed, delivered;
-    uint64_t deadline;                     /* ms of the loop; 0: none */
-    uint64_t taken_at;                     /* when the client took of `out` last, or had it all */
-    int32_t stream;                        /* HTTP/2's number */
-    size_t held;                           /* counted in the front's `held` */
+    uint64_t deadline; /* ms of the loop; 0: none */
+    uint64_t taken_at; /* when the client took of `out` last, or had it all */
+    int32_t stream;    /* HTTP/2's number */
+    size_t held;       /* counted in the front's `held` */
     struct buffer in, out;
-    size_t out_at;                         /* sent so far */
+    size_t out_at; /* sent so far */
     enum etcd_code code;
-    char text[192];                        /* of the status */
-    char token[ETCD_TOKEN_MAX];            /* "": none */
-    void *state;                           /* the method's */
+    char text[192];             /* of the status */
+    char token[ETCD_TOKEN_MAX]; /* "": none */
+    void *state;                /* the method's */
     void (*turn)(struct etcd_call *call);
 };
 

@@ -195,9 +195,9 @@ void etcd_member_remove(struct etcd_call *call, const ProtobufCMessage *message)
         return;
     }
     etcd_call_hold(call);
-    hook_called(call, hooks->remove(hooks->arg,
-                                    ((const Etcdserverpb__MemberRemoveRequest *)message)->id,
-                                    on_changed, call));
+    hook_called(call,
+                hooks->remove(hooks->arg, ((const Etcdserverpb__MemberRemoveRequest *)message)->id,
+                              on_changed, call));
 }
 
 void etcd_member_update(struct etcd_call *call, const ProtobufCMessage *message)
@@ -215,9 +215,8 @@ void etcd_member_update(struct etcd_call *call, const ProtobufCMessage *message)
         return;
     }
     etcd_call_hold(call);
-    hook_called(call,
-                hooks->update(hooks->arg, request->id, (const char *const *)request->peerurls,
-                              request->n_peerurls, on_changed, call));
+    hook_called(call, hooks->update(hooks->arg, request->id, (const char *const *)request->peerurls,
+                                    request->n_peerurls, on_changed, call));
 }
 
 void etcd_member_promote(struct etcd_call *call, const ProtobufCMessage *message)

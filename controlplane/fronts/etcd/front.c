@@ -162,7 +162,7 @@ void etcd_front_maybe_free(struct etcd_front *front)
     void (*closed)(void *arg) = front->closed;
     void *arg = front->closed_arg;
 
-    if (!front->closing || front->socket_count || front->calls || etcd_auth_busy(front->auth))
+    if (!front->closing || front->socket_count || front->calls)
         return;
     if (front->handles_open) {
         front->handles_open = false;

@@ -38,6 +38,7 @@ void etcd_snapshot_ready(struct etcd_call *call);
 void etcd_health(struct etcd_call *call, const ProtobufCMessage *message);
 
 /* ---- auth_*.c ---- */
+void etcd_auth_release(struct etcd_call *call);
 void etcd_auth_enable(struct etcd_call *call, const ProtobufCMessage *message);
 void etcd_auth_disable(struct etcd_call *call, const ProtobufCMessage *message);
 void etcd_auth_status(struct etcd_call *call, const ProtobufCMessage *message);

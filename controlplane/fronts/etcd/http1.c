@@ -108,8 +108,9 @@ static void end_lines(struct etcd_call *call)
 
     if (call->code != ETCD_CODE_OK) {
         buffer_clear(&http1->text);
-        buffer_format(&http1->text, "{\"error\":{\"grpc_code\":%d,\"http_code\":%d,\"message\":",
-                      call->code, status);
+        buffer_format(&http1->text,
+                      "{\"error\":{\"grpc_code\":%d,\"http_code\":%d,\"message\":", call->code,
+                      status);
         buffer_json_text(&http1->text, call->text);
         buffer_format(&http1->text, ",\"http_status\":\"%s\"}}\n", reason);
         write_chunk(&call->out, &http1->text);

@@ -116,8 +116,8 @@ static void answer_status_only(struct etcd_call *call)
         FIELD("grpc-message", trailer.message, trailer.message_length),
     };
     call->answered = true;
-    nghttp2_submit_response2(session_of(call), call->stream, fields,
-                             trailer.message_length ? 4 : 3, NULL);
+    nghttp2_submit_response2(session_of(call), call->stream, fields, trailer.message_length ? 4 : 3,
+                             NULL);
 }
 
 static void call_wake(struct etcd_call *call)
@@ -437,8 +437,7 @@ bool etcd_http2_done(const struct etcd_connection *connection)
 
     if (nghttp2_session_want_write(session))
         return false;
-    return !nghttp2_session_want_read(session) ||
-           (connection->leaving && !connection->call_count);
+    return !nghttp2_session_want_read(session) || (connection->leaving && !connection->call_count);
 }
 
 void etcd_http2_leave(struct etcd_connection *connection)

@@ -84,8 +84,8 @@ struct etcd_connection {
     unsigned call_count;
     uint8_t first[24]; /* bytes, before it is known what they are */
     size_t first_length;
-    bool partial; /* a request (HTTP/1) has begun and is not whole */
-    bool leaving; /* no new calls; closed when the present ones are done */
+    bool partial;              /* a request (HTTP/1) has begun and is not whole */
+    bool leaving;              /* no new calls; closed when the present ones are done */
     char user[ETCD_TOKEN_MAX]; /* of the client's certificate; "": none */
     void (*wake)(struct etcd_connection *connection); /* there is something to send */
 };
@@ -134,7 +134,8 @@ struct etcd_socket {
     struct buffer wire;   /* being written */
     uv_write_t write;
     bool dirty, writing, reading, ending, closed;
-    uint64_t opened, heard, idle_since, write_since, pinged, partial_since; /* ms of the loop; 0: not */
+    uint64_t opened, heard, idle_since, write_since, pinged,
+        partial_since; /* ms of the loop; 0: not */
 };
 
 /* A connection that came in on a listener. */

@@ -185,8 +185,7 @@ static int read_list(char *base, const ProtobufCFieldDescriptor *field, yyjson_v
     list = arena_alloc(arena, count * size);
     if (!list)
         return CULVERT_ENOMEM;
-    yyjson_arr_foreach(json, i, max, item)
-    {
+    yyjson_arr_foreach (json, i, max, item) {
         error = read_value(list + i * size, field, item, arena, depth);
         if (error)
             return error;
@@ -248,8 +247,7 @@ static int read_message(ProtobufCMessage **out, const ProtobufCMessageDescriptor
     if (!message)
         return CULVERT_ENOMEM;
     protobuf_c_message_init(descriptor, message);
-    yyjson_obj_foreach(json, i, max, key, value)
-    {
+    yyjson_obj_foreach (json, i, max, key, value) {
         field = find_field(descriptor, yyjson_get_str(key));
         if (!field || yyjson_is_null(value))
             continue;

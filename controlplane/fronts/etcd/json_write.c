@@ -68,8 +68,7 @@ static void write_enum(struct buffer *to, const ProtobufCEnumDescriptor *type, i
         buffer_format(to, "%d", number);
 }
 
-static void write_value(struct buffer *to, const ProtobufCFieldDescriptor *field,
-                        const void *value)
+static void write_value(struct buffer *to, const ProtobufCFieldDescriptor *field, const void *value)
 {
     const void *pointer;
 

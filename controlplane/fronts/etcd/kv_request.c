@@ -93,7 +93,7 @@ bool etcd_put_request(struct etcd_call *call, const Etcdserverpb__PutRequest *re
         return refuse(call, ETCD_LEASE_PROVIDED);
     if (!etcd_auth_may(call, request->key, none,
                        ETCD_MAY_WRITE | (request->prev_kv ? ETCD_MAY_READ : 0)) ||
-        !etcd_auth_may_lease(call, request->lease))
+        !etcd_auth_may_lease(call, request->lease, ETCD_MAY_WRITE))
         return false;
     *put = (struct kv_put){
         .key = etcd_key(call, request->key),
@@ -214,7 +214,6 @@ bool etcd_txn_request(struct etcd_call *call, const Etcdserverpb__TxnRequest *re
     for (size_t i = 0; i < request->n_compare; i++)
         if (!compare_request(call, request->compare[i], &txn->compares[i]))
             return false;
-    return ops_request(call, request->success, request->n_success, &txn->branch[1],
-                       serializable) &&
+    return ops_request(call, request->success, request->n_success, &txn->branch[1], serializable) &&
            ops_request(call, request->failure, request->n_failure, &txn->branch[0], serializable);
 }

@@ -104,8 +104,7 @@ struct op_response {
 };
 
 static bool txn_response(struct etcd_call *call, const struct kv_op_result *result,
-                         uint64_t *revision, uint64_t changed,
-                         Etcdserverpb__TxnResponse *response);
+                         uint64_t *revision, uint64_t changed, Etcdserverpb__TxnResponse *response);
 
 static bool op_response(struct etcd_call *call, const struct kv_op_result *result,
                         uint64_t *revision, uint64_t changed, struct op_response *to)

@@ -76,7 +76,7 @@ void etcd_lease_revoke(struct etcd_call *call, const ProtobufCMessage *message)
     struct kv_command command = {.kind = KV_LEASE_REVOKE};
 
     command.lease.id = ((const Etcdserverpb__LeaseRevokeRequest *)message)->id;
-    if (etcd_auth_may_lease(call, command.lease.id))
+    if (etcd_auth_may_lease(call, command.lease.id, ETCD_MAY_WRITE))
         etcd_propose(call, &command, on_revoked);
 }
 
@@ -224,7 +224,7 @@ void etcd_lease_time(struct etcd_call *call, const ProtobufCMessage *message)
     struct lease_question *question;
     int error;
 
-    if (request->keys && !etcd_auth_may_lease(call, request->id))
+    if (request->keys && !etcd_auth_may_lease(call, request->id, ETCD_MAY_READ))
         return;
     question = question_new(call, request->id, request->keys);
     if (!question)
@@ -270,7 +270,8 @@ static void on_barrier(void *arg, int status)
     list.room = etcd_front_status(call->front)->store.leases;
     if (list.room > KV_LEASES_MAX)
         list.room = KV_LEASES_MAX;
-    if (!status && !(list.leases = etcd_scratch(call, list.room * sizeof(Etcdserverpb__LeaseStatus *))))
+    if (!status &&
+        !(list.leases = etcd_scratch(call, list.room * sizeof(Etcdserverpb__LeaseStatus *))))
         status = CULVERT_ENOMEM;
     if (!status)
         status = kv_store_leases(kv_service_store(call->front->service), add_lease, &list);

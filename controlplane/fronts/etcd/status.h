@@ -43,7 +43,7 @@ enum etcd_code {
     X(WATCH_CANCELED, CANCELLED, "etcdserver: watch canceled")                                     \
     X(MEMBER_EXISTS, FAILED_PRECONDITION, "etcdserver: member ID already exist")                   \
     X(MEMBER_BAD_URLS, INVALID_ARGUMENT, "etcdserver: given member URLs are invalid")              \
-    X(MEMBER_NOT_NOW, FAILED_PRECONDITION,                                                        \
+    X(MEMBER_NOT_NOW, FAILED_PRECONDITION,                                                         \
       "etcdserver: re-configuration failed due to not enough started members")                     \
     X(MEMBER_NOT_FOUND, NOT_FOUND, "etcdserver: member not found")                                 \
     X(REQUEST_TOO_LARGE, INVALID_ARGUMENT, "etcdserver: request is too large")                     \

@@ -140,8 +140,8 @@ void etcd_tls_user(struct etcd_tls *tls, char *user, size_t size)
     int length = -1;
 
     if (certificate)
-        length = X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName,
-                                           user, (int)size);
+        length = X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, user,
+                                           (int)size);
     if (length < 0 || (size_t)length != strlen(user))
         user[0] = 0;
 }

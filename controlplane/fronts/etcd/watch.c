@@ -102,8 +102,8 @@ static void set_event(Mvccpb__Event *event, Mvccpb__KeyValue *now, Mvccpb__KeyVa
                       const struct kv_watch_event *from)
 {
     mvccpb__event__init(event);
-    event->type = from->event->put ? MVCCPB__EVENT__EVENT_TYPE__PUT
-                                   : MVCCPB__EVENT__EVENT_TYPE__DELETE;
+    event->type =
+        from->event->put ? MVCCPB__EVENT__EVENT_TYPE__PUT : MVCCPB__EVENT__EVENT_TYPE__DELETE;
     etcd_pair(now, &from->event->now);
     event->kv = now;
     if (!from->previous)
@@ -379,8 +379,9 @@ void etcd_watch(struct etcd_call *call, const ProtobufCMessage *message)
                                 request->create_request->range_end))
             create(call, request->create_request);
         else
-            tell_canceled(call, NO_WATCHER, true,
-                          "rpc error: code = PermissionDenied desc = etcdserver: permission denied");
+            tell_canceled(
+                call, NO_WATCHER, true,
+                "rpc error: code = PermissionDenied desc = etcdserver: permission denied");
         break;
     case ETCDSERVERPB__WATCH_REQUEST__REQUEST_UNION_CANCEL_REQUEST:
         cancel(call, request->cancel_request->watch_id);

@@ -3,7 +3,7 @@
 
 #include "controlplane/fronts/etcd/internal.h"
 
-#define DEPTH_MAX 32u    /* messages within messages; a transaction of KV_DEPTH_MAX needs 18 */
+#define DEPTH_MAX 32u     /* messages within messages; a transaction of KV_DEPTH_MAX needs 18 */
 #define FIELDS_MAX 65536u /* in all, so that little comes to take a lot of memory */
 
 struct walk {

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define FIELD_MAX 32u  /* the names that matter are shorter */
+#define FIELD_MAX 32u /* the names that matter are shorter */
 /* ...and of such a field; one byte more tells that it is too long */
 #define VALUE_MAX (HTTP_AUTHORIZATION_MAX + 1)
 

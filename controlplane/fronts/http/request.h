@@ -36,7 +36,7 @@ struct http_request {
     char path[HTTP_TARGET_MAX + 1];  /* percent-decoded, no NUL inside */
     char query[HTTP_TARGET_MAX + 1]; /* what follows `?`, still encoded; may be empty */
     char authorization[HTTP_AUTHORIZATION_MAX + 1]; /* "" also when it is too long */
-    char *body;                      /* NUL-terminated, owned by the reader; NULL with a sink */
+    char *body; /* NUL-terminated, owned by the reader; NULL with a sink */
     size_t body_length;
 };
 

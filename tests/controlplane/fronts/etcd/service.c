@@ -204,8 +204,8 @@ int kv_service_propose(struct kv_service *service, const struct kv_command *comm
     return ask(service, question, arg);
 }
 
-int kv_service_read(struct kv_service *service, const struct kv_command *command,
-                    bool serializable, kv_answer answer_fn, void *arg)
+int kv_service_read(struct kv_service *service, const struct kv_command *command, bool serializable,
+                    kv_answer answer_fn, void *arg)
 {
     int error;
     struct question *question = command_question(command, &error);
