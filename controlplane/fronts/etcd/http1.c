@@ -393,8 +393,10 @@ static void answer_sent(struct etcd_connection *connection)
     if (!http1->keep_alive)
         http1->close = true;
     buffer_init(&http1->waiting, PIPELINE_MAX);
-    used = advance(connection, next.data, next.length);
-    buffer_add(&http1->waiting, next.data + used, next.length - used);
+    if (next.length) {
+        used = advance(connection, next.data, next.length);
+        buffer_add(&http1->waiting, next.data + used, next.length - used);
+    }
     buffer_free(&next);
     connection->partial = http_reader_busy(http1->reader);
 }

@@ -91,7 +91,8 @@ static bool op_changed(const struct kv_op_result *result)
     return false;
 }
 
-/* An operation's response; its header has the revision that it saw, and nothing else. */
+/* An operation's response; its header has the revision that it saw, and nothing else; that of a
+ * transaction within one has nothing at all. */
 struct op_response {
     Etcdserverpb__ResponseOp op;
     Etcdserverpb__ResponseHeader header;
@@ -136,7 +137,8 @@ static bool op_response(struct etcd_call *call, const struct kv_op_result *resul
     }
     if (op_changed(result))
         *revision = changed;
-    to->header.revision = (int64_t)*revision;
+    if (result->kind != KV_TXN)
+        to->header.revision = (int64_t)*revision;
     return complete;
 }
 

@@ -232,7 +232,7 @@ static void on_end(void *arg, struct kv_watch *watch, int error, uint64_t compac
         response.watch_id = watcher->id;
         response.canceled = true;
         response.compact_revision = (int64_t)compacted;
-        send_response(call, &response, revision_now(call));
+        send_response(call, &response, 0);
     } else {
         tell_canceled(call, watcher->id, false, etcd_status_text(etcd_status_of(error)));
     }
