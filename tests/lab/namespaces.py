@@ -158,6 +158,6 @@ def sweep():
     names = sh("ip", "netns", "list", check=False).stdout.split("\n")
     for line in names:
         name = line.split(" ")[0]
-        found = re.match(rf"{PREFIX}(\d+)[0-9a-f]{{2}}-", name)
+        found = re.match(rf"{PREFIX}(\d+)[0-9a-f]{{4}}-", name)
         if found and not os.path.exists(f"/proc/{found.group(1)}"):
             sh("ip", "netns", "del", name, check=False)
