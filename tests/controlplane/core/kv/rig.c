@@ -165,8 +165,12 @@ int rig_load(struct rig *rig, const struct buffer *dump, size_t piece, uint64_t 
                                          dump->length - at < piece ? dump->length - at : piece);
     if (!error)
         error = machine->ops->load_commit(machine);
-    if (error)
+    if (error) {
         machine->ops->load_abort(machine);
+    } else {
+        assert_int_equal(machine->ops->applied(machine), index);
+        assert_int_equal(machine->ops->durable(machine), index);
+    }
     return error;
 }
 
