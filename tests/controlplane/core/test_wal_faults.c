@@ -322,6 +322,37 @@ static void test_broken(void **state)
     fail_everywhere(CULVERT_EIO);
 }
 
+/* The disk fails while writes and works are under way: every sync is called back, also when the
+ * log failed for another reason than the write that is still under way. */
+static void test_under_way(void **state)
+{
+    (void)state;
+    for (uint64_t at = 1; at < 1000; at++) {
+        struct model_sync syncs[40];
+        struct wal *wal;
+        unsigned count = 0;
+        int error = 0;
+
+        rig_open(&rig, at);
+        model_init(&model);
+        wal = log_open_well();
+        sim_disk_faults(rig.disk)->fail_after = 1 + at % 40;
+        sim_disk_faults(rig.disk)->fail_with = CULVERT_EIO;
+        while (count < 40 && !error) {
+            error = wal_set_term(wal, 1, count, 1);
+            assert_true(error == 0 || error == CULVERT_EIO);
+            model_sync(&model, wal, &syncs[count++]);
+            if (!error)
+                rig_step(&rig);
+        }
+        rig_run(&rig);
+        while (count)
+            assert_true(syncs[--count].done);
+        log_close(wal);
+        rig_close(&rig);
+    }
+}
+
 /* A disk with room for two segments: there is no third to go on with. */
 static void test_no_room(void **state)
 {
@@ -468,9 +499,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rot),     cmocka_unit_test(test_missing),
         cmocka_unit_test(test_header),  cmocka_unit_test(test_full),
-        cmocka_unit_test(test_broken),  cmocka_unit_test(test_no_room),
-        cmocka_unit_test(test_bounded), cmocka_unit_test(test_close),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_broken),  cmocka_unit_test(test_under_way),
+        cmocka_unit_test(test_no_room), cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_close),   cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
