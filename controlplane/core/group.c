@@ -6,7 +6,6 @@
 #include "controlplane/base/log.h"
 #include "controlplane/core/group_private.h"
 
-#define INSTALL_TIMEOUT_MS 30000u
 #define INFLIGHT_ENTRIES 4096u
 #define CATCH_UP_ROUNDS 10u
 
@@ -411,6 +410,8 @@ static void receive_append(struct group *group, uint64_t from, struct message *m
     if ((group_leading(group) && message->term == group->raft.current_term) ||
         (group->stalled.count && message->append.count))
         return;
+    if (message->term >= group->raft.current_term)
+        group->heard = group_now_ms(group);
     skip_compacted(group, message, &at);
     prev = message->append.prev_index;
     prev_term = message->append.prev_term;
@@ -490,6 +491,28 @@ static void receive_raft(struct group *group, uint64_t from, const struct messag
     group_step(group, &event);
 }
 
+/* Members of whatever role, and none, vote as the candidate asks (the thesis, 4.1: "servers process
+ * incoming RPC requests without consulting their current configurations"); whether the vote counts
+ * is the candidate's to know. libraft denies it when this node isn't a voter by its own log: one
+ * that was promoted and doesn't know it yet would be missing in a quorum. So it is one for the step.
+ * Nor does libraft forget a leader that is silent before its own timeout, or ever without a vote
+ * (4.2.3: the minimum election timeout). */
+static void receive_vote(struct group *group, uint64_t from, const struct message *message)
+{
+    struct raft *raft = &group->raft;
+    struct raft_configuration members = raft->configuration;
+    struct raft_server self = {.id = raft->id, .address = raft->address, .role = RAFT_VOTER};
+
+    if (raft->state == RAFT_FOLLOWER &&
+        group_now_ms(group) - group->heard >= group->options.election_ms)
+        raft->follower_state.current_leader.id = 0;
+    if (raft->state == RAFT_FOLLOWER)
+        raft->configuration = (struct raft_configuration){.servers = &self, .n = 1};
+    receive_raft(group, from, message);
+    if (raft->configuration.servers == &self)
+        raft->configuration = members;
+}
+
 void group_receive(struct group *group, uint64_t from, struct message *message)
 {
     switch ((enum message_kind)message->kind) {
@@ -497,6 +520,9 @@ void group_receive(struct group *group, uint64_t from, struct message *message)
         receive_append(group, from, message);
         break;
     case MESSAGE_VOTE:
+        if (vote_plausible(group, message))
+            receive_vote(group, from, message);
+        break;
     case MESSAGE_VOTE_RESULT:
         if (vote_plausible(group, message))
             receive_raft(group, from, message);
@@ -582,7 +608,8 @@ static void set_raft(struct group *group)
     raft_seed(raft, seed);
     raft_set_election_timeout(raft, group->options.election_ms);
     raft_set_heartbeat_timeout(raft, group->options.heartbeat_ms);
-    raft_set_install_snapshot_timeout(raft, INSTALL_TIMEOUT_MS);
+    /* It asks for a stream again, which does nothing while one runs. */
+    raft_set_install_snapshot_timeout(raft, group->options.election_ms);
     raft_set_pre_vote(raft, true);
     raft_set_max_inflight_entries(raft, INFLIGHT_ENTRIES);
     raft_set_max_catch_up_rounds(raft, CATCH_UP_ROUNDS);

@@ -77,6 +77,8 @@ int group_read(struct group *group, void (*done)(void *arg, int status), void *a
 
 /* Changes of the members, by the leader, one at a time (the thesis, section 4.2). `done` with 0
  * once committed; CULVERT_ETIMEOUT: a promoted member didn't catch up; CULVERT_EUNKNOWN as above.
+ * A leader that is asked to remove or demote itself begins to hand over: CULVERT_ENOTLEADER, the
+ * next one is to be asked.
  * CULVERT_EBUSY: another change is under way, or the leader has not yet committed in its term;
  * CULVERT_EEXIST, CULVERT_ENOTFOUND; CULVERT_EINVAL: no such role, or no voter would be left. */
 typedef void (*group_changed)(void *arg, int status);

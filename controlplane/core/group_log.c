@@ -216,8 +216,9 @@ void group_compact(struct group *group)
     uint64_t applied = group->machine->ops->applied(group->machine);
     uint64_t snapshot = group->raft.trail.snapshot.index;
 
+    /* After a crash the machine may be ahead of the log: nothing can be marked there. */
     if (group->flushing || group->load.installing || applied <= snapshot ||
-        (applied - snapshot < group->options.snapshot_entries &&
+        applied > group->raft.commit_index || (applied - snapshot < group->options.snapshot_entries &&
          group->snapshot_bytes < group->options.snapshot_bytes))
         return;
     group->flushing = true;
@@ -226,6 +227,19 @@ void group_compact(struct group *group)
 }
 
 /* ---- entries for a follower ---- */
+
+/* A change of the members goes out only when it is on this disk. Else, of two voters, the leader
+ * that takes the other's vote away could forget it in a crash, and the other not: the one would
+ * need a vote that the other may not give, for its log is longer, and can't ask for itself. What
+ * is left out libraft sends again. */
+static int sendable(const struct group *group, const struct wal_entry *entries, int count,
+                    uint64_t index)
+{
+    for (int i = 0; i < count; i++)
+        if (entries[i].type == MESSAGE_MEMBERS && index + (unsigned)i > group->raft.last_stored)
+            return i;
+    return count;
+}
 
 void group_send_entries(struct group *group, const struct raft_message *from)
 {
@@ -249,6 +263,7 @@ void group_send_entries(struct group *group, const struct raft_message *from)
                          left < READ_MAX ? left : READ_MAX, MESSAGE_APPEND_MAX, entries, &memory);
         if (count < 0)
             return;
+        count = sendable(group, entries, count, message.append.prev_index + 1);
         message.append.count = (unsigned)count;
         sent = group_send(group, from->server_id, &message);
         free(memory);

@@ -101,6 +101,7 @@ struct group {
     struct group_options options;
     struct env_timer timer;
     uint64_t tick_floor; /* ns: no tick before, whatever libraft says */
+    uint64_t heard;      /* ms: from the leader */
 
     /* What the log has, and what the running sync covers of it. */
     uint64_t appended, term_seq, term_synced;

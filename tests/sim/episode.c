@@ -68,12 +68,21 @@ static int is_wanted(void *arg, const struct group_member *member)
     return 0;
 }
 
+static const char *describe(const struct group_status *status, char text[48])
+{
+    snprintf(text, 48, "applied %lu of %lu-%lu (%lu)", (unsigned long)status->applied,
+             (unsigned long)status->first, (unsigned long)status->last,
+             (unsigned long)status->snapshot);
+    return text;
+}
+
 /* Every node that a group's leader counts as a member has applied as much as the leader. Says why
  * not in the finding's words. */
 static bool level(struct sim *sim, unsigned group, char why[128])
 {
     int leader = sim_leader(sim, group);
     struct group_status first, other;
+    char one[48], two[48];
 
     snprintf(why, 128, "no leader");
     if (leader < 0)
@@ -89,9 +98,9 @@ static bool level(struct sim *sim, unsigned group, char why[128])
         group_members(node_group(sim->slot[leader].node, group), is_wanted, &want);
         group_status(node_group(sim->slot[i].node, group), &other);
         if (want.replicated && other.applied != first.applied) {
-            snprintf(why, 128, "node %u applied %lu, leader %u %lu", (unsigned)sim->slot[i].id,
-                     (unsigned long)other.applied, (unsigned)sim->slot[leader].id,
-                     (unsigned long)first.applied);
+            snprintf(why, 128, "node %u %s%s, leader %u %s", (unsigned)sim->slot[i].id,
+                     describe(&other, one), other.loading ? " loading" : "",
+                     (unsigned)sim->slot[leader].id, describe(&first, two));
             return false;
         }
     }
