@@ -308,10 +308,16 @@ static int marks_move(struct wal *wal, uint64_t sequence)
     return error;
 }
 
+/* Segments before the one that is written. */
+static uint64_t segments_full(const struct wal *wal)
+{
+    return wal->file_sequence > wal->oldest ? wal->file_sequence - wal->oldest : 0;
+}
+
 /* The segment can go, now that what is needed of it was framed again. */
 static bool segment_clear(struct wal *wal, uint64_t sequence)
 {
-    uint64_t full = wal->file_sequence - wal->oldest;
+    uint64_t full = segments_full(wal);
 
     if (sequence >= wal->file_sequence)
         return false;
@@ -340,7 +346,7 @@ void wal_tidy(struct wal *wal)
 
 int wal_pinned(const struct wal *wal, uint64_t *group)
 {
-    if (wal->file_sequence - wal->oldest < SEGMENTS_MANY)
+    if (segments_full(wal) < SEGMENTS_MANY)
         return CULVERT_ENOTFOUND;
     for (size_t i = 0; i < wal->group_count; i++) {
         const struct wal_state *state = wal->groups[i];
