@@ -7,7 +7,7 @@
 #include "controlplane/base/error.h"
 #include "tests/sim/sim.h"
 
-#define SEGMENT 32768u /* bytes of a log's file */
+#define SEGMENT 8192u /* bytes of a log's file */
 
 struct of_slot {
     struct sim *sim;

@@ -234,7 +234,7 @@ struct oldest {
     unsigned files;
 };
 
-/* Not the newest file: damage to the log's very end can't be told from a torn write. */
+/* The oldest of several: damage to the log's very end can't be told from a torn write. */
 static int find_oldest(void *arg, const char *name)
 {
     struct oldest *oldest = arg;
@@ -254,9 +254,9 @@ static void rot(struct sim *sim, unsigned slot)
         return;
     sim_crash(sim, slot);
     sim_disk_list(sim->slot[slot].disk, find_oldest, &oldest);
-    if (oldest.files > 1)
+    if (oldest.files > 2)
         for (unsigned i = 0; i < 1 + dice(sim, 20); i++)
-            done |= sim_disk_rot(sim->slot[slot].disk, oldest.name, dice(sim, 16384),
+            done |= sim_disk_rot(sim->slot[slot].disk, oldest.name, dice(sim, 8192),
                                  (uint8_t)(1 + dice(sim, 255)));
     sim_trace(sim, (int)slot, "bits rot in %s", done ? oldest.name : "nothing");
     sim->slot[slot].rotten = done;
