@@ -130,8 +130,12 @@ static void send_message(struct group *group, const struct raft_message *from)
         message.vote.pre_vote = from->request_vote.pre_vote;
         break;
     case RAFT_REQUEST_VOTE_RESULT:
+        /* libraft echoes the term that a pre-vote asks for. Who asks for one that is over must
+         * learn so, or with the newest log it is for ever denied by its term, and denies others. */
         message.kind = MESSAGE_VOTE_RESULT;
         message.term = from->request_vote_result.term;
+        if (!from->request_vote_result.vote_granted && message.term < group->raft.current_term)
+            message.term = group->raft.current_term;
         message.vote_result.granted = from->request_vote_result.vote_granted;
         message.vote_result.pre_vote = from->request_vote_result.pre_vote;
         break;
