@@ -180,8 +180,6 @@ static void file_write(struct env *env, struct env_write *write)
         free(writing);
         return;
     }
-    if (sim_bug == SIM_BUG_EARLY_SYNC)
-        write->sync = false;
     sim_disk_write_begin(disk(env), write);
     sim_at(self->sim, write_time(self, write->file), write_ended, writing);
 }
