@@ -425,7 +425,8 @@ static void receive_append(struct group *group, uint64_t from, struct message *m
                 break;
         error = count ? commit_earlier_change(group, &entries[at], prev, prev_term) : 0;
         if (!error)
-            error = step_append(group, from, message, &entries[at], count, prev, prev_term);
+            error = step_append(group, from, message, count ? &entries[at] : NULL, count, prev,
+                                prev_term);
         if (error || group->stalled.count)
             return;
         at += count;
