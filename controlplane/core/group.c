@@ -679,7 +679,9 @@ void group_close(struct group *group)
     free(group->stalled.entries);
     raft_configuration_close(&group->mark.configuration);
     raft_close(&group->raft, NULL);
-    free(group);
+    group->closed = true;
+    if (!group->flushing)
+        free(group);
 }
 
 struct machine *group_machine(const struct group *group)

@@ -202,6 +202,10 @@ static void flushed(void *arg, int status)
     struct group *group = arg;
 
     group->flushing = false;
+    if (group->closed) {
+        free(group);
+        return;
+    }
     if (node_dead(group->node))
         return;
     if (status)

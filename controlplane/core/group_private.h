@@ -94,7 +94,7 @@ struct group {
     struct wal *wal;
     struct group *next, *active_next;
     bool active; /* on the node's list of groups with something to do this turn */
-    bool opened;
+    bool opened, closed; /* closed: freed when the flush is done */
     uint32_t number;
     struct raft raft;
     struct machine *machine;

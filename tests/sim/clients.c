@@ -71,8 +71,7 @@ static void read_done(void *arg, int status)
     struct sim_op *op = arg;
 
     if (!status)
-        op->result =
-            sim_machine_get(op->sim->slot[op->slot].machines[op->group], op->command.key);
+        op->result = sim_machine_get(op->sim->slot[op->slot].machines[op->group], op->command.key);
     ended(op, status);
 }
 
@@ -122,10 +121,7 @@ static void choose(struct client *client, struct sim_command *command, unsigned 
     command->key = (uint8_t)sim_random_below(random, SIM_KEYS);
     command->value = sim_random(random) >> 32;
     command->expected = client->seen[group][command->key];
-    command->kind = dice < 40   ? SIM_GET
-                    : dice < 70 ? SIM_PUT
-                    : dice < 85 ? SIM_CAS
-                                : SIM_APPEND;
+    command->kind = dice < 40 ? SIM_GET : dice < 70 ? SIM_PUT : dice < 85 ? SIM_CAS : SIM_APPEND;
 }
 
 static void act(void *arg)

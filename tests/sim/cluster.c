@@ -74,7 +74,9 @@ static void rebuild(struct sim *sim, unsigned i, const char *problem)
     }
     sim->counts[SIM_REBUILDS]++;
     sim->dead_id = slot->id;
-    sim_disk_free(slot->disk);
+    if (sim->old_disks_count == sizeof(sim->old_disks) / sizeof(sim->old_disks[0]))
+        abort();
+    sim->old_disks[sim->old_disks_count++] = slot->disk; /* the log may still close its files */
     slot->disk = sim_disk_new();
     memset(slot->durable, 0, sizeof(slot->durable));
     slot->rotten = false;
@@ -267,6 +269,8 @@ void sim_cluster_free(struct sim *sim)
     sim_queue_free(sim);
     for (unsigned i = 0; i < sim->slots; i++)
         sim_disk_free(sim->slot[i].disk);
+    for (unsigned i = 0; i < sim->old_disks_count; i++)
+        sim_disk_free(sim->old_disks[i]);
     for (unsigned i = 0; i < sim->graves_count; i++)
         sim_env_free(sim->graves[i]);
 }

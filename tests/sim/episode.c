@@ -5,8 +5,8 @@
 
 #include "tests/sim/sim.h"
 
-#define TROUBLE_MS 8000u   /* how long there are faults, at most */
-#define HEALING_MS 30000u  /* and how long it may take to be well after */
+#define TROUBLE_MS 8000u  /* how long there are faults, at most */
+#define HEALING_MS 30000u /* and how long it may take to be well after */
 #define EVENTS_MAX 5000000u
 
 static void setup(struct sim *sim)
@@ -25,8 +25,7 @@ static void setup(struct sim *sim)
     sim->options = (struct group_options){
         .election_ms = 300,
         .heartbeat_ms = 60,
-        .snapshot_entries =
-            entries[sim_random_below(random, sizeof(entries) / sizeof(entries[0]))],
+        .snapshot_entries = entries[sim_random_below(random, sizeof(entries) / sizeof(entries[0]))],
         .trailing = 1 + (unsigned)sim_random_below(random, 20),
         .chunk = 8 + sim_random_below(random, 40),
     };

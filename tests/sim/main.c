@@ -147,8 +147,8 @@ static void show(unsigned long seed, const char *self, const struct options *opt
 
 static int run(const struct options *options, const char *self)
 {
-    struct board *board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE,
-                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct board *board =
+        mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid_t pids[JOBS_MAX];
     unsigned long finding;
 

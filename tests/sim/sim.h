@@ -19,9 +19,9 @@
 #include "tests/sim/disk.h"
 #include "tests/sim/random.h"
 
-#define SIM_SLOTS 7u  /* machines */
+#define SIM_SLOTS 7u /* machines */
 #define SIM_GROUPS 16u
-#define SIM_KEYS 4u   /* of a group */
+#define SIM_KEYS 4u /* of a group */
 #define SIM_CLIENTS 8u
 #define SIM_OPS 8192u
 #define SIM_INDEXES 65536u
@@ -172,8 +172,10 @@ struct sim {
     struct sim_link link[SIM_SLOTS][SIM_SLOTS];
     uint64_t delay_min, delay_max; /* ns of a message */
     unsigned loss, duplicate;      /* in a thousand */
-    struct env *graves[4096]; /* environments of former lives */
+    struct env *graves[4096];      /* environments of former lives */
     unsigned graves_count;
+    struct sim_disk *old_disks[256];
+    unsigned old_disks_count;
 
     /* Who led a term; what was applied at an index, and what came of it. */
     uint64_t leader_of[SIM_GROUPS][SIM_TERMS];
@@ -190,7 +192,7 @@ struct sim {
     bool clients_stop;
     unsigned undecided;
 
-    uint64_t dead_id; /* of a node that was rebuilt, still a member of something */
+    uint64_t dead_id;   /* of a node that was rebuilt, still a member of something */
     unsigned counts[8]; /* crashes, rebuilds, snapshots loaded, changes, acknowledged, unknown */
 };
 
