@@ -55,6 +55,8 @@ static void failed(void *arg, int error, const char *problem)
 
     sim_trace(sim, (int)i, "fails: %s (%s)", problem, culvert_strerror(error));
     slot->failed = true;
+    if (sim->tolerant)
+        return;
     if (!((disk_full && (error == CULVERT_ENOSPC || error == CULVERT_EIO)) ||
           (slot->rotten && error == CULVERT_ECORRUPT)))
         sim_finding(sim, "node %u failed: %s", (unsigned)slot->id, problem);

@@ -165,6 +165,7 @@ struct sim {
     struct sim_random random;
     struct sim_queue queue;
     bool verbose, healing, over;
+    bool tolerant; /* a node may fail: it is fed lies */
     char finding[512];
 
     unsigned slots, groups, voters;
