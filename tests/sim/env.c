@@ -176,8 +176,10 @@ static void file_write(struct env *env, struct env_write *write)
         abort();
     writing->env = self;
     writing->write = write;
-    if (!self->dead)
+    if (!self->dead) {
         sim_disk_write_begin(disk(env), write);
+        sim_wrote(self->sim, self->slot);
+    }
     sim_at(self->sim, write_time(self, write->file), write_ended, writing);
 }
 

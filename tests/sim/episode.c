@@ -11,13 +11,13 @@
 
 static void setup(struct sim *sim)
 {
-    static const unsigned voters[] = {1, 3, 3, 3, 3, 3, 5, 5, 2, 4, 7};
+    static const unsigned voters[] = {1, 1, 3, 3, 3, 3, 3, 3, 5, 5, 2, 2, 4, 7};
     static const unsigned groups[] = {1, 1, 2, 2, 3, 16};
     static const unsigned entries[] = {4, 10, 10, 40, 40, 1000};
     struct sim_random *random = &sim->random;
 
     sim->voters = voters[sim_random_below(random, sizeof(voters) / sizeof(voters[0]))];
-    sim->slots = sim->voters + (unsigned)sim_random_below(random, 3);
+    sim->slots = sim->voters + (unsigned)sim_random_below(random, 4);
     if (sim->slots > SIM_SLOTS)
         sim->slots = SIM_SLOTS;
     sim->groups = groups[sim_random_below(random, sizeof(groups) / sizeof(groups[0]))];

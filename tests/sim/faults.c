@@ -9,6 +9,7 @@
 
 enum fault {
     CRASH,
+    CRASH_AT_WRITE,
     POWER_CUT,
     STOP,
     PARTITION,
@@ -45,14 +46,19 @@ static void restart(void *arg)
         sim_start(restart.sim, restart.slot);
 }
 
+static void event_of(struct sim *sim, unsigned slot, uint64_t wait, void (*fn)(void *arg))
+{
+    struct restart *of = malloc(sizeof(*of));
+
+    if (!of)
+        abort();
+    *of = (struct restart){.sim = sim, .slot = slot};
+    sim_at(sim, sim->now + wait, fn, of);
+}
+
 static void restart_in(struct sim *sim, unsigned slot, uint64_t wait)
 {
-    struct restart *restart_of = malloc(sizeof(*restart_of));
-
-    if (!restart_of)
-        abort();
-    *restart_of = (struct restart){.sim = sim, .slot = slot};
-    sim_at(sim, sim->now + wait, restart, restart_of);
+    event_of(sim, slot, wait, restart);
 }
 
 static void crash(struct sim *sim, unsigned slot)
@@ -60,7 +66,25 @@ static void crash(struct sim *sim, unsigned slot)
     if (!sim->slot[slot].env)
         return;
     sim_crash(sim, slot);
+    sim->slot[slot].crash_at = 0;
     restart_in(sim, slot, dice(sim, 2) ? dice(sim, 20 * SIM_MS) : dice(sim, 3000 * SIM_MS));
+}
+
+static void crash_now(void *arg)
+{
+    struct restart restart = *(struct restart *)arg;
+
+    free(arg);
+    if (!restart.sim->over)
+        crash(restart.sim, restart.slot);
+}
+
+/* In the next event: the write has begun, and messages have left. */
+void sim_wrote(struct sim *sim, unsigned slot)
+{
+    if (!sim->slot[slot].crash_at || --sim->slot[slot].crash_at)
+        return;
+    event_of(sim, slot, dice(sim, 3) ? 0 : dice(sim, 2 * SIM_MS), crash_now);
 }
 
 static void partition(struct sim *sim, bool one_way)
@@ -186,7 +210,7 @@ bool sim_administer(struct sim *sim)
 
     for (unsigned g = 0; g < sim->groups; g++) {
         struct view view;
-        int leader, slot;
+        int leader;
 
         if (!dead_member(sim, g, &view, &leader))
             continue;
@@ -196,8 +220,6 @@ bool sim_administer(struct sim *sim)
         sim_trace(sim, leader, "group %u: node %u is dead, to be removed", g,
                   (unsigned)sim->dead_id);
         group_member_remove(group_at(sim, (unsigned)leader, g), sim->dead_id, changed, sim);
-        slot = (int)((sim->dead_id - 1) % 100);
-        (void)slot;
     }
     if (!busy)
         sim->dead_id = 0;
@@ -274,6 +296,10 @@ static void inject(struct sim *sim, enum fault fault)
     switch (fault) {
     case CRASH:
         crash(sim, leader >= 0 && dice(sim, 2) ? (unsigned)leader : slot);
+        break;
+    case CRASH_AT_WRITE:
+        sim->slot[leader >= 0 && dice(sim, 2) ? (unsigned)leader : slot].crash_at =
+            1 + (unsigned)dice(sim, 20);
         break;
     case POWER_CUT:
         for (unsigned i = 0; i < sim->slots; i++)
@@ -360,6 +386,7 @@ void sim_heal(struct sim *sim)
     sim->delay_max = sim->delay_min + SIM_MS;
     for (unsigned i = 0; i < sim->slots; i++) {
         sim->slot[i].slow_ns = 0;
+        sim->slot[i].crash_at = 0;
         sim_disk_faults(sim->slot[i].disk)->capacity = 0;
         if (sim->slot[i].failed)
             continue; /* comes back by itself */

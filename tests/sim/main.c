@@ -212,14 +212,11 @@ static bool parse_bug(const char *text)
 
 int main(int argc, char **argv)
 {
-    static const struct option longs[] = {{"seeds", required_argument, NULL, 's'},
-                                          {"from", required_argument, NULL, 'f'},
-                                          {"jobs", required_argument, NULL, 'j'},
-                                          {"trace", no_argument, NULL, 't'},
-                                          {"hash", no_argument, NULL, 'h'},
-                                          {"command", required_argument, NULL, 'c'},
-                                          {"bug", required_argument, NULL, 'b'},
-                                          {0}};
+    static const struct option longs[] = {
+        {"seeds", required_argument, NULL, 's'}, {"from", required_argument, NULL, 'f'},
+        {"jobs", required_argument, NULL, 'j'},  {"trace", no_argument, NULL, 't'},
+        {"hash", no_argument, NULL, 'h'},        {"command", required_argument, NULL, 'c'},
+        {"bug", required_argument, NULL, 'b'},   {0}};
     struct options options = {.seeds = 300, .jobs = 2, .command = argv[0]};
     int option;
 

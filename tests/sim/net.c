@@ -30,7 +30,7 @@ static void deliver(void *arg)
 
     link->queued -= letter->length;
     if (to->env && to->env == letter->at && !link->cut &&
-        (current || sim_random_percent(&sim->random, 30))) {
+        (current || sim_random_percent(&sim->random, 50))) {
         sim_env_deliver(to->env, letter->from_id, letter->bytes, letter->length);
         sim_check_leaders(sim, letter->to);
     }

@@ -118,6 +118,7 @@ struct sim_slot {
     bool rotten;    /* damage was done to its log */
     bool failed;
     bool stopping;
+    unsigned crash_at;   /* crashes at that many writes from now; 0: no */
     int64_t wall_offset; /* ms */
     uint64_t slow_ns;
 };
@@ -156,6 +157,7 @@ void sim_check_history(struct sim *sim);
 /* ---- faults.c ---- */
 void sim_faults_start(struct sim *sim);
 void sim_heal(struct sim *sim);
+void sim_wrote(struct sim *sim, unsigned slot); /* a write to its disk has begun */
 bool sim_administer(struct sim *sim); /* one step to a healthy membership; false: it is one */
 
 /* ---- the world ---- */
