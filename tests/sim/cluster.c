@@ -25,6 +25,47 @@ static void later(struct sim *sim, unsigned slot, uint64_t wait, void (*fn)(void
     sim_at(sim, sim->now + wait, fn, of);
 }
 
+static void start_later(void *arg)
+{
+    struct of_slot of = *(struct of_slot *)arg;
+
+    free(arg);
+    if (!of.sim->over)
+        sim_start(of.sim, of.slot);
+}
+
+void sim_start_in(struct sim *sim, unsigned slot, uint64_t wait)
+{
+    later(sim, slot, wait, start_later);
+}
+
+uint64_t sim_outage(struct sim *sim)
+{
+    return sim_random_below(&sim->random,
+                            (sim_random_percent(&sim->random, 50) ? 20 : 3000) * SIM_MS);
+}
+
+static void crash_later(void *arg)
+{
+    struct of_slot of = *(struct of_slot *)arg;
+
+    free(arg);
+    if (of.sim->over || !of.life || of.sim->slot[of.slot].env != of.life)
+        return;
+    sim_crash(of.sim, of.slot);
+    sim_start_in(of.sim, of.slot, sim_outage(of.sim));
+}
+
+/* In an event to come: the write has begun, and messages have left. */
+void sim_wrote(struct sim *sim, unsigned slot)
+{
+    if (!sim->slot[slot].crash_at || --sim->slot[slot].crash_at)
+        return;
+    later(sim, slot,
+          sim_random_percent(&sim->random, 60) ? 0 : sim_random_below(&sim->random, 2 * SIM_MS),
+          crash_later);
+}
+
 int sim_slot_of(const struct sim *sim, uint64_t id)
 {
     for (unsigned i = 0; i < sim->slots; i++)
@@ -167,6 +208,7 @@ void sim_crash(struct sim *sim, unsigned i)
         return;
     sim_trace(sim, (int)i, "crashes");
     sim->counts[SIM_CRASHES]++;
+    slot->crash_at = 0;
     for (unsigned j = 0; j < sim->slots; j++) {
         sim->link[i][j].connection++;
         sim->link[j][i].connection++;

@@ -31,6 +31,7 @@ static void setup(struct sim *sim)
     };
     sim->delay_min = 50000;
     sim->delay_max = SIM_MS;
+    sim->duplicate = sim_random_percent(random, 25) ? (unsigned)sim_random_below(random, 100) : 0;
     sim->ops = calloc(SIM_OPS, sizeof(*sim->ops));
     for (unsigned g = 0; g < sim->groups; g++) {
         sim->command_at[g] = calloc(SIM_INDEXES, sizeof(uint64_t));

@@ -27,38 +27,9 @@ enum fault {
     FAULTS
 };
 
-struct restart {
-    struct sim *sim;
-    unsigned slot;
-};
-
 static uint64_t dice(struct sim *sim, uint64_t bound)
 {
     return sim_random_below(&sim->random, bound);
-}
-
-static void restart(void *arg)
-{
-    struct restart restart = *(struct restart *)arg;
-
-    free(arg);
-    if (!restart.sim->over)
-        sim_start(restart.sim, restart.slot);
-}
-
-static void event_of(struct sim *sim, unsigned slot, uint64_t wait, void (*fn)(void *arg))
-{
-    struct restart *of = malloc(sizeof(*of));
-
-    if (!of)
-        abort();
-    *of = (struct restart){.sim = sim, .slot = slot};
-    sim_at(sim, sim->now + wait, fn, of);
-}
-
-static void restart_in(struct sim *sim, unsigned slot, uint64_t wait)
-{
-    event_of(sim, slot, wait, restart);
 }
 
 static void crash(struct sim *sim, unsigned slot)
@@ -66,25 +37,7 @@ static void crash(struct sim *sim, unsigned slot)
     if (!sim->slot[slot].env)
         return;
     sim_crash(sim, slot);
-    sim->slot[slot].crash_at = 0;
-    restart_in(sim, slot, dice(sim, 2) ? dice(sim, 20 * SIM_MS) : dice(sim, 3000 * SIM_MS));
-}
-
-static void crash_now(void *arg)
-{
-    struct restart restart = *(struct restart *)arg;
-
-    free(arg);
-    if (!restart.sim->over)
-        crash(restart.sim, restart.slot);
-}
-
-/* In the next event: the write has begun, and messages have left. */
-void sim_wrote(struct sim *sim, unsigned slot)
-{
-    if (!sim->slot[slot].crash_at || --sim->slot[slot].crash_at)
-        return;
-    event_of(sim, slot, dice(sim, 3) ? 0 : dice(sim, 2 * SIM_MS), crash_now);
+    sim_start_in(sim, slot, sim_outage(sim));
 }
 
 static void partition(struct sim *sim, bool one_way)
@@ -307,7 +260,7 @@ static void inject(struct sim *sim, enum fault fault)
         break;
     case STOP:
         sim_stop(sim, slot);
-        restart_in(sim, slot, 1000 * SIM_MS);
+        sim_start_in(sim, slot, 1000 * SIM_MS);
         break;
     case PARTITION:
     case ONE_WAY:
@@ -390,6 +343,6 @@ void sim_heal(struct sim *sim)
         sim_disk_faults(sim->slot[i].disk)->capacity = 0;
         if (sim->slot[i].failed)
             continue; /* comes back by itself */
-        restart_in(sim, i, 10 * SIM_MS);
+        sim_start_in(sim, i, 10 * SIM_MS);
     }
 }

@@ -68,6 +68,8 @@ static void post(struct sim *sim, unsigned from, unsigned to, const struct iovec
         if (at <= link->last_at)
             at = link->last_at + 1;
         link->last_at = at;
+    } else { /* late, of a connection before */
+        at += sim_random_below(&sim->random, 300 * SIM_MS);
     }
     link->queued += length;
     sim_at(sim, at, deliver, letter);

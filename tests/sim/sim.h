@@ -127,7 +127,10 @@ void sim_cluster_new(struct sim *sim);
 void sim_cluster_free(struct sim *sim);
 void sim_start(struct sim *sim, unsigned slot);
 void sim_crash(struct sim *sim, unsigned slot);
-void sim_stop(struct sim *sim, unsigned slot); /* in good order */
+void sim_stop(struct sim *sim, unsigned slot);                    /* in good order */
+void sim_start_in(struct sim *sim, unsigned slot, uint64_t wait); /* unless the episode is over */
+uint64_t sim_outage(struct sim *sim);           /* how long a machine stays down */
+void sim_wrote(struct sim *sim, unsigned slot); /* a write to its disk has begun */
 int sim_slot_of(const struct sim *sim, uint64_t id);
 /* The slot that leads a group, by the highest term; negative: none. */
 int sim_leader(const struct sim *sim, unsigned group);
@@ -157,7 +160,6 @@ void sim_check_history(struct sim *sim);
 /* ---- faults.c ---- */
 void sim_faults_start(struct sim *sim);
 void sim_heal(struct sim *sim);
-void sim_wrote(struct sim *sim, unsigned slot); /* a write to its disk has begun */
 bool sim_administer(struct sim *sim); /* one step to a healthy membership; false: it is one */
 
 /* ---- the world ---- */
