@@ -220,9 +220,11 @@ void group_compact(struct group *group)
     uint64_t applied = group->machine->ops->applied(group->machine);
     uint64_t snapshot = group->raft.trail.snapshot.index;
 
-    /* After a crash the machine may be ahead of the log: nothing can be marked there. */
+    /* The machine may be ahead of the log on this disk, for others have committed; also after a
+     * crash. Nothing can be marked there. */
     if (group->flushing || group->load.installing || applied <= snapshot ||
-        applied > group->raft.commit_index || (applied - snapshot < group->options.snapshot_entries &&
+        applied > group->raft.commit_index || applied > group->raft.last_stored ||
+        (applied - snapshot < group->options.snapshot_entries &&
          group->snapshot_bytes < group->options.snapshot_bytes))
         return;
     group->flushing = true;

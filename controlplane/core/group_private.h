@@ -93,7 +93,7 @@ struct group {
     struct env *env;
     struct wal *wal;
     struct group *next, *active_next;
-    bool active; /* on the node's list of groups with something to do this turn */
+    bool active;         /* on the node's list of groups with something to do this turn */
     bool opened, closed; /* closed: freed when the flush is done */
     uint32_t number;
     struct raft raft;
@@ -153,7 +153,6 @@ int group_open(struct group **out, struct node *node, uint32_t number, struct ma
                const struct group_options *options, const struct group_member *members,
                size_t count);
 void group_close(struct group *group);
-void group_receive(struct group *group, uint64_t from, struct message *message);
 void group_turn(struct group *group);    /* once a turn of the loop, when active */
 void group_syncing(struct group *group); /* a sync begins, which covers all appended so far */
 void group_synced(struct group *group);  /* and is done */
@@ -172,6 +171,9 @@ static inline bool group_leading(const struct group *group)
 bool group_established(const struct group *group);
 const struct raft_server *group_server(const struct raft_configuration *members, uint64_t id);
 unsigned group_voters(const struct raft_configuration *members);
+
+/* ---- group_receive.c ---- */
+void group_receive(struct group *group, uint64_t from, struct message *message);
 
 /* ---- group_log.c ---- */
 int group_restore(struct group *group, const struct group_member *members, size_t count);
