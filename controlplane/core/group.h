@@ -92,11 +92,13 @@ int group_member_remove(struct group *group, uint64_t id, group_changed done, vo
  * longer leads; CULVERT_ETIMEOUT: it does. CULVERT_ENOTFOUND: no such voter. */
 int group_transfer(struct group *group, uint64_t id, group_changed done, void *arg);
 
+/* How the group stands, from this node's point of view. */
 void group_status(const struct group *group, struct group_status *out);
 /* Calls `each` for every member of the newest configuration until it returns non-zero, which is
  * returned. The address is valid during the call. */
 int group_members(const struct group *group,
                   int (*each)(void *arg, const struct group_member *member), void *arg);
+/* What it was opened with. */
 struct machine *group_machine(const struct group *group);
 
 #endif

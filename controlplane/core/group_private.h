@@ -180,7 +180,7 @@ int group_restore(struct group *group, const struct group_member *members, size_
 int group_persist_term(struct group *group);
 int group_persist_entries(struct group *group, const struct raft_update *update);
 void group_unstall(struct group *group);
-void group_send_entries(struct group *group, const struct raft_message *message);
+void group_send_entries(struct group *group, const struct raft_message *from);
 /* wal_snapshot() with the members as the mark's meta data. */
 int group_write_mark(struct group *group, uint64_t index, uint64_t term, unsigned trailing,
                      const struct raft_configuration *members, uint64_t members_index);
@@ -193,7 +193,7 @@ void group_lose_proposals(struct group *group, int waiting, int under_way);
 
 /* ---- group_read.c ---- */
 void group_reads_turn(struct group *group);
-void group_reads_tick(void *group); /* reads_timer's */
+void group_reads_tick(void *arg); /* reads_timer's; a group */
 void group_reads_settle(struct group *group);
 void group_reads_fail(struct group *group, int status);
 void group_receive_read(struct group *group, uint64_t from, const struct message *message);

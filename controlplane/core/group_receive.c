@@ -204,7 +204,8 @@ static void receive_raft(struct group *group, uint64_t from, const struct messag
 /* Members of whatever role, and none, vote as the candidate asks (the thesis, 4.1: "servers process
  * incoming RPC requests without consulting their current configurations"); whether the vote counts
  * is the candidate's to know. libraft denies it when this node isn't a voter by its own log: one
- * that was promoted and doesn't know it yet would be missing in a quorum. So it is one for the step.
+ * that was promoted and doesn't know it yet would be missing in a quorum. So it is one for the
+ * step.
  * Nor does libraft forget a leader that is silent before its own timeout, or ever without a vote
  * (4.2.3: the minimum election timeout). */
 static void receive_vote(struct group *group, uint64_t from, const struct message *message)

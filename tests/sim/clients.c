@@ -137,7 +137,9 @@ static void act(void *arg)
     if (sim->clients_stop)
         return;
     wake_in(client, (10 + sim_random_below(&sim->random, 60)) * SIM_MS);
-    if (sim_random_percent(&sim->random, 60))
+    if (client->number % 3 == 2) /* sticks to a machine, whatever it is by now */
+        slot = (int)(client->number % sim->slots);
+    else if (sim_random_percent(&sim->random, 60))
         slot = sim_leader(sim, group);
     if (slot < 0)
         slot = (int)sim_random_below(&sim->random, sim->slots);

@@ -30,7 +30,7 @@
 
 struct sim;
 
-/* Seeded faults of the program itself, for tests of the checks. Only culvert-sim-broken has them. */
+/* Faults of the program itself, for tests of the checks: culvert-sim-broken has them. */
 enum sim_bug { SIM_BUG_NONE, SIM_BUG_EARLY_SYNC, SIM_BUG_STALE_READ, SIM_BUG_NO_VOTE };
 extern enum sim_bug sim_bug;
 
@@ -62,6 +62,7 @@ uint64_t sim_hash(uint64_t hash, const void *bytes, size_t length); /* FNV-1a */
 /* ---- env.c, net.c: a node's environment, one for each of its lives ---- */
 
 struct sim_env;
+/* What comes in is given to whom env_ops.events() has named. */
 struct env *sim_env_new(struct sim *sim, unsigned slot);
 void sim_env_kill(struct env *env); /* nothing happens in it any more */
 void sim_env_free(struct env *env);
@@ -76,6 +77,7 @@ struct sim_link {
     bool was_full;
 };
 
+/* What env_send() does, and a connection that is replaced by a new one. */
 int sim_send(struct sim *sim, unsigned from, uint64_t to, const struct iovec *parts,
              unsigned count);
 void sim_reset_link(struct sim *sim, unsigned a, unsigned b);
@@ -123,10 +125,11 @@ struct sim_slot {
     uint64_t slow_ns;
 };
 
+/* All machines at their start, then one by one. */
 void sim_cluster_new(struct sim *sim);
 void sim_cluster_free(struct sim *sim);
-void sim_start(struct sim *sim, unsigned slot);
-void sim_crash(struct sim *sim, unsigned slot);
+void sim_start(struct sim *sim, unsigned i);
+void sim_crash(struct sim *sim, unsigned i);
 void sim_stop(struct sim *sim, unsigned slot);                    /* in good order */
 void sim_start_in(struct sim *sim, unsigned slot, uint64_t wait); /* unless the episode is over */
 uint64_t sim_outage(struct sim *sim);           /* how long a machine stays down */
@@ -134,7 +137,7 @@ void sim_wrote(struct sim *sim, unsigned slot); /* a write to its disk has begun
 int sim_slot_of(const struct sim *sim, uint64_t id);
 /* The slot that leads a group, by the highest term; negative: none. */
 int sim_leader(const struct sim *sim, unsigned group);
-void sim_check_leaders(struct sim *sim, unsigned slot);
+void sim_check_leaders(struct sim *sim, unsigned i);
 
 /* ---- clients.c, linear.c ---- */
 
@@ -149,6 +152,7 @@ struct sim_op {
     int slot;
 };
 
+/* Each client begins soon. */
 void sim_clients_start(struct sim *sim);
 /* An operation at a slot; false: it was refused at once. */
 bool sim_operate(struct sim *sim, unsigned client, int slot, unsigned group,
@@ -158,6 +162,8 @@ bool sim_linearizable(struct sim_op *const *ops, size_t count, bool *undecided);
 void sim_check_history(struct sim *sim);
 
 /* ---- faults.c ---- */
+
+/* Chooses the seed's faults; ends them. */
 void sim_faults_start(struct sim *sim);
 void sim_heal(struct sim *sim);
 bool sim_administer(struct sim *sim); /* one step to a healthy membership; false: it is one */
