@@ -356,8 +356,8 @@ void group_turn(struct group *group)
 
 static void set_defaults(struct group_options *options)
 {
-    options->election_ms = options->election_ms ? options->election_ms : 1000;
-    options->heartbeat_ms = options->heartbeat_ms ? options->heartbeat_ms : 100;
+    options->election_ms = options->election_ms ? options->election_ms : 400;
+    options->heartbeat_ms = options->heartbeat_ms ? options->heartbeat_ms : 80;
     options->snapshot_entries = options->snapshot_entries ? options->snapshot_entries : 8192;
     options->snapshot_bytes = options->snapshot_bytes ? options->snapshot_bytes : 64u << 20;
     options->trailing = options->trailing ? options->trailing : 1024;

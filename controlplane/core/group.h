@@ -37,8 +37,8 @@ struct group_member {
 
 /* Zero is the default of each. */
 struct group_options {
-    unsigned election_ms;      /* 1000; a timeout is once to twice that */
-    unsigned heartbeat_ms;     /* 100 */
+    unsigned election_ms;      /* 400; a timeout is once to twice that */
+    unsigned heartbeat_ms;     /* 80 */
     unsigned snapshot_entries; /* 8192 applied since the last snapshot begin the next one */
     uint64_t snapshot_bytes;   /* 64 MiB, likewise */
     unsigned trailing;         /* 1024 entries kept behind a snapshot for slow followers */

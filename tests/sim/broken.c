@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The seeded bugs that stand in the way of a call, by the linker's --wrap. */
+/* A seeded bug that stands in the way of a call, by the linker's --wrap. */
 #include "controlplane/core/wal.h"
 #include "tests/sim/sim.h"
 
 #define SYNCS 4096u
 
-int __real_wal_set_term(struct wal *wal, uint64_t group, uint64_t term, uint64_t vote);
-int __wrap_wal_set_term(struct wal *wal, uint64_t group, uint64_t term, uint64_t vote);
 void __real_wal_sync(struct wal *wal, struct wal_sync *sync);
 void __wrap_wal_sync(struct wal *wal, struct wal_sync *sync);
-
-/* Votes are forgotten at a restart. */
-int __wrap_wal_set_term(struct wal *wal, uint64_t group, uint64_t term, uint64_t vote)
-{
-    return __real_wal_set_term(wal, group, term, sim_bug == SIM_BUG_NO_VOTE ? 0 : vote);
-}
 
 static void nobody(struct wal_sync *sync, int status)
 {

@@ -182,9 +182,11 @@ void sim_start(struct sim *sim, unsigned i)
     if (slot->env || sim->finding[0])
         return;
     slot->env = sim_env_new(sim, i);
+    sim->starting = true;
     error = node_open(&slot->node, slot->env, &options, &problem);
     if (!error)
         error = open_groups(sim, i);
+    sim->starting = false;
     if (error) {
         bury(sim, i);
         if (error == CULVERT_ECORRUPT)

@@ -9,6 +9,8 @@
 #define HEALING_MS 30000u /* and how long it may take to be well after */
 #define EVENTS_MAX 5000000u
 
+struct sim *sim_current;
+
 static void setup(struct sim *sim)
 {
     static const unsigned voters[] = {1, 1, 3, 3, 3, 3, 3, 3, 5, 5, 2, 2, 4, 7};
@@ -190,6 +192,7 @@ bool sim_run(struct sim *sim, uint64_t seed, bool verbose)
     sim->seed = seed;
     sim->verbose = verbose;
     sim->random.state = seed;
+    sim_current = sim;
     sim->trace_hash = 0xcbf29ce484222325u;
     sim_random(&sim->random);
     setup(sim);

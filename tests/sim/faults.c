@@ -20,6 +20,7 @@ enum fault {
     LOSS,
     SLOW_DISK,
     FULL_DISK,
+    FULL_LOG,
     CLOCK,
     TRANSFER,
     MEMBERS,
@@ -287,6 +288,9 @@ static void inject(struct sim *sim, enum fault fault)
     case FULL_DISK:
         sim_disk_faults(sim->slot[slot].disk)->capacity = 1 + dice(sim, 400000);
         break;
+    case FULL_LOG:
+        sim->full_log = dice(sim, 2) ? 0 : (unsigned)dice(sim, 200);
+        break;
     case CLOCK:
         sim->slot[slot].wall_offset += (int64_t)dice(sim, 20000000) - 10000000;
         break;
@@ -335,7 +339,7 @@ void sim_heal(struct sim *sim)
     sim->healing = true;
     sim_trace(sim, -1, "everything is mended");
     mend(sim);
-    sim->loss = sim->duplicate = 0;
+    sim->loss = sim->duplicate = sim->full_log = 0;
     sim->delay_max = sim->delay_min + SIM_MS;
     for (unsigned i = 0; i < sim->slots; i++) {
         sim->slot[i].slow_ns = 0;

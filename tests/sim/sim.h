@@ -175,7 +175,9 @@ struct sim {
     struct sim_random random;
     struct sim_queue queue;
     bool verbose, healing, over;
-    bool tolerant; /* a node may fail: it is fed lies */
+    bool starting;     /* a node is being opened */
+    unsigned full_log; /* of a thousand calls of a log so many find it full */
+    bool tolerant;     /* a node may fail: it is fed lies */
     char finding[512];
 
     unsigned slots, groups, voters;
@@ -208,6 +210,8 @@ struct sim {
 };
 
 enum { SIM_CRASHES, SIM_REBUILDS, SIM_LOADS, SIM_CHANGES, SIM_ACKED, SIM_UNKNOWN, SIM_READS };
+
+extern struct sim *sim_current; /* the one that runs */
 
 /* Runs a seed; true: no finding. */
 bool sim_run(struct sim *sim, uint64_t seed, bool verbose);
