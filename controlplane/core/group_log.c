@@ -84,6 +84,14 @@ int group_persist_entries(struct group *group, const struct raft_update *update)
     return error;
 }
 
+uint64_t group_committed(const struct group *group)
+{
+    uint64_t commit = group->raft.commit_index;
+
+    return group->stalled.count && commit >= group->stalled.index ? group->stalled.index - 1
+                                                                  : commit;
+}
+
 static void drop_stalled(struct group *group)
 {
     if (group->stalled.count)

@@ -230,11 +230,10 @@ static void commit_members(struct group *group)
     void *memory;
     int error;
 
-    if (!index || index > group->raft.commit_index)
+    /* A snapshot that is being installed brings its own. */
+    if (!index || index > group_committed(group) || group->raft.snapshot.installing)
         return;
     error = wal_read(group->wal, group->number, index, 1, SIZE_MAX, &found, &memory);
-    if (error == CULVERT_ENOTFOUND) /* the log had no room for it yet */
-        return;
     if (error < 0) {
         group_fail(group, error, "the log");
         return;

@@ -180,6 +180,9 @@ int group_restore(struct group *group, const struct group_member *members, size_
 int group_persist_term(struct group *group);
 int group_persist_entries(struct group *group, const struct raft_update *update);
 void group_unstall(struct group *group);
+/* What is committed as far as the log has it: in the place of entries that the log had no room for
+ * it may still have those that they replace. */
+uint64_t group_committed(const struct group *group);
 void group_send_entries(struct group *group, const struct raft_message *from);
 /* wal_snapshot() with the members as the mark's meta data. */
 int group_write_mark(struct group *group, uint64_t index, uint64_t term, unsigned trailing,
