@@ -438,8 +438,6 @@ void group_close(struct group *group)
     group_streams_end(group);
     group_load_end(group);
     send_held(group, true);
-    if (group->stalled.count)
-        raft_free(group->stalled.entries[0].batch);
     free(group->stalled.entries);
     raft_configuration_close(&group->mark.configuration);
     raft_close(&group->raft, NULL);

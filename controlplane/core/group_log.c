@@ -46,15 +46,27 @@ static int append(struct group *group, uint64_t index, const struct raft_entry *
     return error;
 }
 
-/* Keeps entries that the log has no room for. The array is libraft's or the caller's, the batch
- * ours. */
+/* Copies entries that the log has no room for, into one piece of memory: their data may lie in
+ * proposals, which can be lost before the log has room. */
 static int stall(struct group *group, const struct raft_update *update)
 {
-    struct raft_entry *copy = calloc(update->entries.n, sizeof(*copy));
+    size_t size = update->entries.n * sizeof(struct raft_entry);
+    struct raft_entry *copy;
+    uint8_t *data;
 
+    for (unsigned i = 0; i < update->entries.n; i++)
+        size += update->entries.batch[i].buf.len;
+    copy = malloc(size);
     if (!copy)
         return CULVERT_ENOMEM;
     memcpy(copy, update->entries.batch, update->entries.n * sizeof(*copy));
+    data = (uint8_t *)(copy + update->entries.n);
+    for (unsigned i = 0; i < update->entries.n; i++) {
+        if (copy[i].buf.len)
+            memcpy(data, copy[i].buf.base, copy[i].buf.len);
+        copy[i].buf.base = data;
+        data += copy[i].buf.len;
+    }
     group->stalled.index = update->entries.index;
     group->stalled.entries = copy;
     group->stalled.count = update->entries.n;
@@ -75,8 +87,6 @@ int group_persist_entries(struct group *group, const struct raft_update *update)
     if (error == CULVERT_EFULL) {
         group->appended = index - 1;
         error = stall(group, update);
-        if (!error)
-            return 0;
     } else if (!error) {
         group->appended = index + update->entries.n - 1;
     }
@@ -94,8 +104,6 @@ uint64_t group_committed(const struct group *group)
 
 static void drop_stalled(struct group *group)
 {
-    if (group->stalled.count)
-        raft_free(group->stalled.entries[0].batch);
     free(group->stalled.entries);
     memset(&group->stalled, 0, sizeof(group->stalled));
 }

@@ -169,6 +169,18 @@ static int by_call(const void *x, const void *y)
     return a->call < b->call ? -1 : a->call > b->call;
 }
 
+/* The operations of a history, each with its call and its return in the order of things. */
+static void show(struct sim *sim, struct sim_op *const *ops, size_t count)
+{
+    static const char *const kinds[] = {"get", "put", "cas", "append"};
+
+    for (size_t i = 0; i < count; i++)
+        sim_trace(sim, ops[i]->slot, "%6lu to %6lu: client %u %s %lx (if %lx), before it: %lx",
+                  (unsigned long)ops[i]->call, (unsigned long)ops[i]->back, ops[i]->client,
+                  kinds[ops[i]->command.kind], (unsigned long)ops[i]->command.value,
+                  (unsigned long)ops[i]->command.expected, (unsigned long)ops[i]->result);
+}
+
 void sim_check_history(struct sim *sim)
 {
     struct sim_op **list = calloc(sim->ops_count + 1, sizeof(struct sim_op *));
@@ -185,9 +197,11 @@ void sim_check_history(struct sim *sim)
                     !sim->ops[i].dropped && (sim->ops[i].back || sim->ops[i].command.kind))
                     list[count++] = &sim->ops[i];
             qsort(list, count, sizeof(struct sim_op *), by_call);
-            if (!sim_linearizable(list, count, &undecided))
+            if (!sim_linearizable(list, count, &undecided)) {
+                show(sim, list, count);
                 sim_finding(sim, "group %u: the history of key %u is not linearizable (%zu ops)",
                             group, key, count);
+            }
             sim->undecided += undecided;
         }
     free(list);
