@@ -385,6 +385,7 @@ static void set_raft(struct group *group)
     raft_set_max_catch_up_round_duration(raft, 10 * group->options.election_ms);
     group->env->ops->random(group->env, &group->fetch_id, sizeof(group->fetch_id));
     group->fetch_id >>= 1; /* room to count */
+    group->fetch_first = group->fetch_id + 1;
 }
 
 int group_open(struct group **out, struct node *node, uint32_t number, struct machine *machine,

@@ -9,8 +9,6 @@
 
 #define READ_MAX 256u /* entries at a time */
 
-/* ---- what a step wants persisted ---- */
-
 static void touched(struct group *group)
 {
     group->dirty = true;

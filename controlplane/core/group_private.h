@@ -139,7 +139,7 @@ struct group {
     struct {
         uint64_t id, round;
     } acks[GROUP_MEMBERS_MAX];
-    uint64_t fetch_id; /* follower: of its last request to the leader */
+    uint64_t fetch_first, fetch_id; /* follower: its requests to the leader so far */
     struct env_timer reads_timer;
 
     struct stream streams[GROUP_STREAMS_MAX];
