@@ -175,8 +175,11 @@ unsigned group_voters(const struct raft_configuration *members);
 /* ---- group_receive.c ---- */
 void group_receive(struct group *group, uint64_t from, struct message *message);
 
-/* ---- group_log.c ---- */
+/* ---- group_restore.c ---- */
 int group_restore(struct group *group, const struct group_member *members, size_t count);
+
+/* ---- group_log.c ---- */
+void group_touched(struct group *group); /* something is to be synced */
 int group_persist_term(struct group *group);
 int group_persist_entries(struct group *group, const struct raft_update *update);
 void group_unstall(struct group *group);
