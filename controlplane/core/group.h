@@ -37,8 +37,8 @@ struct group_member {
 
 /* Zero is the default of each. */
 struct group_options {
-    unsigned election_ms;      /* 1000; a timeout is once to twice that */
-    unsigned heartbeat_ms;     /* 100 */
+    unsigned election_ms;      /* 400; a timeout is once to twice that */
+    unsigned heartbeat_ms;     /* 80 */
     unsigned snapshot_entries; /* 8192 applied since the last snapshot begin the next one */
     uint64_t snapshot_bytes;   /* 64 MiB, likewise */
     unsigned trailing;         /* 1024 entries kept behind a snapshot for slow followers */
@@ -78,6 +78,8 @@ int group_read(struct group *group, void (*done)(void *arg, int status), void *a
 
 /* Changes of the members, by the leader, one at a time (the thesis, section 4.2). `done` with 0
  * once committed; CULVERT_ETIMEOUT: a promoted member didn't catch up; CULVERT_EUNKNOWN as above.
+ * A leader that is asked to remove or demote itself begins to hand over: CULVERT_ENOTLEADER, the
+ * next one is to be asked.
  * CULVERT_EBUSY: another change is under way, or the leader has not yet committed in its term;
  * CULVERT_EEXIST, CULVERT_ENOTFOUND; CULVERT_EINVAL: no such role, or no voter would be left. */
 typedef void (*group_changed)(void *arg, int status);
@@ -103,11 +105,13 @@ void group_listen(struct group *group, const struct group_listener *listener);
 /* At most MESSAGE_TOLD_MAX bytes, copied. False: lost already. */
 bool group_tell(struct group *group, uint64_t node, const void *bytes, size_t length);
 
+/* How the group stands, from this node's point of view. */
 void group_status(const struct group *group, struct group_status *out);
 /* Calls `each` for every member of the newest configuration until it returns non-zero, which is
  * returned. The address is valid during the call. */
 int group_members(const struct group *group,
                   int (*each)(void *arg, const struct group_member *member), void *arg);
+/* What it was opened with. */
 struct machine *group_machine(const struct group *group);
 
 #endif

@@ -133,16 +133,14 @@ void group_apply(struct group *group)
     struct wal_entry entries[APPLY_ENTRIES];
     unsigned budget = APPLY_TURN;
 
-    while (group->applied < group->raft.commit_index && budget && !node_dead(group->node)) {
-        uint64_t left = group->raft.commit_index - group->applied;
+    while (group->applied < group_committed(group) && budget && !node_dead(group->node)) {
+        uint64_t left = group_committed(group) - group->applied;
         void *memory;
         int count =
             wal_read(group->wal, group->number, group->applied + 1,
                      left < APPLY_ENTRIES ? left : APPLY_ENTRIES, APPLY_BYTES, entries, &memory);
         int error = count < 0 ? count : 0;
 
-        if (count == CULVERT_ENOTFOUND) /* the log had no room for it yet */
-            return;
         for (int i = 0; i < count && !error; i++) {
             if (entries[i].type == MESSAGE_COMMAND)
                 error = apply_command(group, group->applied + 1, &entries[i]);

@@ -130,7 +130,7 @@ void group_receive_chunk(struct group *group, uint64_t from, const struct messag
     raft_leader(&group->raft, &leader, &address);
     /* While one is being installed the leader just asks again. */
     if (message->term != group->raft.current_term || group_leading(group) || leader != from ||
-        load->installing || group->raft.snapshot.installing)
+        load->installing || group->raft.snapshot.installing || group->stalled.count)
         return;
     if (!message->chunk.sequence && message->chunk.stream != load->stream &&
         !begin(group, from, message)) {

@@ -144,6 +144,22 @@ int group_member_add(struct group *group, const struct group_member *member, gro
     return error;
 }
 
+static void handed_over(void *arg, int status)
+{
+}
+
+/* libraft stands for no election without a vote in its newest members, though the change that took
+ * it may be in no other log (the thesis, 4.2.2). So a leader takes no vote from itself. */
+static int hand_over(struct group *group)
+{
+    int error;
+
+    if (group_voters(&group->raft.configuration) == 1)
+        return CULVERT_EINVAL;
+    error = group_transfer(group, 0, handed_over, NULL);
+    return error ? error : CULVERT_ENOTLEADER;
+}
+
 int group_member_assign(struct group *group, uint64_t id, enum group_role role, group_changed done,
                         void *arg)
 {
@@ -160,6 +176,8 @@ int group_member_assign(struct group *group, uint64_t id, enum group_role role, 
         return CULVERT_EINVAL;
     if (server->role == (int)role)
         return CULVERT_EEXIST;
+    if (id == group->raft.id)
+        return hand_over(group);
     if (role != GROUP_VOTER ||
         (!raft_match_index(&group->raft, id, &match) && match == raft_last_index(&group->raft)))
         return change(group, id, (int)role, done, arg);
@@ -178,6 +196,8 @@ int group_member_remove(struct group *group, uint64_t id, group_changed done, vo
         return error;
     if (!group_server(&group->raft.configuration, id))
         return CULVERT_ENOTFOUND;
+    if (id == group->raft.id)
+        return hand_over(group);
     return change(group, id, -1, done, arg);
 }
 
@@ -210,11 +230,10 @@ static void commit_members(struct group *group)
     void *memory;
     int error;
 
-    if (!index || index > group->raft.commit_index)
+    /* A snapshot that is being installed brings its own. */
+    if (!index || index > group_committed(group) || group->raft.snapshot.installing)
         return;
     error = wal_read(group->wal, group->number, index, 1, SIZE_MAX, &found, &memory);
-    if (error == CULVERT_ENOTFOUND) /* the log had no room for it yet */
-        return;
     if (error < 0) {
         group_fail(group, error, "the log");
         return;

@@ -93,14 +93,15 @@ struct group {
     struct env *env;
     struct wal *wal;
     struct group *next, *active_next;
-    bool active; /* on the node's list of groups with something to do this turn */
-    bool opened;
+    bool active;         /* on the node's list of groups with something to do this turn */
+    bool opened, closed; /* closed: freed when the flush is done */
     uint32_t number;
     struct raft raft;
     struct machine *machine;
     struct group_options options;
     struct env_timer timer;
     uint64_t tick_floor; /* ns: no tick before, whatever libraft says */
+    uint64_t heard;      /* ms: from the leader */
 
     /* What the log has, and what the running sync covers of it. */
     uint64_t appended, term_seq, term_synced;
@@ -138,7 +139,7 @@ struct group {
     struct {
         uint64_t id, round;
     } acks[GROUP_MEMBERS_MAX];
-    uint64_t fetch_id; /* follower: of its last request to the leader */
+    uint64_t fetch_first, fetch_id; /* follower: its requests to the leader so far */
     struct env_timer reads_timer;
 
     struct stream streams[GROUP_STREAMS_MAX];
@@ -153,7 +154,6 @@ int group_open(struct group **out, struct node *node, uint32_t number, struct ma
                const struct group_options *options, const struct group_member *members,
                size_t count);
 void group_close(struct group *group);
-void group_receive(struct group *group, uint64_t from, struct message *message);
 void group_turn(struct group *group);    /* once a turn of the loop, when active */
 void group_syncing(struct group *group); /* a sync begins, which covers all appended so far */
 void group_synced(struct group *group);  /* and is done */
@@ -173,12 +173,21 @@ bool group_established(const struct group *group);
 const struct raft_server *group_server(const struct raft_configuration *members, uint64_t id);
 unsigned group_voters(const struct raft_configuration *members);
 
-/* ---- group_log.c ---- */
+/* ---- group_receive.c ---- */
+void group_receive(struct group *group, uint64_t from, struct message *message);
+
+/* ---- group_restore.c ---- */
 int group_restore(struct group *group, const struct group_member *members, size_t count);
+
+/* ---- group_log.c ---- */
+void group_touched(struct group *group); /* something is to be synced */
 int group_persist_term(struct group *group);
 int group_persist_entries(struct group *group, const struct raft_update *update);
 void group_unstall(struct group *group);
-void group_send_entries(struct group *group, const struct raft_message *message);
+/* What is committed as far as the log has it: in the place of entries that the log had no room for
+ * it may still have those that they replace. */
+uint64_t group_committed(const struct group *group);
+void group_send_entries(struct group *group, const struct raft_message *from);
 /* wal_snapshot() with the members as the mark's meta data. */
 int group_write_mark(struct group *group, uint64_t index, uint64_t term, unsigned trailing,
                      const struct raft_configuration *members, uint64_t members_index);
@@ -191,7 +200,7 @@ void group_lose_proposals(struct group *group, int waiting, int under_way);
 
 /* ---- group_read.c ---- */
 void group_reads_turn(struct group *group);
-void group_reads_tick(void *group); /* reads_timer's */
+void group_reads_tick(void *arg); /* reads_timer's; a group */
 void group_reads_settle(struct group *group);
 void group_reads_fail(struct group *group, int status);
 void group_receive_read(struct group *group, uint64_t from, const struct message *message);

@@ -15,8 +15,8 @@
  * answer fits nothing.
  *
  * A follower asks the leader for an index confirmed in this way, one request a turn, and serves
- * once it has applied so much. Its requests are numbered from a random start, so that an answer to
- * its life before a crash isn't taken for a new one's.
+ * once it has applied so much. Its requests are numbered from a random start, and an answer counts
+ * only within the numbers given out since: one to its life before a crash may come late.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -241,7 +241,7 @@ static void note_answer(struct group *group, uint64_t from, uint64_t round)
 
 static void receive_result(struct group *group, uint64_t id, uint64_t index)
 {
-    if (group_leading(group))
+    if (group_leading(group) || id < group->fetch_first || id > group->fetch_id)
         return;
     while (group->asked.first && group->asked.first->round && group->asked.first->round <= id) {
         struct read *read = pop(&group->asked);

@@ -17,7 +17,7 @@ struct node {
     struct env_timer turn;
     bool turn_set;
     struct wal_sync sync;
-    bool syncing;
+    bool syncing, closed; /* closed: freed when the sync is done */
     struct buffer scratch;
     void (*failed)(void *arg, int error, const char *problem);
     void *arg;
@@ -125,6 +125,10 @@ static void synced(struct wal_sync *sync, int status)
     struct node *node = sync->arg;
 
     node->syncing = false;
+    if (node->closed) {
+        free(node);
+        return;
+    }
     if (node->error)
         return;
     if (status) {
@@ -307,5 +311,7 @@ void node_close(struct node *node)
     buffer_free(&node->scratch);
     free(node->address);
     free(node->problem);
-    free(node);
+    node->closed = true;
+    if (!node->syncing)
+        free(node);
 }

@@ -45,8 +45,8 @@ struct group *node_group(const struct node *node, uint32_t number);
 void node_stop(struct node *node, void (*done)(void *arg), void *arg);
 
 /* Frees the node and its groups; all that is under way ends with CULVERT_EUNKNOWN or
- * CULVERT_ENOTLEADER, inside this call. No sync, flush or write may be under way in the
- * environment, unless it is gone itself. NULL is allowed. */
+ * CULVERT_ENOTLEADER, inside this call. The environment, and the machines, must live on until they
+ * have ended the write and the flushes that are under way. NULL is allowed. */
 void node_close(struct node *node);
 
 #endif

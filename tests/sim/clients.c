@@ -71,8 +71,7 @@ static void read_done(void *arg, int status)
     struct sim_op *op = arg;
 
     if (!status)
-        op->result =
-            sim_machine_get(op->sim->slot[op->slot].machines[op->group], op->command.key);
+        op->result = sim_machine_get(op->sim->slot[op->slot].machines[op->group], op->command.key);
     ended(op, status);
 }
 
@@ -122,10 +121,7 @@ static void choose(struct client *client, struct sim_command *command, unsigned 
     command->key = (uint8_t)sim_random_below(random, SIM_KEYS);
     command->value = sim_random(random) >> 32;
     command->expected = client->seen[group][command->key];
-    command->kind = dice < 40   ? SIM_GET
-                    : dice < 70 ? SIM_PUT
-                    : dice < 85 ? SIM_CAS
-                                : SIM_APPEND;
+    command->kind = dice < 40 ? SIM_GET : dice < 70 ? SIM_PUT : dice < 85 ? SIM_CAS : SIM_APPEND;
 }
 
 static void act(void *arg)
@@ -141,7 +137,9 @@ static void act(void *arg)
     if (sim->clients_stop)
         return;
     wake_in(client, (10 + sim_random_below(&sim->random, 60)) * SIM_MS);
-    if (sim_random_percent(&sim->random, 60))
+    if (client->number % 3 == 2) /* sticks to a machine, whatever it is by now */
+        slot = (int)(client->number % sim->slots);
+    else if (sim_random_percent(&sim->random, 60))
         slot = sim_leader(sim, group);
     if (slot < 0)
         slot = (int)sim_random_below(&sim->random, sim->slots);
@@ -171,6 +169,18 @@ static int by_call(const void *x, const void *y)
     return a->call < b->call ? -1 : a->call > b->call;
 }
 
+/* The operations of a history, each with its call and its return in the order of things. */
+static void show(struct sim *sim, struct sim_op *const *ops, size_t count)
+{
+    static const char *const kinds[] = {"get", "put", "cas", "append"};
+
+    for (size_t i = 0; i < count; i++)
+        sim_trace(sim, ops[i]->slot, "%6lu to %6lu: client %u %s %lx (if %lx), before it: %lx",
+                  (unsigned long)ops[i]->call, (unsigned long)ops[i]->back, ops[i]->client,
+                  kinds[ops[i]->command.kind], (unsigned long)ops[i]->command.value,
+                  (unsigned long)ops[i]->command.expected, (unsigned long)ops[i]->result);
+}
+
 void sim_check_history(struct sim *sim)
 {
     struct sim_op **list = calloc(sim->ops_count + 1, sizeof(struct sim_op *));
@@ -187,9 +197,11 @@ void sim_check_history(struct sim *sim)
                     !sim->ops[i].dropped && (sim->ops[i].back || sim->ops[i].command.kind))
                     list[count++] = &sim->ops[i];
             qsort(list, count, sizeof(struct sim_op *), by_call);
-            if (!sim_linearizable(list, count, &undecided))
+            if (!sim_linearizable(list, count, &undecided)) {
+                show(sim, list, count);
                 sim_finding(sim, "group %u: the history of key %u is not linearizable (%zu ops)",
                             group, key, count);
+            }
             sim->undecided += undecided;
         }
     free(list);

@@ -7,7 +7,7 @@
 #include "controlplane/base/error.h"
 #include "tests/sim/sim.h"
 
-#define SEGMENT 32768u /* bytes of a log's file */
+#define SEGMENT 8192u /* bytes of a log's file */
 
 struct of_slot {
     struct sim *sim;
@@ -23,6 +23,47 @@ static void later(struct sim *sim, unsigned slot, uint64_t wait, void (*fn)(void
         abort();
     *of = (struct of_slot){.sim = sim, .slot = slot, .life = sim->slot[slot].env};
     sim_at(sim, sim->now + wait, fn, of);
+}
+
+static void start_later(void *arg)
+{
+    struct of_slot of = *(struct of_slot *)arg;
+
+    free(arg);
+    if (!of.sim->over)
+        sim_start(of.sim, of.slot);
+}
+
+void sim_start_in(struct sim *sim, unsigned slot, uint64_t wait)
+{
+    later(sim, slot, wait, start_later);
+}
+
+uint64_t sim_outage(struct sim *sim)
+{
+    return sim_random_below(&sim->random,
+                            (sim_random_percent(&sim->random, 50) ? 20 : 3000) * SIM_MS);
+}
+
+static void crash_later(void *arg)
+{
+    struct of_slot of = *(struct of_slot *)arg;
+
+    free(arg);
+    if (of.sim->over || !of.life || of.sim->slot[of.slot].env != of.life)
+        return;
+    sim_crash(of.sim, of.slot);
+    sim_start_in(of.sim, of.slot, sim_outage(of.sim));
+}
+
+/* In an event to come: the write has begun, and messages have left. */
+void sim_wrote(struct sim *sim, unsigned slot)
+{
+    if (!sim->slot[slot].crash_at || --sim->slot[slot].crash_at)
+        return;
+    later(sim, slot,
+          sim_random_percent(&sim->random, 60) ? 0 : sim_random_below(&sim->random, 2 * SIM_MS),
+          crash_later);
 }
 
 int sim_slot_of(const struct sim *sim, uint64_t id)
@@ -55,6 +96,8 @@ static void failed(void *arg, int error, const char *problem)
 
     sim_trace(sim, (int)i, "fails: %s (%s)", problem, culvert_strerror(error));
     slot->failed = true;
+    if (sim->tolerant)
+        return;
     if (!((disk_full && (error == CULVERT_ENOSPC || error == CULVERT_EIO)) ||
           (slot->rotten && error == CULVERT_ECORRUPT)))
         sim_finding(sim, "node %u failed: %s", (unsigned)slot->id, problem);
@@ -74,7 +117,9 @@ static void rebuild(struct sim *sim, unsigned i, const char *problem)
     }
     sim->counts[SIM_REBUILDS]++;
     sim->dead_id = slot->id;
-    sim_disk_free(slot->disk);
+    if (sim->old_disks_count == sizeof(sim->old_disks) / sizeof(sim->old_disks[0]))
+        abort();
+    sim->old_disks[sim->old_disks_count++] = slot->disk; /* the log may still close its files */
     slot->disk = sim_disk_new();
     memset(slot->durable, 0, sizeof(slot->durable));
     slot->rotten = false;
@@ -137,9 +182,11 @@ void sim_start(struct sim *sim, unsigned i)
     if (slot->env || sim->finding[0])
         return;
     slot->env = sim_env_new(sim, i);
+    sim->starting = true;
     error = node_open(&slot->node, slot->env, &options, &problem);
     if (!error)
         error = open_groups(sim, i);
+    sim->starting = false;
     if (error) {
         bury(sim, i);
         if (error == CULVERT_ECORRUPT)
@@ -163,6 +210,7 @@ void sim_crash(struct sim *sim, unsigned i)
         return;
     sim_trace(sim, (int)i, "crashes");
     sim->counts[SIM_CRASHES]++;
+    slot->crash_at = 0;
     for (unsigned j = 0; j < sim->slots; j++) {
         sim->link[i][j].connection++;
         sim->link[j][i].connection++;
@@ -267,6 +315,8 @@ void sim_cluster_free(struct sim *sim)
     sim_queue_free(sim);
     for (unsigned i = 0; i < sim->slots; i++)
         sim_disk_free(sim->slot[i].disk);
+    for (unsigned i = 0; i < sim->old_disks_count; i++)
+        sim_disk_free(sim->old_disks[i]);
     for (unsigned i = 0; i < sim->graves_count; i++)
         sim_env_free(sim->graves[i]);
 }

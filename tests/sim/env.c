@@ -12,6 +12,7 @@ struct sim_env {
     struct env env;
     struct sim *sim;
     unsigned slot;
+    struct sim_disk *disk; /* the slot's, when this life began */
     bool dead;
     struct env_events events;
     /* When a file's last write ends: the next one ends later. */
@@ -28,7 +29,7 @@ static struct sim_env *of(struct env *env)
 
 static struct sim_disk *disk(struct env *env)
 {
-    return of(env)->sim->slot[of(env)->slot].disk;
+    return of(env)->disk;
 }
 
 static uint64_t now(struct env *env)
@@ -79,7 +80,7 @@ static void timer_set(struct env *env, struct env_timer *timer, uint64_t at)
 
 static int file_open(struct env *env, const char *name, unsigned flags, struct env_file **out)
 {
-    return sim_disk_open(disk(env), name, flags, out);
+    return of(env)->dead ? CULVERT_EIO : sim_disk_open(disk(env), name, flags, out);
 }
 
 static void file_close(struct env *env, struct env_file *file)
@@ -92,38 +93,38 @@ static void file_close(struct env *env, struct env_file *file)
 
 static int file_size(struct env *env, struct env_file *file, uint64_t *size)
 {
-    return sim_disk_size(disk(env), file, size);
+    return of(env)->dead ? CULVERT_EIO : sim_disk_size(disk(env), file, size);
 }
 
 static int64_t file_read(struct env *env, struct env_file *file, uint64_t offset, void *to,
                          size_t length)
 {
-    return sim_disk_read(disk(env), file, offset, to, length);
+    return of(env)->dead ? CULVERT_EIO : sim_disk_read(disk(env), file, offset, to, length);
 }
 
 static int file_allocate(struct env *env, struct env_file *file, uint64_t size)
 {
-    return sim_disk_allocate(disk(env), file, size);
+    return of(env)->dead ? CULVERT_EIO : sim_disk_allocate(disk(env), file, size);
 }
 
 static int file_truncate(struct env *env, struct env_file *file, uint64_t size)
 {
-    return sim_disk_truncate(disk(env), file, size);
+    return of(env)->dead ? CULVERT_EIO : sim_disk_truncate(disk(env), file, size);
 }
 
 static int file_rename(struct env *env, const char *from, const char *to)
 {
-    return sim_disk_rename(disk(env), from, to);
+    return of(env)->dead ? CULVERT_EIO : sim_disk_rename(disk(env), from, to);
 }
 
 static int file_remove(struct env *env, const char *name)
 {
-    return sim_disk_remove(disk(env), name);
+    return of(env)->dead ? CULVERT_EIO : sim_disk_remove(disk(env), name);
 }
 
 static int file_list(struct env *env, int (*each)(void *arg, const char *name), void *arg)
 {
-    return sim_disk_list(disk(env), each, arg);
+    return of(env)->dead ? CULVERT_EIO : sim_disk_list(disk(env), each, arg);
 }
 
 struct writing {
@@ -135,12 +136,11 @@ static void write_ended(void *arg)
 {
     struct writing *writing = arg;
 
-    if (!writing->env->dead) {
-        struct env_write *write = writing->write;
-        int status = sim_disk_write_end(disk(&writing->env->env), write);
+    struct env_write *write = writing->write;
+    struct sim_env *env = writing->env;
 
-        write->done(write, status);
-    }
+    /* Also in a dead one, where it fails: its owner frees what it has. */
+    write->done(write, env->dead ? CULVERT_EIO : sim_disk_write_end(disk(&env->env), write));
     free(writing);
 }
 
@@ -148,8 +148,8 @@ static void write_ended(void *arg)
 static uint64_t write_time(struct sim_env *env, struct env_file *file)
 {
     struct sim *sim = env->sim;
-    uint64_t at = sim->now + 20000 + sim_random_below(&sim->random, SIM_MS) +
-                  sim->slot[env->slot].slow_ns;
+    uint64_t at =
+        sim->now + 20000 + sim_random_below(&sim->random, SIM_MS) + sim->slot[env->slot].slow_ns;
     unsigned unused = 0;
 
     for (unsigned i = 0; i < FILES; i++) {
@@ -176,13 +176,10 @@ static void file_write(struct env *env, struct env_write *write)
         abort();
     writing->env = self;
     writing->write = write;
-    if (self->dead) {
-        free(writing);
-        return;
+    if (!self->dead) {
+        sim_disk_write_begin(disk(env), write);
+        sim_wrote(self->sim, self->slot);
     }
-    if (sim_bug == SIM_BUG_EARLY_SYNC)
-        write->sync = false;
-    sim_disk_write_begin(disk(env), write);
     sim_at(self->sim, write_time(self, write->file), write_ended, writing);
 }
 
@@ -208,10 +205,9 @@ static void work_done(void *arg)
 {
     struct working *working = arg;
 
-    if (!working->env->dead) {
-        working->work->run(working->work);
-        working->work->done(working->work);
-    }
+    /* Also in a dead one, where it fails: its owner frees what it has. */
+    working->work->run(working->work);
+    working->work->done(working->work);
     free(working);
 }
 
@@ -256,6 +252,7 @@ struct env *sim_env_new(struct sim *sim, unsigned slot)
     env->env.ops = &ops;
     env->sim = sim;
     env->slot = slot;
+    env->disk = sim->slot[slot].disk;
     return &env->env;
 }
 

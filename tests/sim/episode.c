@@ -5,19 +5,21 @@
 
 #include "tests/sim/sim.h"
 
-#define TROUBLE_MS 8000u   /* how long there are faults, at most */
-#define HEALING_MS 30000u  /* and how long it may take to be well after */
+#define TROUBLE_MS 8000u  /* how long there are faults, at most */
+#define HEALING_MS 30000u /* and how long it may take to be well after */
 #define EVENTS_MAX 5000000u
+
+struct sim *sim_current;
 
 static void setup(struct sim *sim)
 {
-    static const unsigned voters[] = {1, 3, 3, 3, 3, 3, 5, 5, 2, 4, 7};
+    static const unsigned voters[] = {1, 1, 3, 3, 3, 3, 3, 3, 5, 5, 2, 2, 4, 7};
     static const unsigned groups[] = {1, 1, 2, 2, 3, 16};
     static const unsigned entries[] = {4, 10, 10, 40, 40, 1000};
     struct sim_random *random = &sim->random;
 
     sim->voters = voters[sim_random_below(random, sizeof(voters) / sizeof(voters[0]))];
-    sim->slots = sim->voters + (unsigned)sim_random_below(random, 3);
+    sim->slots = sim->voters + (unsigned)sim_random_below(random, 4);
     if (sim->slots > SIM_SLOTS)
         sim->slots = SIM_SLOTS;
     sim->groups = groups[sim_random_below(random, sizeof(groups) / sizeof(groups[0]))];
@@ -25,13 +27,13 @@ static void setup(struct sim *sim)
     sim->options = (struct group_options){
         .election_ms = 300,
         .heartbeat_ms = 60,
-        .snapshot_entries =
-            entries[sim_random_below(random, sizeof(entries) / sizeof(entries[0]))],
+        .snapshot_entries = entries[sim_random_below(random, sizeof(entries) / sizeof(entries[0]))],
         .trailing = 1 + (unsigned)sim_random_below(random, 20),
         .chunk = 8 + sim_random_below(random, 40),
     };
     sim->delay_min = 50000;
     sim->delay_max = SIM_MS;
+    sim->duplicate = sim_random_percent(random, 25) ? (unsigned)sim_random_below(random, 100) : 0;
     sim->ops = calloc(SIM_OPS, sizeof(*sim->ops));
     for (unsigned g = 0; g < sim->groups; g++) {
         sim->command_at[g] = calloc(SIM_INDEXES, sizeof(uint64_t));
@@ -68,12 +70,21 @@ static int is_wanted(void *arg, const struct group_member *member)
     return 0;
 }
 
+static const char *describe(const struct group_status *status, char text[48])
+{
+    snprintf(text, 48, "applied %lu of %lu-%lu (%lu)", (unsigned long)status->applied,
+             (unsigned long)status->first, (unsigned long)status->last,
+             (unsigned long)status->snapshot);
+    return text;
+}
+
 /* Every node that a group's leader counts as a member has applied as much as the leader. Says why
  * not in the finding's words. */
 static bool level(struct sim *sim, unsigned group, char why[128])
 {
     int leader = sim_leader(sim, group);
     struct group_status first, other;
+    char one[48], two[48];
 
     snprintf(why, 128, "no leader");
     if (leader < 0)
@@ -89,9 +100,9 @@ static bool level(struct sim *sim, unsigned group, char why[128])
         group_members(node_group(sim->slot[leader].node, group), is_wanted, &want);
         group_status(node_group(sim->slot[i].node, group), &other);
         if (want.replicated && other.applied != first.applied) {
-            snprintf(why, 128, "node %u applied %lu, leader %u %lu", (unsigned)sim->slot[i].id,
-                     (unsigned long)other.applied, (unsigned)sim->slot[leader].id,
-                     (unsigned long)first.applied);
+            snprintf(why, 128, "node %u %s%s, leader %u %s", (unsigned)sim->slot[i].id,
+                     describe(&other, one), other.loading ? " loading" : "",
+                     (unsigned)sim->slot[leader].id, describe(&first, two));
             return false;
         }
     }
@@ -181,6 +192,7 @@ bool sim_run(struct sim *sim, uint64_t seed, bool verbose)
     sim->seed = seed;
     sim->verbose = verbose;
     sim->random.state = seed;
+    sim_current = sim;
     sim->trace_hash = 0xcbf29ce484222325u;
     sim_random(&sim->random);
     setup(sim);

@@ -9,6 +9,7 @@
 
 enum fault {
     CRASH,
+    CRASH_AT_WRITE,
     POWER_CUT,
     STOP,
     PARTITION,
@@ -19,6 +20,7 @@ enum fault {
     LOSS,
     SLOW_DISK,
     FULL_DISK,
+    FULL_LOG,
     CLOCK,
     TRANSFER,
     MEMBERS,
@@ -26,33 +28,9 @@ enum fault {
     FAULTS
 };
 
-struct restart {
-    struct sim *sim;
-    unsigned slot;
-};
-
 static uint64_t dice(struct sim *sim, uint64_t bound)
 {
     return sim_random_below(&sim->random, bound);
-}
-
-static void restart(void *arg)
-{
-    struct restart restart = *(struct restart *)arg;
-
-    free(arg);
-    if (!restart.sim->over)
-        sim_start(restart.sim, restart.slot);
-}
-
-static void restart_in(struct sim *sim, unsigned slot, uint64_t wait)
-{
-    struct restart *restart_of = malloc(sizeof(*restart_of));
-
-    if (!restart_of)
-        abort();
-    *restart_of = (struct restart){.sim = sim, .slot = slot};
-    sim_at(sim, sim->now + wait, restart, restart_of);
 }
 
 static void crash(struct sim *sim, unsigned slot)
@@ -60,7 +38,7 @@ static void crash(struct sim *sim, unsigned slot)
     if (!sim->slot[slot].env)
         return;
     sim_crash(sim, slot);
-    restart_in(sim, slot, dice(sim, 2) ? dice(sim, 20 * SIM_MS) : dice(sim, 3000 * SIM_MS));
+    sim_start_in(sim, slot, sim_outage(sim));
 }
 
 static void partition(struct sim *sim, bool one_way)
@@ -186,7 +164,7 @@ bool sim_administer(struct sim *sim)
 
     for (unsigned g = 0; g < sim->groups; g++) {
         struct view view;
-        int leader, slot;
+        int leader;
 
         if (!dead_member(sim, g, &view, &leader))
             continue;
@@ -196,8 +174,6 @@ bool sim_administer(struct sim *sim)
         sim_trace(sim, leader, "group %u: node %u is dead, to be removed", g,
                   (unsigned)sim->dead_id);
         group_member_remove(group_at(sim, (unsigned)leader, g), sim->dead_id, changed, sim);
-        slot = (int)((sim->dead_id - 1) % 100);
-        (void)slot;
     }
     if (!busy)
         sim->dead_id = 0;
@@ -234,7 +210,7 @@ struct oldest {
     unsigned files;
 };
 
-/* Not the newest file: damage to the log's very end can't be told from a torn write. */
+/* The oldest of several: damage to the log's very end can't be told from a torn write. */
 static int find_oldest(void *arg, const char *name)
 {
     struct oldest *oldest = arg;
@@ -254,9 +230,9 @@ static void rot(struct sim *sim, unsigned slot)
         return;
     sim_crash(sim, slot);
     sim_disk_list(sim->slot[slot].disk, find_oldest, &oldest);
-    if (oldest.files > 1)
+    if (oldest.files > 2)
         for (unsigned i = 0; i < 1 + dice(sim, 20); i++)
-            done |= sim_disk_rot(sim->slot[slot].disk, oldest.name, dice(sim, 16384),
+            done |= sim_disk_rot(sim->slot[slot].disk, oldest.name, dice(sim, 8192),
                                  (uint8_t)(1 + dice(sim, 255)));
     sim_trace(sim, (int)slot, "bits rot in %s", done ? oldest.name : "nothing");
     sim->slot[slot].rotten = done;
@@ -275,13 +251,17 @@ static void inject(struct sim *sim, enum fault fault)
     case CRASH:
         crash(sim, leader >= 0 && dice(sim, 2) ? (unsigned)leader : slot);
         break;
+    case CRASH_AT_WRITE:
+        sim->slot[leader >= 0 && dice(sim, 2) ? (unsigned)leader : slot].crash_at =
+            1 + (unsigned)dice(sim, 20);
+        break;
     case POWER_CUT:
         for (unsigned i = 0; i < sim->slots; i++)
             crash(sim, i);
         break;
     case STOP:
         sim_stop(sim, slot);
-        restart_in(sim, slot, 1000 * SIM_MS);
+        sim_start_in(sim, slot, 1000 * SIM_MS);
         break;
     case PARTITION:
     case ONE_WAY:
@@ -307,6 +287,9 @@ static void inject(struct sim *sim, enum fault fault)
         break;
     case FULL_DISK:
         sim_disk_faults(sim->slot[slot].disk)->capacity = 1 + dice(sim, 400000);
+        break;
+    case FULL_LOG:
+        sim->full_log = dice(sim, 2) ? 0 : (unsigned)dice(sim, 200);
         break;
     case CLOCK:
         sim->slot[slot].wall_offset += (int64_t)dice(sim, 20000000) - 10000000;
@@ -356,13 +339,14 @@ void sim_heal(struct sim *sim)
     sim->healing = true;
     sim_trace(sim, -1, "everything is mended");
     mend(sim);
-    sim->loss = sim->duplicate = 0;
+    sim->loss = sim->duplicate = sim->full_log = 0;
     sim->delay_max = sim->delay_min + SIM_MS;
     for (unsigned i = 0; i < sim->slots; i++) {
         sim->slot[i].slow_ns = 0;
+        sim->slot[i].crash_at = 0;
         sim_disk_faults(sim->slot[i].disk)->capacity = 0;
         if (sim->slot[i].failed)
             continue; /* comes back by itself */
-        restart_in(sim, i, 10 * SIM_MS);
+        sim_start_in(sim, i, 10 * SIM_MS);
     }
 }

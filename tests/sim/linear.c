@@ -14,9 +14,9 @@
 
 struct entry {
     struct entry *next, *previous;
-    struct entry *match; /* of a call: its return, NULL: unknown; of a return: NULL */
+    struct entry *match;     /* of a call: its return, NULL: unknown; of a return: NULL */
     const struct sim_op *op; /* NULL: a return */
-    uint64_t mark[2]; /* of the operation in a set's hash */
+    uint64_t mark[2];        /* of the operation in a set's hash */
 };
 
 struct seen {
@@ -40,7 +40,8 @@ static struct seen *find(const struct search *search, struct seen *table, size_t
     size_t at = (what->set[0] ^ what->value * 0x9e3779b97f4a7c15u) & (size - 1);
 
     (void)search;
-    while (table[at].used && memcmp(table[at].set, what->set, sizeof(what->set)) | (table[at].value != what->value))
+    while (table[at].used &&
+           memcmp(table[at].set, what->set, sizeof(what->set)) | (table[at].value != what->value))
         at = (at + 1) & (size - 1);
     return &table[at];
 }

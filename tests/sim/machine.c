@@ -27,7 +27,7 @@ struct sim_machine {
     uint64_t loading[WORDS];
     uint64_t load_index;
     size_t loaded; /* bytes */
-    bool load;
+    bool load, busy;
 };
 
 struct machine_dump {
@@ -77,8 +77,9 @@ static void compare(struct sim_machine *self, uint64_t index, uint64_t command)
         state_at[index] = self->state.digest;
     }
     if (command_at[index] != command)
-        sim_finding(sim, "group %u: node %u applied another command at index %lu than was applied "
-                         "there before",
+        sim_finding(sim,
+                    "group %u: node %u applied another command at index %lu than was applied "
+                    "there before",
                     self->group, (unsigned)sim->slot[self->slot].id, (unsigned long)index);
     else if (state_at[index] != self->state.digest)
         sim_finding(sim, "group %u: node %u has another state at index %lu", self->group,
@@ -98,6 +99,7 @@ static int apply(struct machine *machine, uint64_t index, const void *bytes, siz
         return 0;
     }
     memcpy(&command, bytes, sizeof(command));
+    command.key %= SIM_KEYS;
     before = self->state.values[command.key];
     self->state.values[command.key] = sim_command_apply(&command, before);
     self->state.digest = sim_hash(self->state.digest, bytes, length);
@@ -113,6 +115,7 @@ static void flush_done(void *arg)
     struct sim_machine *self = arg;
 
     *self->disk = self->flushing;
+    self->busy = false;
     self->flushed(self->flushed_arg, 0);
 }
 
@@ -120,12 +123,17 @@ static void flush(struct machine *machine, void (*done)(void *arg, int status), 
 {
     struct sim_machine *self = of(machine);
 
+    if (self->busy)
+        sim_finding(self->sim, "group %u: two flushes at a time", self->group);
+    self->busy = true;
     self->flushing = self->state;
     self->flushed = done;
     self->flushed_arg = arg;
     self->timer = (struct env_timer){.fn = flush_done, .arg = self};
-    self->env->ops->timer_set(self->env, &self->timer,
-                              self->sim->now + sim_random_below(&self->sim->random, 50 * SIM_MS));
+    self->env->ops->timer_set(
+        self->env, &self->timer,
+        self->sim->now +
+            sim_random_below(&self->sim->random, (self->sim->seed % 2 ? 50 : 1) * SIM_MS));
 }
 
 static int dump_open(struct machine *machine, struct machine_dump **out, uint64_t *index)
@@ -248,6 +256,8 @@ void sim_machine_free(struct machine *machine)
     if (!machine)
         return;
     of(machine)->env->ops->timer_stop(of(machine)->env, &of(machine)->timer);
+    if (of(machine)->busy)
+        of(machine)->flushed(of(machine)->flushed_arg, CULVERT_EIO);
     free(of(machine));
 }
 

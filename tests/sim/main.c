@@ -32,6 +32,7 @@ struct options {
     unsigned long seeds, from;
     unsigned jobs;
     bool trace, hash;
+    const char *command; /* as it was started */
 };
 
 static int usage(void)
@@ -124,7 +125,7 @@ static void wait_for(struct board *board, pid_t *pids, const struct options *opt
 }
 
 /* Runs the seed again with its trace, in a process of its own: it may crash. */
-static void show(unsigned long seed, const char *self, const struct options *options)
+static void show(unsigned long seed, const struct options *options)
 {
     pid_t pid;
     int status;
@@ -142,13 +143,13 @@ static void show(unsigned long seed, const char *self, const struct options *opt
     waitpid(pid, &status, 0);
     if (status)
         printf("FOUND: the process ended with status %#x\n", (unsigned)status);
-    printf("replay: %s --from %lu --seeds 1 --trace\n", self, seed);
+    printf("replay: %s --from %lu --seeds 1 --trace\n", options->command, seed);
 }
 
-static int run(const struct options *options, const char *self)
+static int run(const struct options *options)
 {
-    struct board *board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE,
-                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct board *board =
+        mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid_t pids[JOBS_MAX];
     unsigned long finding;
 
@@ -176,7 +177,7 @@ static int run(const struct options *options, const char *self)
            atomic_load(&board->counts[SIM_LOADS]), atomic_load(&board->counts[SIM_CHANGES]),
            atomic_load(&board->undecided), finding ? "a finding" : "nothing found");
     if (finding)
-        show(finding - 1, self, options);
+        show(finding - 1, options);
     return finding ? 1 : 0;
 }
 
@@ -211,14 +212,12 @@ static bool parse_bug(const char *text)
 
 int main(int argc, char **argv)
 {
-    static const struct option longs[] = {{"seeds", required_argument, NULL, 's'},
-                                          {"from", required_argument, NULL, 'f'},
-                                          {"jobs", required_argument, NULL, 'j'},
-                                          {"trace", no_argument, NULL, 't'},
-                                          {"hash", no_argument, NULL, 'h'},
-                                          {"bug", required_argument, NULL, 'b'},
-                                          {0}};
-    struct options options = {.seeds = 300, .jobs = 2};
+    static const struct option longs[] = {
+        {"seeds", required_argument, NULL, 's'}, {"from", required_argument, NULL, 'f'},
+        {"jobs", required_argument, NULL, 'j'},  {"trace", no_argument, NULL, 't'},
+        {"hash", no_argument, NULL, 'h'},        {"command", required_argument, NULL, 'c'},
+        {"bug", required_argument, NULL, 'b'},   {0}};
+    struct options options = {.seeds = 300, .jobs = 2, .command = argv[0]};
     int option;
 
     while ((option = getopt_long(argc, argv, "", longs, NULL)) >= 0) {
@@ -231,6 +230,9 @@ int main(int argc, char **argv)
             break;
         case 'j':
             options.jobs = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'c':
+            options.command = optarg;
             break;
         case 't':
             options.trace = true;
@@ -250,5 +252,5 @@ int main(int argc, char **argv)
     }
     if (optind != argc || !options.jobs || options.jobs > JOBS_MAX)
         return usage();
-    return options.trace || options.hash ? run_here(&options) : run(&options, argv[0]);
+    return options.trace || options.hash ? run_here(&options) : run(&options);
 }

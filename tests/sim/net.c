@@ -30,7 +30,7 @@ static void deliver(void *arg)
 
     link->queued -= letter->length;
     if (to->env && to->env == letter->at && !link->cut &&
-        (current || sim_random_percent(&sim->random, 30))) {
+        (current || sim_random_percent(&sim->random, 50))) {
         sim_env_deliver(to->env, letter->from_id, letter->bytes, letter->length);
         sim_check_leaders(sim, letter->to);
     }
@@ -68,6 +68,8 @@ static void post(struct sim *sim, unsigned from, unsigned to, const struct iovec
         if (at <= link->last_at)
             at = link->last_at + 1;
         link->last_at = at;
+    } else { /* late, of a connection before */
+        at += sim_random_below(&sim->random, 300 * SIM_MS);
     }
     link->queued += length;
     sim_at(sim, at, deliver, letter);

@@ -19,9 +19,9 @@
 #include "tests/sim/disk.h"
 #include "tests/sim/random.h"
 
-#define SIM_SLOTS 7u  /* machines */
+#define SIM_SLOTS 7u /* machines */
 #define SIM_GROUPS 16u
-#define SIM_KEYS 4u   /* of a group */
+#define SIM_KEYS 4u /* of a group */
 #define SIM_CLIENTS 8u
 #define SIM_OPS 8192u
 #define SIM_INDEXES 65536u
@@ -30,7 +30,7 @@
 
 struct sim;
 
-/* Seeded faults of the program itself, for tests of the checks. Only culvert-sim-broken has them. */
+/* Faults of the program itself, for tests of the checks: culvert-sim-broken has them. */
 enum sim_bug { SIM_BUG_NONE, SIM_BUG_EARLY_SYNC, SIM_BUG_STALE_READ, SIM_BUG_NO_VOTE };
 extern enum sim_bug sim_bug;
 
@@ -62,6 +62,7 @@ uint64_t sim_hash(uint64_t hash, const void *bytes, size_t length); /* FNV-1a */
 /* ---- env.c, net.c: a node's environment, one for each of its lives ---- */
 
 struct sim_env;
+/* What comes in is given to whom env_ops.events() has named. */
 struct env *sim_env_new(struct sim *sim, unsigned slot);
 void sim_env_kill(struct env *env); /* nothing happens in it any more */
 void sim_env_free(struct env *env);
@@ -76,6 +77,7 @@ struct sim_link {
     bool was_full;
 };
 
+/* What env_send() does, and a connection that is replaced by a new one. */
 int sim_send(struct sim *sim, unsigned from, uint64_t to, const struct iovec *parts,
              unsigned count);
 void sim_reset_link(struct sim *sim, unsigned a, unsigned b);
@@ -118,19 +120,24 @@ struct sim_slot {
     bool rotten;    /* damage was done to its log */
     bool failed;
     bool stopping;
+    unsigned crash_at;   /* crashes at that many writes from now; 0: no */
     int64_t wall_offset; /* ms */
     uint64_t slow_ns;
 };
 
+/* All machines at their start, then one by one. */
 void sim_cluster_new(struct sim *sim);
 void sim_cluster_free(struct sim *sim);
-void sim_start(struct sim *sim, unsigned slot);
-void sim_crash(struct sim *sim, unsigned slot);
-void sim_stop(struct sim *sim, unsigned slot); /* in good order */
+void sim_start(struct sim *sim, unsigned i);
+void sim_crash(struct sim *sim, unsigned i);
+void sim_stop(struct sim *sim, unsigned slot);                    /* in good order */
+void sim_start_in(struct sim *sim, unsigned slot, uint64_t wait); /* unless the episode is over */
+uint64_t sim_outage(struct sim *sim);           /* how long a machine stays down */
+void sim_wrote(struct sim *sim, unsigned slot); /* a write to its disk has begun */
 int sim_slot_of(const struct sim *sim, uint64_t id);
 /* The slot that leads a group, by the highest term; negative: none. */
 int sim_leader(const struct sim *sim, unsigned group);
-void sim_check_leaders(struct sim *sim, unsigned slot);
+void sim_check_leaders(struct sim *sim, unsigned i);
 
 /* ---- clients.c, linear.c ---- */
 
@@ -145,6 +152,7 @@ struct sim_op {
     int slot;
 };
 
+/* Each client begins soon. */
 void sim_clients_start(struct sim *sim);
 /* An operation at a slot; false: it was refused at once. */
 bool sim_operate(struct sim *sim, unsigned client, int slot, unsigned group,
@@ -154,6 +162,8 @@ bool sim_linearizable(struct sim_op *const *ops, size_t count, bool *undecided);
 void sim_check_history(struct sim *sim);
 
 /* ---- faults.c ---- */
+
+/* Chooses the seed's faults; ends them. */
 void sim_faults_start(struct sim *sim);
 void sim_heal(struct sim *sim);
 bool sim_administer(struct sim *sim); /* one step to a healthy membership; false: it is one */
@@ -165,6 +175,9 @@ struct sim {
     struct sim_random random;
     struct sim_queue queue;
     bool verbose, healing, over;
+    bool starting;     /* a node is being opened */
+    unsigned full_log; /* of a thousand calls of a log so many find it full */
+    bool tolerant;     /* a node may fail: it is fed lies */
     char finding[512];
 
     unsigned slots, groups, voters;
@@ -172,8 +185,10 @@ struct sim {
     struct sim_link link[SIM_SLOTS][SIM_SLOTS];
     uint64_t delay_min, delay_max; /* ns of a message */
     unsigned loss, duplicate;      /* in a thousand */
-    struct env *graves[4096]; /* environments of former lives */
+    struct env *graves[4096];      /* environments of former lives */
     unsigned graves_count;
+    struct sim_disk *old_disks[256];
+    unsigned old_disks_count;
 
     /* Who led a term; what was applied at an index, and what came of it. */
     uint64_t leader_of[SIM_GROUPS][SIM_TERMS];
@@ -190,11 +205,13 @@ struct sim {
     bool clients_stop;
     unsigned undecided;
 
-    uint64_t dead_id; /* of a node that was rebuilt, still a member of something */
+    uint64_t dead_id;   /* of a node that was rebuilt, still a member of something */
     unsigned counts[8]; /* crashes, rebuilds, snapshots loaded, changes, acknowledged, unknown */
 };
 
 enum { SIM_CRASHES, SIM_REBUILDS, SIM_LOADS, SIM_CHANGES, SIM_ACKED, SIM_UNKNOWN, SIM_READS };
+
+extern struct sim *sim_current; /* the one that runs */
 
 /* Runs a seed; true: no finding. */
 bool sim_run(struct sim *sim, uint64_t seed, bool verbose);

@@ -22,14 +22,17 @@ static void swap(struct sim_event **x, struct sim_event **y)
 struct sim_event *sim_at(struct sim *sim, uint64_t at, void (*fn)(void *arg), void *arg)
 {
     struct sim_queue *queue = &sim->queue;
-    struct sim_event *event = malloc(sizeof(*event));
+    struct sim_event *event = malloc(sizeof(*event)), **heap;
     size_t i = queue->count;
 
     if (queue->count == queue->capacity) {
         queue->capacity = queue->capacity ? 2 * queue->capacity : 256;
-        queue->heap = realloc(queue->heap, queue->capacity * sizeof(*queue->heap));
+        heap = realloc(queue->heap, queue->capacity * sizeof(struct sim_event *));
+        if (!heap)
+            abort();
+        queue->heap = heap;
     }
-    if (!event || !queue->heap)
+    if (!event)
         abort();
     *event = (struct sim_event){
         .at = at < sim->now ? sim->now : at, .order = ++queue->order, .fn = fn, .arg = arg};
