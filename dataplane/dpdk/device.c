@@ -5,8 +5,11 @@
 #include <glob.h>
 #include <libgen.h>
 #include <limits.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <rte_bus_pci.h>
@@ -16,6 +19,7 @@
 
 #include "controlplane/base/error.h"
 #include "controlplane/base/log.h"
+#include "dataplane/dpdk/eal.h"
 
 #define DESCRIPTORS 1024
 #define MTU_DEFAULT 1500
@@ -83,7 +87,8 @@ static bool pci_is_there(const char *address, char *why, size_t size)
     return false;
 }
 
-bool device_is_there(const char *arguments, char *why, size_t size)
+/* False: the PCI device is absent, or not bound to a driver that leaves it to us. */
+static bool device_is_there(const char *arguments, char *why, size_t size)
 {
     struct rte_pci_addr address;
     char text[PCI_PRI_STR_SIZE + 1], first[32];
@@ -178,8 +183,10 @@ static int start(uint16_t id, const struct device_request *request, uint16_t *re
 int device_open(const char *arguments, const struct device_request *request, uint16_t *id,
                 uint16_t *receive, uint16_t *send)
 {
-    int error = rte_dev_probe(arguments);
+    int error;
 
+    eal_complaint_clear();
+    error = rte_dev_probe(arguments);
     if (error && error != -EEXIST)
         return CULVERT_ESYSTEM;
     error = find_id(arguments, id);
@@ -188,6 +195,20 @@ int device_open(const char *arguments, const struct device_request *request, uin
     error = start(*id, request, receive, send);
     if (error)
         device_close(*id);
+    return error;
+}
+
+int device_open_named(const char *arguments, const struct device_request *request, uint16_t *id,
+                      uint16_t *receive, uint16_t *send, char *why, size_t size)
+{
+    int error;
+
+    if (!device_is_there(arguments, why, size))
+        return CULVERT_ENOTFOUND;
+    error = device_open(arguments, request, id, receive, send);
+    if (error)
+        snprintf(why, size, "device %s can't be opened: %s (is it there, and used by nobody else?)",
+                 arguments, eal_complaint()[0] ? eal_complaint() : "DPDK says no more");
     return error;
 }
 
@@ -202,10 +223,26 @@ void device_close(uint16_t id)
         rte_dev_remove(info.device);
 }
 
+/* What the kernel says of a device that it has too. */
+static bool kernel_is_linked(uint32_t ifindex)
+{
+    struct ifreq request = {0};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool linked = fd >= 0 && if_indextoname(ifindex, request.ifr_name) &&
+                  ioctl(fd, SIOCGIFFLAGS, &request) == 0 && request.ifr_flags & IFF_RUNNING;
+
+    if (fd >= 0)
+        close(fd);
+    return linked;
+}
+
 bool device_is_linked(uint16_t id)
 {
     struct rte_eth_link link = {0};
 
+    /* DPDK says of AF_XDP that it is up, whatever comes. */
+    if (device_kernel_index(id))
+        return kernel_is_linked(device_kernel_index(id));
     return rte_eth_link_get_nowait(id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }
 

@@ -15,14 +15,14 @@ struct device_request {
     uint32_t mtu;             /* 0: as it is */
 };
 
-/* False: the PCI device is absent, or not bound to a driver that leaves it to us; `why` says what
- * to do. True for virtual devices. */
-bool device_is_there(const char *arguments, char *why, size_t size);
-
 /* Probes and starts a device: a PCI address or a virtual device's arguments. Returns 0 with its
  * number and the queues that it has; or CULVERT_ESYSTEM, eal_complaint() may tell more. */
 int device_open(const char *arguments, const struct device_request *request, uint16_t *id,
                 uint16_t *receive, uint16_t *send);
+/* The same for a device that a user named: CULVERT_ENOTFOUND or CULVERT_ESYSTEM, `why` (one line)
+ * says what to do. */
+int device_open_named(const char *arguments, const struct device_request *request, uint16_t *id,
+                      uint16_t *receive, uint16_t *send, char *why, size_t size);
 void device_close(uint16_t id);
 
 /* Of a device that is open. */

@@ -14,6 +14,7 @@
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_log.h>
+#include <rte_mbuf.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/base/log.h"
@@ -21,11 +22,12 @@
 #define HUGE_DIR "/sys/kernel/mm/hugepages"
 #define HUGE_BYTES ((size_t)2 << 20)
 #define ARGUMENTS_MAX 24
+#define MBUF_CACHE 256
 #define MBUF_BYTES 2560u       /* of hugepages that one packet buffer takes, all in all */
 #define MBUF_BYTES_SMALL 4096u /* without them: no buffer lies across two pages */
 #define MEMORY_FIXED 64u       /* MiB: rings, device queues */
 
-static char complaint[200];
+static char complaint[200], first_complaint[200];
 static FILE *log_stream;
 static char *argument[ARGUMENTS_MAX]; /* EAL may keep pointers to them: freed at the end */
 static int argument_count;
@@ -43,6 +45,9 @@ static ssize_t take_log(void *cookie, const char *text, size_t length)
     line[strcspn(line, "\n")] = '\0';
     if (line[0]) {
         memcpy(complaint, line, sizeof(complaint));
+        /* What comes first is the cause, but for drivers that miss a second process of ours. */
+        if (!first_complaint[0] && !strstr(line, "mp action"))
+            memcpy(first_complaint, line, sizeof(first_complaint));
         log_debug("DPDK: %s", line);
     }
     return (ssize_t)length;
@@ -61,12 +66,12 @@ static int open_log(void)
 
 const char *eal_complaint(void)
 {
-    return complaint;
+    return first_complaint;
 }
 
 void eal_complaint_clear(void)
 {
-    complaint[0] = '\0';
+    first_complaint[0] = '\0';
 }
 
 /* ---- what the machine has ---- */
@@ -119,21 +124,24 @@ static int core_first(void)
     return 0;
 }
 
-/* All cores that the process may use but one, as a list; false: there is no other. */
-static bool cores_but(int main_core, char *list, size_t size)
+/* The cores that the process may use but one, at most `most` of them (0: no bound), as a list.
+ * Returns how many. */
+static unsigned cores_but(int main_core, unsigned most, char *list, size_t size)
 {
     size_t length = 0;
+    unsigned count = 0;
     cpu_set_t set;
 
     list[0] = '\0';
     if (sched_getaffinity(0, sizeof(set), &set))
         return false;
     for (int core = 0; core < CPU_SETSIZE && length < size - 8; core++) {
-        if (CPU_ISSET(core, &set) && core != main_core)
-            length +=
-                (size_t)snprintf(list + length, size - length, "%s%d", length ? "," : "", core);
+        if (!CPU_ISSET((size_t)core, &set) || core == main_core || (most && count == most))
+            continue;
+        length += (size_t)snprintf(list + length, size - length, "%s%d", length ? "," : "", core);
+        count++;
     }
-    return length > 0;
+    return count;
 }
 
 /* Adds a core to a map of lcores as EAL's --lcores takes it: lcore 0 is the main one, those after
@@ -184,7 +192,7 @@ static int map_add_list(char *map, size_t size, const char *list)
 
 /* ---- start ---- */
 
-static unsigned memory_needed(const struct options *options)
+static unsigned memory_needed(const struct eal_options *options)
 {
     if (options->buffer_memory)
         return options->buffer_memory;
@@ -193,7 +201,7 @@ static unsigned memory_needed(const struct options *options)
                       20);
 }
 
-static int check_huge(const struct options *options)
+static int check_huge(const struct eal_options *options)
 {
     size_t need = (size_t)memory_needed(options) << 20, have = huge_free();
 
@@ -206,18 +214,25 @@ static int check_huge(const struct options *options)
 }
 
 /* Returns the number of polling cores, or an error (logged). */
-static int map_cores(const struct options *options, char *map, size_t size)
+static int map_cores(const struct eal_options *options, char *map, size_t size)
 {
     int first = options->main_core >= 0 ? options->main_core : core_first();
     char others[256];
+    unsigned count;
 
     map[0] = '\0';
     if (!map_add(map, size, 0, first))
         return CULVERT_EINVAL;
     if (options->cores)
         return map_add_list(map, size, options->cores);
-    if (cores_but(first, others, sizeof(others)))
+    count = cores_but(first, options->most, others, sizeof(others));
+    if (count && count >= options->most)
         return map_add_list(map, size, others);
+    if (count) {
+        log_error("%u polling cores are wanted and %u may be used beside core %d", options->most,
+                  count, first);
+        return CULVERT_EUNSUPPORTED;
+    }
     log_error("two cores are needed, one to poll and one for everything else; or share the one "
               "there is, with --cores %d",
               first);
@@ -240,7 +255,7 @@ static void arguments_free(void)
     memset(argument, 0, sizeof(argument));
 }
 
-int eal_open(const struct options *options)
+int eal_open(const struct eal_options *options)
 {
     char *given[ARGUMENTS_MAX]; /* EAL changes their order */
     char map[1024], memory[24];
@@ -254,7 +269,7 @@ int eal_open(const struct options *options)
     if (workers < 0)
         return workers;
     snprintf(memory, sizeof(memory), "%u", memory_needed(options));
-    arguments_add("culvert-dpdk");
+    arguments_add(options->program);
     arguments_add("--lcores");
     arguments_add(map);
     arguments_add("--main-lcore");
@@ -268,7 +283,7 @@ int eal_open(const struct options *options)
     arguments_add("--log-level");
     arguments_add("*:notice");
     arguments_add("-a");           /* a list of devices to take, with none that exists: */
-    arguments_add("ffff:ff:1f.7"); /* the site names them, later */
+    arguments_add("ffff:ff:1f.7"); /* they are named later */
     memcpy(given, argument, sizeof(given));
     error = rte_eal_init(argument_count, given);
     if (error < 0) {
@@ -287,6 +302,17 @@ void eal_close(void)
     if (log_stream)
         fclose(log_stream);
     log_stream = NULL;
+}
+
+struct rte_mempool *eal_buffers(unsigned mbufs)
+{
+    struct rte_mempool *pool = rte_pktmbuf_pool_create(
+        "frames", mbufs, MBUF_CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, (int)rte_socket_id());
+
+    if (!pool)
+        log_error("no memory for %u packet buffers (%s): lower --mbufs, or raise --buffer-memory",
+                  mbufs, rte_strerror(rte_errno));
+    return pool;
 }
 
 void *eal_tables_memory(size_t size, bool no_huge)

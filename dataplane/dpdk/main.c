@@ -26,7 +26,7 @@ static int open_tables(const struct options *options, unsigned workers, struct t
 {
     size_t memory = options->common.memory ? options->common.memory : MEMORY_DEFAULT;
     struct tables_options of_tables = {
-        .base = eal_tables_memory(memory, options->no_huge),
+        .base = eal_tables_memory(memory, options->eal.no_huge),
         .size = memory,
         .cpus = workers,
         .grace = grace_wait,
@@ -49,7 +49,7 @@ static int run(const struct options *options, const struct instance *instance)
 
     if (lock < 0)
         return lock;
-    workers = eal_open(options);
+    workers = eal_open(&options->eal);
     if (workers < 0) {
         error = workers;
         goto out_lock;
@@ -58,7 +58,7 @@ static int run(const struct options *options, const struct instance *instance)
     error = open_tables(options, (unsigned)workers, &tables);
     if (error)
         goto out_eal;
-    error = ports_open(&ports, options->mbufs, (unsigned)workers, workers_wait);
+    error = ports_open(&ports, options->eal.mbufs, (unsigned)workers, workers_wait);
     if (error)
         goto out_tables;
     error = driver_run(instance, &ports, tables);

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <rte_errno.h>
 #include <rte_mbuf.h>
 
 #include "controlplane/base/error.h"
@@ -17,8 +16,6 @@
 #include "dataplane/dpdk/device.h"
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/taps.h"
-
-#define MBUF_CACHE 256
 
 static void set_reason(struct ports *ports, struct port *port, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -116,15 +113,6 @@ static int on_reset(uint16_t id, enum rte_eth_event_type type, void *arg, void *
     return 0;
 }
 
-/* Where the kernel has the device too (AF_XDP) it knows best: DPDK says "up" whatever comes. */
-static bool is_linked(const struct ports *ports, const struct port *port)
-{
-    const struct device *device =
-        device_by_index(ports->devices, device_kernel_index(port->nic.id));
-
-    return device ? device_is_up(device) : device_is_linked(port->nic.id);
-}
-
 static void open_port(struct ports *ports, struct port *port)
 {
     uint16_t wanted = port->queues_wanted ? port->queues_wanted : 1;
@@ -133,14 +121,8 @@ static void open_port(struct ports *ports, struct port *port)
     uint16_t id, queues, sends;
 
     request.receive = wanted < ports->workers ? wanted : (uint16_t)ports->workers;
-    eal_complaint_clear();
-    if (!device_is_there(port->device, why, sizeof(why))) {
+    if (device_open_named(port->device, &request, &id, &queues, &sends, why, sizeof(why))) {
         set_reason(ports, port, "%s", why);
-        return;
-    }
-    if (device_open(port->device, &request, &id, &queues, &sends)) {
-        set_reason(ports, port, "device %s can't be opened: %s", port->device,
-                   eal_complaint()[0] ? eal_complaint() : "no such device, or another uses it");
         return;
     }
     out_init(&port->nic, id, sends, ports->workers);
@@ -153,7 +135,7 @@ static void open_port(struct ports *ports, struct port *port)
     rte_eth_dev_callback_register(id, RTE_ETH_EVENT_INTR_RESET, on_reset, port);
     port->open = true;
     port->reset = false;
-    port->up = is_linked(ports, port);
+    port->up = device_is_linked(port->nic.id);
     set_reason(ports, port, "%s", "");
     ports->changed = true;
     log_info("%s: device %s, %u queue%s, MTU %u", port->name, port->device, queues,
@@ -178,13 +160,9 @@ static void close_port(struct ports *ports, struct port *port)
 int ports_open(struct ports *ports, unsigned mbufs, unsigned workers, void (*wait)(void))
 {
     *ports = (struct ports){.workers = workers, .wait = wait};
-    ports->pool = rte_pktmbuf_pool_create("frames", mbufs, MBUF_CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
-                                          (int)rte_socket_id());
-    if (!ports->pool) {
-        log_error("no memory for %u packet buffers (%s): lower --mbufs, or raise --buffer-memory",
-                  mbufs, rte_strerror(rte_errno));
+    ports->pool = eal_buffers(mbufs);
+    if (!ports->pool)
         return CULVERT_ENOMEM;
-    }
     ports->layout = calloc(1, sizeof(*ports->layout));
     return ports->layout ? 0 : CULVERT_ENOMEM;
 }
@@ -300,7 +278,7 @@ void ports_retry(struct ports *ports)
             news |= port->open;
             continue;
         }
-        up = is_linked(ports, port);
+        up = device_is_linked(port->nic.id);
         if (up != port->up) {
             log_info("%s: link %s", port->name, up ? "up" : "down");
             ports->changed = true;

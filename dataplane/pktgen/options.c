@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include "controlplane/base/error.h"
+#include "dataplane/pktgen/options_device.h"
 #include "dataplane/tool/options.h"
 
 static const char help[] =
     "culvert-pktgen --interface IF --profile PROFILE --to TARGETS [options]\n"
-    "Sends test traffic out of an interface from XDP, and counts and times what comes back.\n"
+    "culvert-pktgen --device DEVICE --profile PROFILE --to TARGETS [options]\n"
+    "Sends test traffic from XDP, or by a DPDK device, and counts and times what comes back.\n"
     "\n"
     "  --profile P          dns, udp, tcp (segments with ACK), syn, or weights: mix=dns:50,syn:20\n"
     "  --to A[:PORT][,...]  where to; DNS needs no port. A target of one kind: dns=192.0.2.53\n"
@@ -24,12 +26,21 @@ static const char help[] =
     "  --duration TIME      e.g. 10s; a number alone is seconds (default: until Ctrl-C)\n"
     "  --count N            send so many packets\n"
     "  --threads N          sending threads, one CPU each (default 1)\n"
-    "  --gateway-mac MAC    where frames go to (default: by the kernel's routes and neighbours)\n"
+    "  --gateway-mac MAC    where frames go to (default: by the kernel's routes and neighbours, "
+    "or\n"
+    "                       what answers for --via or the target)\n"
     "  --vlan ID            tag the frames (with --gateway-mac)\n"
     "  --count-only         send nothing: count what arrives, encapsulated packets by backend\n"
     "  --drop               with --count-only: drop what is encapsulated\n"
     "  -o json              print only JSON, at the end\n"
-    "  --version, --help\n";
+    "  --version, --help\n"
+    "\n"
+    "With a DPDK device (a PCI address, net_af_xdp0,iface=eth0, net_memif0,...):\n"
+    "  --address A[,A]      our own, one per family: ARP and ND are answered and asked from there\n"
+    "  --via A[,A]          the router, one per family (default: targets are on the link)\n"
+    "  --source-mac MAC     instead of the device's\n"
+    "  --cores LIST         cores that send and receive, such as 1-3,5, instead of "
+    "--threads\n" EAL_OPTIONS_USAGE;
 
 enum {
     OPTION_INTERFACE = 256,
@@ -49,6 +60,10 @@ enum {
     OPTION_VLAN,
     OPTION_COUNT_ONLY,
     OPTION_DROP,
+    OPTION_DEVICE,
+    OPTION_ADDRESS,
+    OPTION_VIA,
+    OPTION_SOURCE_MAC,
 };
 
 static const struct option known[] = {
@@ -69,6 +84,11 @@ static const struct option known[] = {
     {"vlan", required_argument, NULL, OPTION_VLAN},
     {"count-only", no_argument, NULL, OPTION_COUNT_ONLY},
     {"drop", no_argument, NULL, OPTION_DROP},
+    {"device", required_argument, NULL, OPTION_DEVICE},
+    {"address", required_argument, NULL, OPTION_ADDRESS},
+    {"via", required_argument, NULL, OPTION_VIA},
+    {"source-mac", required_argument, NULL, OPTION_SOURCE_MAC},
+    EAL_OPTIONS_LONG,
     TOOL_OPTIONS_END,
 };
 
@@ -251,23 +271,6 @@ static int take_duration(struct options *options, const char *text)
     return 0;
 }
 
-static int take_mac(struct options *options, const char *text)
-{
-    const char *at = text;
-
-    for (int i = 0; i < 6; i++) {
-        char *end;
-        unsigned long byte = strtoul(at, &end, 16);
-
-        if (end == at || end - at > 2 || byte > 255 || *end != (i < 5 ? ':' : '\0'))
-            return tool_fail("--gateway-mac %s: not like 02:00:00:00:00:01", text);
-        options->gateway_mac[i] = (uint8_t)byte;
-        at = end + 1;
-    }
-    options->gateway_given = true;
-    return 0;
-}
-
 static int take_numbers(struct options *options, int option, const char *argument)
 {
     uint64_t value = 0;
@@ -327,14 +330,27 @@ static int take(void *arg, int option, char *argument)
     case OPTION_DURATION:
         return take_duration(options, argument);
     case OPTION_GATEWAY_MAC:
-        return take_mac(options, argument);
+        options->gateway_given = true;
+        return options_take_mac("--gateway-mac", argument, options->gateway_mac);
     case OPTION_COUNT_ONLY:
         options->count_only = true;
         return 0;
     case OPTION_DROP:
         options->drop = true;
         return 0;
+    case OPTION_DEVICE:
+        options->device = argument;
+        return 0;
+    case OPTION_ADDRESS:
+        return options_take_addresses("--address", argument, options->own);
+    case OPTION_VIA:
+        return options_take_addresses("--via", argument, options->via);
+    case OPTION_SOURCE_MAC:
+        options->source_given = true;
+        return options_take_mac("--source-mac", argument, options->source_mac);
     default:
+        if (eal_options_has(option))
+            return options_take_eal(options, option, argument);
         return take_numbers(options, option, argument);
     }
 }
@@ -372,8 +388,10 @@ static int assign_kinds(struct options *options)
 
 static int check(struct options *options)
 {
-    if (!options->interface)
-        return tool_fail("--interface is missing");
+    int error = options_check_device(options);
+
+    if (error)
+        return error;
     if (options->count_only)
         return options->profile ? tool_fail("--count-only sends nothing: no --profile with it") : 0;
     if (options->drop)
@@ -384,12 +402,13 @@ static int check(struct options *options)
         return tool_fail("--queries FILE is missing (lines of `name type`)");
     if (!options->weight[PKTGEN_DNS] && options->queries)
         return tool_fail("--queries is for the profile dns");
-    if (options->vlan && !options->gateway_given)
+    if (options->interface && options->vlan && !options->gateway_given)
         return tool_fail("--vlan needs --gateway-mac");
     if (options->size && options->weight[PKTGEN_DNS] && !options->weight[PKTGEN_UDP] &&
         !options->weight[PKTGEN_TCP])
         return tool_fail("--size is for udp and tcp");
-    return assign_kinds(options);
+    error = assign_kinds(options);
+    return error ? error : options_check_ways(options);
 }
 
 static const struct tool_options tool = {
@@ -406,7 +425,7 @@ int options_parse(struct options *options, int argc, char **argv)
     memset(options, 0, sizeof(*options));
     options->port_low = 1024;
     options->port_high = 32767;
-    options->threads = 1;
+    eal_options_default(&options->eal, tool.name);
     result = tool_options_parse(&tool, argc, argv, options, &options->json);
     return result ? result : check(options);
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "controlplane/base/units.h"
+#include "dataplane/dpdk/eal_options.h"
 #include "dataplane/pktgen/pktgen.h"
 
 #define OPTIONS_TARGETS_MAX 64
@@ -26,9 +27,15 @@ struct options_prefix {
     bool given;
 };
 
+struct options_address {
+    struct address address;
+    bool given;
+};
+
 struct options {
-    const char *interface;
-    const char *profile; /* as it was typed */
+    const char *interface; /* to send from by XDP, or */
+    const char *device;    /* DPDK's */
+    const char *profile;   /* as it was typed */
     unsigned weight[PKTGEN_KIND_COUNT];
     const char *queries; /* a file's name */
     unsigned edns;       /* the UDP size to tell; 0: no OPT record */
@@ -41,12 +48,15 @@ struct options {
     double rate;          /* packets a second; 0: full speed */
     uint64_t duration_ms; /* 0: no end */
     uint64_t count;       /* 0: no end */
-    unsigned threads;
-    bool gateway_given;
-    uint8_t gateway_mac[6];
+    unsigned threads;     /* 0: as many as there are --cores */
+    bool gateway_given, source_given;
+    uint8_t gateway_mac[6], source_mac[6];
     unsigned vlan; /* 0: untagged */
     bool json;
     bool count_only, drop;
+    /* Of a DPDK device only. */
+    struct options_address own[2], via[2]; /* IPv4, IPv6 */
+    struct eal_options eal;
 };
 
 /* Returns 0: go on; 1: all is done (help, version); CULVERT_EINVAL after one line to stderr. */

@@ -141,9 +141,19 @@ void queries_free(struct queries *queries)
     memset(queries, 0, sizeof(*queries));
 }
 
-void queries_store(const struct queries *queries, void *memory, uint32_t words)
+uint32_t queries_words(const struct queries *queries)
 {
-    size_t stride = offsetof(struct pktgen_query, wire) + words * sizeof(uint64_t);
+    return (queries->longest + 7u) / 8;
+}
+
+size_t queries_stride(const struct queries *queries)
+{
+    return offsetof(struct pktgen_query, wire) + queries_words(queries) * sizeof(uint64_t);
+}
+
+void queries_store(const struct queries *queries, void *memory)
+{
+    size_t stride = queries_stride(queries);
     const uint8_t *at = queries->data;
 
     for (uint32_t i = 0; i < queries->count; i++) {

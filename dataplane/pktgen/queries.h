@@ -21,7 +21,12 @@ struct queries {
 int queries_read(struct queries *queries, const char *path, unsigned edns);
 void queries_free(struct queries *queries);
 
-/* Writes them into a map's memory, `words` words of wire bytes each. */
-void queries_store(const struct queries *queries, void *memory, uint32_t words);
+/* Words of 8 bytes that the longest question takes, and bytes from one to the next where they are
+ * stored as struct pktgen_query with so many words. */
+uint32_t queries_words(const struct queries *queries);
+size_t queries_stride(const struct queries *queries);
+
+/* Stores them all. */
+void queries_store(const struct queries *queries, void *memory);
 
 #endif

@@ -52,46 +52,43 @@ static fp_inline void count_rtt(struct pktgen_counters *counters, fp_u64 ns)
 }
 
 /* Counts a packet that was sent on, by where to. */
-static fp_inline void count_backend(struct pktgen_counters *counters, const fp_u64 to[2],
-                                    fp_u32 forwarded, fp_u32 bytes)
+static fp_inline void count_backend(struct pktgen_store *store, struct pktgen_counters *counters,
+                                    const fp_u64 to[2], fp_u32 forwarded, fp_u32 bytes)
 {
     struct pktgen_backend_key key = {to[0], to[1], forwarded};
-    struct pktgen_backend *backend = bpf_map_lookup_elem(&pktgen_backends, &key);
-    struct pktgen_backend first = {1, bytes};
+    struct pktgen_backend *backend = store_backend(store, &key);
 
     counters->reply[forwarded ? PKTGEN_REPLY_FORWARDED : PKTGEN_REPLY_ENCAPSULATED]++;
-    if (!backend) {
-        bpf_map_update_elem(&pktgen_backends, &key, &first, BPF_NOEXIST);
+    if (!backend)
         return;
-    }
     backend->packets++;
     backend->bytes += bytes;
 }
 
 /* ---- of the test? ---- */
 
-static fp_inline int is_source(const fp_u64 address[2], fp_u32 port)
+static fp_inline int is_source(pktgen_settings *settings, const fp_u64 address[2], fp_u32 port)
 {
-    if (port < config.port_low || port > config.port_high)
+    if (port < settings->port_low || port > settings->port_high)
         return 0;
     for (int i = 0; i < 2; i++) {
-        if ((address[0] & config.source[i].mask[0]) == config.source[i].base[0] &&
-            (address[1] & config.source[i].mask[1]) == config.source[i].base[1])
+        if ((address[0] & settings->source[i].mask[0]) == settings->source[i].base[0] &&
+            (address[1] & settings->source[i].mask[1]) == settings->source[i].base[1])
             return 1;
     }
     return 0;
 }
 
 /* The kinds of traffic that go to an address and port. */
-static fp_inline fp_u32 target_kinds(const fp_u64 address[2], fp_u32 port)
+static fp_inline fp_u32 target_kinds(struct pktgen_store *store, const fp_u64 address[2],
+                                     fp_u32 port)
 {
+    pktgen_settings *settings = store_settings(store);
     struct pktgen_target_key key = {address[0], address[1], port};
-    fp_u32 *kinds;
 
-    if (key.a == config.first.a && key.b == config.first.b && port == config.first.port)
-        return config.first.kinds;
-    kinds = bpf_map_lookup_elem(&pktgen_targets, &key);
-    return kinds ? *kinds : 0;
+    if (key.a == settings->first.a && key.b == settings->first.b && port == settings->first.port)
+        return settings->first.kinds;
+    return store_target(store, &key);
 }
 
 /* ---- round-trip times ---- */
@@ -102,7 +99,7 @@ static fp_inline void time_cookie(struct pktgen_counters *counters, fp_u32 cooki
 
     if (!(cookie & 1))
         return;
-    now = (fp_u32)(bpf_ktime_get_ns() >> PKTGEN_TICK_SHIFT);
+    now = (fp_u32)(store_now() >> PKTGEN_TICK_SHIFT);
     count_rtt(counters, (fp_u64)((now - (cookie >> 1)) & 0x7fffffff) << PKTGEN_TICK_SHIFT);
 }
 
@@ -111,25 +108,25 @@ static fp_inline void time_stamp(struct pktgen_counters *counters, const fp_u8 *
     fp_u64 time = fp_load64(stamp + 8);
 
     if (fp_load32(stamp) == PKTGEN_MAGIC && time)
-        count_rtt(counters, bpf_ktime_get_ns() - time);
+        count_rtt(counters, store_now() - time);
 }
 
-static fp_inline void time_dns(struct pktgen_counters *counters, fp_u32 key)
+static fp_inline void time_dns(struct pktgen_store *store, struct pktgen_counters *counters,
+                               fp_u32 key)
 {
-    fp_u32 slot = stamp_slot(key);
-    struct pktgen_dns_stamp *stamp = bpf_map_lookup_elem(&pktgen_stamps, &slot);
+    struct pktgen_dns_stamp *stamp = store_stamp(store, stamp_slot(key));
 
     if (!stamp || stamp->key != key || !stamp->time)
         return;
-    count_rtt(counters, bpf_ktime_get_ns() - stamp->time);
+    count_rtt(counters, store_now() - stamp->time);
     stamp->time = 0;
 }
 
 /* ---- answers ---- */
 
 /* False: no answer to a query of ours. */
-static fp_inline int take_dns(struct fp_packet *packet, const struct fp_parsed *parsed,
-                              struct pktgen_counters *counters)
+static fp_inline int take_dns(struct pktgen_store *store, struct fp_packet *packet,
+                              const struct fp_parsed *parsed, struct pktgen_counters *counters)
 {
     fp_u8 *header = fp_bytes(packet, parsed->l4 + FP_UDP_BYTES, DNS_BYTES);
 
@@ -141,7 +138,7 @@ static fp_inline int take_dns(struct fp_packet *packet, const struct fp_parsed *
     counters->rcode[header[3] & 15]++;
     if (header[2] & DNS_TC)
         counters->reply[PKTGEN_REPLY_DNS_TRUNCATED]++;
-    time_dns(counters, (fp_u32)fp_load16(header) << 16 | fp_htons(parsed->dport));
+    time_dns(store, counters, (fp_u32)fp_load16(header) << 16 | fp_htons(parsed->dport));
     return 1;
 }
 
@@ -235,34 +232,37 @@ static fp_inline fp_u32 read_inside(struct fp_packet *packet, fp_u32 offset, str
     return protocol;
 }
 
-static fp_inline int take_encapsulated(struct fp_packet *packet, const struct fp_parsed *parsed,
+static fp_inline int take_encapsulated(struct pktgen_store *store, struct fp_packet *packet,
+                                       const struct fp_parsed *parsed,
                                        struct pktgen_counters *counters)
 {
+    pktgen_settings *settings = store_settings(store);
     struct flow flow;
     fp_u32 l4 = 0;
     fp_u32 protocol = read_inside(packet, parsed->l4, &flow, &l4);
 
-    if (!config.count_only && (!protocol || !is_source(flow.ours, flow.our_port)))
+    if (!settings->count_only && (!protocol || !is_source(settings, flow.ours, flow.our_port)))
         return 0;
-    count_backend(counters, parsed->destination, 0, parsed->bytes);
+    count_backend(store, counters, parsed->destination, 0, parsed->bytes);
     if (protocol)
         time_own(packet, l4, protocol, counters);
     return 1;
 }
 
 /* An ICMP error about a packet of ours (RFC 792, RFC 4443: it carries that packet's start). */
-static fp_inline int take_icmp(struct fp_packet *packet, const struct fp_parsed *parsed,
-                               struct pktgen_counters *counters)
+static fp_inline int take_icmp(struct pktgen_store *store, struct fp_packet *packet,
+                               const struct fp_parsed *parsed, struct pktgen_counters *counters)
 {
+    pktgen_settings *settings = store_settings(store);
     fp_u8 *icmp = fp_bytes(packet, parsed->l4, FP_ICMP_BYTES);
     struct flow flow;
     fp_u32 l4 = 0;
 
     if (!icmp)
         return 0;
-    if (!config.count_only &&
-        (!read_inside(packet, parsed->l4 + FP_ICMP_BYTES, &flow, &l4) ||
-         !is_source(flow.ours, flow.our_port) || !target_kinds(flow.theirs, flow.their_port)))
+    if (!settings->count_only && (!read_inside(packet, parsed->l4 + FP_ICMP_BYTES, &flow, &l4) ||
+                                  !is_source(settings, flow.ours, flow.our_port) ||
+                                  !target_kinds(store, flow.theirs, flow.their_port)))
         return 0;
     if (parsed->family == 4) {
         counters->reply[PKTGEN_REPLY_ICMP]++;
@@ -275,68 +275,77 @@ static fp_inline int take_icmp(struct fp_packet *packet, const struct fp_parsed 
 }
 
 /* UDP and TCP: an answer to us, or our own packet sent on with other addresses around it. */
-static fp_inline int take_flow(struct fp_packet *packet, const struct fp_parsed *parsed,
-                               struct pktgen_counters *counters)
+static fp_inline int take_flow(struct pktgen_store *store, struct fp_packet *packet,
+                               const struct fp_parsed *parsed, struct pktgen_counters *counters)
 {
-    fp_u32 kinds = config.count_only ? ~0u : 0;
+    pktgen_settings *settings = store_settings(store);
+    fp_u32 kinds = settings->count_only ? ~0u : 0;
 
-    if (!kinds && is_source(parsed->destination, parsed->dport))
-        kinds = target_kinds(parsed->source, parsed->sport);
+    if (!kinds && is_source(settings, parsed->destination, parsed->dport))
+        kinds = target_kinds(store, parsed->source, parsed->sport);
     if (kinds) {
         if (parsed->protocol == FP_IP_TCP)
             take_tcp(packet, parsed, counters);
-        else if (config.count_only ? parsed->sport == 53 : kinds & 1u << PKTGEN_DNS)
-            return take_dns(packet, parsed, counters);
+        else if (settings->count_only ? parsed->sport == 53 : kinds & 1u << PKTGEN_DNS)
+            return take_dns(store, packet, parsed, counters);
         else
             take_udp(packet, parsed, counters);
         return 1;
     }
-    if (!is_source(parsed->source, parsed->sport))
+    if (!is_source(settings, parsed->source, parsed->sport))
         return 0;
-    count_backend(counters, parsed->destination, 1, parsed->bytes);
+    count_backend(store, counters, parsed->destination, 1, parsed->bytes);
     time_own(packet, parsed->l4, parsed->protocol, counters);
     return 1;
 }
 
-static fp_inline int take_packet(struct fp_packet *packet, struct fp_parsed *parsed,
-                                 struct pktgen_counters *counters)
+static fp_inline int take_packet(struct pktgen_store *store, struct fp_packet *packet,
+                                 struct fp_parsed *parsed, struct pktgen_counters *counters)
 {
     switch (parsed->protocol) {
     case FP_IP_IPIP:
     case FP_IP_IPV6:
-        return take_encapsulated(packet, parsed, counters);
+        return take_encapsulated(store, packet, parsed, counters);
     case FP_IP_UDP:
     case FP_IP_TCP:
-        return take_flow(packet, parsed, counters);
+        return take_flow(store, packet, parsed, counters);
     case FP_IP_ICMP:
     case FP_IP_ICMPV6:
-        return take_icmp(packet, parsed, counters);
+        return take_icmp(store, packet, parsed, counters);
     default:
         return 0;
     }
 }
 
-/* Returns the XDP action. */
-static fp_inline int receive_frame(struct fp_packet *packet, struct pktgen_counters *counters)
+/* What becomes of a frame. */
+enum receive_verdict {
+    RECEIVE_PASS, /* to whoever else is interested */
+    RECEIVE_DROP, /* it was for us alone */
+};
+
+static fp_inline enum receive_verdict receive_frame(struct pktgen_store *store,
+                                                    struct fp_packet *packet,
+                                                    struct pktgen_counters *counters)
 {
+    pktgen_settings *settings = store_settings(store);
     struct fp_parsed parsed = {0};
 
     if (fp_parse(packet, &parsed) != FP_GO_ON || parsed.problem || parsed.flags & FP_PARSED_LATER) {
         counters->passed++;
-        return XDP_PASS;
+        return RECEIVE_PASS;
     }
-    if (!take_packet(packet, &parsed, counters)) {
+    if (!take_packet(store, packet, &parsed, counters)) {
         counters->passed++;
-        counters->reply[PKTGEN_REPLY_OTHER] += config.count_only;
-        return XDP_PASS;
+        counters->reply[PKTGEN_REPLY_OTHER] += settings->count_only;
+        return RECEIVE_PASS;
     }
     counters->received++;
     counters->bytes += parsed.l3 + parsed.bytes;
-    if (!config.count_only)
-        return XDP_DROP;
-    return config.drop && (parsed.protocol == FP_IP_IPIP || parsed.protocol == FP_IP_IPV6)
-               ? XDP_DROP
-               : XDP_PASS;
+    if (!settings->count_only)
+        return RECEIVE_DROP;
+    return settings->drop && (parsed.protocol == FP_IP_IPIP || parsed.protocol == FP_IP_IPV6)
+               ? RECEIVE_DROP
+               : RECEIVE_PASS;
 }
 
 #endif

@@ -139,6 +139,7 @@ void report_text(struct report *report, const struct engine_sums *sums, double s
     const struct pktgen_counters *counters = &sums->counters;
     struct buffer kinds = {0};
     double least = seconds > 0 ? seconds : 1;
+    uint64_t missed;
 
     write_kinds(counters, &kinds);
     fprintf(out, "\n%.1f seconds", seconds);
@@ -155,6 +156,8 @@ void report_text(struct report *report, const struct engine_sums *sums, double s
                 "  not sent: %llu frames that the interface refused (full, down; on veth the "
                 "peer needs an XDP program or GRO)\n",
                 ull(counters->refused));
+    if (engine_missed(report->engine, &missed) && missed)
+        fprintf(out, "  missed: %llu frames that came faster than they were taken\n", ull(missed));
     if (counters->rtt_count)
         fprintf(out, "  round trip: min %.1f, p50 %.1f, p99 %.1f, max %.1f us (%llu timed)\n",
                 (double)counters->rtt_min / 1000, report_percentile(counters, 0.5) / 1000,
@@ -256,13 +259,15 @@ void report_json(struct report *report, const struct engine_sums *sums, double s
 {
     const struct pktgen_counters *counters = &sums->counters;
     double least = seconds > 0 ? seconds : 1;
+    uint64_t missed;
 
     buffer_text(out, "{\"interface\": ");
-    buffer_json_text(out, report->options->interface);
+    buffer_json_text(out, report->options->device ? report->options->device
+                                                  : report->options->interface);
     buffer_text(out, ", \"profile\": ");
     buffer_json_text(out, report->options->profile);
-    buffer_format(out, ", \"mode\": \"%s\", \"seconds\": %.6f, ",
-                  engine_is_generic(report->engine) ? "generic" : "native", seconds);
+    buffer_format(out, ", \"mode\": \"%s\", \"seconds\": %.6f, ", engine_mode(report->engine),
+                  seconds);
     json_number(out, "sent", sums->sent);
     buffer_text(out, ", ");
     json_number(out, "received", counters->received);
@@ -274,6 +279,11 @@ void report_json(struct report *report, const struct engine_sums *sums, double s
         json_number(out, "not_sent", counters->refused);
     else
         buffer_text(out, "\"not_sent\": null");
+    buffer_text(out, ", ");
+    if (engine_missed(report->engine, &missed))
+        json_number(out, "missed", missed);
+    else
+        buffer_text(out, "\"missed\": null");
     buffer_text(out, ", ");
     json_number(out, "passed", counters->passed);
     buffer_format(out, ", \"sent_pps\": %.1f, \"received_pps\": %.1f, ", (double)sums->sent / least,

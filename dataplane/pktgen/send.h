@@ -4,7 +4,7 @@
 #define CULVERT_PKTGEN_SEND_H
 
 #include "dataplane/fastpath/parse.h"
-#include "dataplane/pktgen/maps.h"
+#include "dataplane/pktgen/store.h"
 
 /* What one packet of a flow differs in. */
 struct variation {
@@ -15,13 +15,13 @@ struct variation {
     fp_u32 number;
 };
 
-static fp_inline void flow_vary(const struct pktgen_template *template, fp_u32 flow,
-                                struct variation *vary)
+static fp_inline void flow_vary(pktgen_settings *settings, const struct pktgen_template *template,
+                                fp_u32 flow, struct variation *vary)
 {
     fp_u64 hosts = (1ull << (template->address_bits & 31)) - 1;
 
     vary->source = template->source | fp_htonl(flow & (fp_u32)hosts);
-    vary->port = fp_htons(config.port_low + (flow >> (template->address_bits & 31)));
+    vary->port = fp_htons(settings->port_low + (flow >> (template->address_bits & 31)));
     vary->sum = (fp_u64)vary->source + vary->port;
 }
 
@@ -63,10 +63,9 @@ static fp_inline fp_u32 stamp_slot(fp_u32 key)
     return (key * 2654435761u) >> 18 & (PKTGEN_STAMPS - 1);
 }
 
-static fp_inline void note_stamp(fp_u32 key, fp_u64 now)
+static fp_inline void note_stamp(struct pktgen_store *store, fp_u32 key, fp_u64 now)
 {
-    fp_u32 slot = stamp_slot(key);
-    struct pktgen_dns_stamp *stamp = bpf_map_lookup_elem(&pktgen_stamps, &slot);
+    struct pktgen_dns_stamp *stamp = store_stamp(store, stamp_slot(key));
 
     if (!stamp)
         return;
@@ -76,20 +75,22 @@ static fp_inline void note_stamp(fp_u32 key, fp_u64 now)
 
 /* Puts the question behind the DNS header and sets what depends on its length. Returns the bytes
  * of the frame, or 0. */
-static fp_inline fp_u32 write_dns(fp_u8 *l4, const struct pktgen_template *template,
+static fp_inline fp_u32 write_dns(struct pktgen_store *store, fp_u8 *l4,
+                                  const struct pktgen_template *template,
                                   struct pktgen_sender *sender, struct variation *vary)
 {
+    pktgen_settings *settings = store_settings(store);
     fp_u8 *to = l4 + FP_UDP_BYTES + 12;
     fp_u32 at = sender->query;
-    struct pktgen_query *query = bpf_map_lookup_elem(&pktgen_queries, &at);
+    const struct pktgen_query *query = store_query(store, at);
     fp_be16 id = (fp_be16)vary->number;
     fp_be16 length;
 
     if (!query)
         return 0;
-    sender->query = at + 1 < config.queries ? at + 1 : 0;
+    sender->query = at + 1 < settings->queries ? at + 1 : 0;
     for (fp_u32 i = 0; i < PKTGEN_QUERY_MAX / 8; i++) {
-        if (i >= config.query_words)
+        if (i >= settings->query_words)
             break;
         fp_store64(to + i * 8, query->wire[i]);
     }
@@ -99,7 +100,7 @@ static fp_inline fp_u32 write_dns(fp_u8 *l4, const struct pktgen_template *templ
     fp_store16(l4 + 6, fp_sum_finish_udp(template->l4_sum + vary->sum + id + query->sum +
                                          2 * (fp_u64)length));
     if (vary->now)
-        note_stamp((fp_u32)id << 16 | vary->port, vary->now);
+        note_stamp(store, (fp_u32)id << 16 | vary->port, vary->now);
     return template->length + query->length;
 }
 
@@ -124,78 +125,69 @@ static fp_inline void write_ip(fp_u8 *l3, const struct pktgen_template *template
     fp_store16(l3 + 10, fp_sum_finish(sum));
 }
 
-/* Copies the template to the frame's start. */
-static fp_inline void copy_template(struct xdp_md *ctx, fp_u8 *frame,
-                                    const struct pktgen_template *template)
+static fp_inline const struct pktgen_template *next_template(struct pktgen_store *store,
+                                                             struct pktgen_sender *sender)
 {
-    fp_u32 length = template->length;
-
-    for (fp_u32 i = 0; i < PKTGEN_HEAD_BYTES; i += 8)
-        fp_store64(frame + i, fp_load64(template->frame + i));
-    if (length > PKTGEN_HEAD_BYTES && length <= PKTGEN_FRAME_MAX)
-        bpf_xdp_store_bytes(ctx, PKTGEN_HEAD_BYTES, (void *)(template->frame + PKTGEN_HEAD_BYTES),
-                            length - PKTGEN_HEAD_BYTES);
-}
-
-static fp_inline const struct pktgen_template *next_template(struct pktgen_sender *sender)
-{
+    pktgen_settings *settings = store_settings(store);
     fp_u32 at = sender->position;
-    fp_u32 *entry, first = 0;
+    const fp_u32 *entry;
 
-    if (config.schedule_length <= 1)
-        return bpf_map_lookup_elem(&pktgen_templates, &first);
-    sender->position = at + 1 < config.schedule_length ? at + 1 : 0;
-    entry = bpf_map_lookup_elem(&pktgen_schedule, &at);
-    return entry ? bpf_map_lookup_elem(&pktgen_templates, entry) : 0;
+    if (settings->schedule_length <= 1)
+        return store_template(store, 0);
+    sender->position = at + 1 < settings->schedule_length ? at + 1 : 0;
+    entry = store_schedule(store, at);
+    return entry ? store_template(store, *entry) : 0;
 }
 
-static fp_inline fp_u32 next_flow(struct pktgen_sender *sender)
+static fp_inline fp_u32 next_flow(pktgen_settings *settings, struct pktgen_sender *sender)
 {
     fp_u32 flow = sender->flow;
-    fp_u64 next = (fp_u64)flow + config.stride;
+    fp_u64 next = (fp_u64)flow + settings->stride;
 
-    sender->flow = (fp_u32)(next < config.flows ? next : next - config.flows);
+    sender->flow = (fp_u32)(next < settings->flows ? next : next - settings->flows);
     return flow;
 }
 
 /* Scattered, so that no rhythm of the schedule, the flows or the queries keeps one out. */
-static fp_inline int is_sampled(fp_u32 number)
+static fp_inline int is_sampled(pktgen_settings *settings, fp_u32 number)
 {
-    return !((number * 2654435761u) >> 12 & config.sample_mask);
+    return !((number * 2654435761u) >> 12 & settings->sample_mask);
 }
 
-/* Makes the frame. Returns its bytes, or 0: not to be sent. */
-static fp_inline fp_u32 make_frame(struct xdp_md *ctx, struct pktgen_sender *sender)
+/* Makes a frame of a packet with room for it. Returns its bytes, or 0: not to be sent. */
+static fp_inline fp_u32 make_frame(struct pktgen_store *store, struct fp_packet *packet,
+                                   struct pktgen_sender *sender)
 {
-    const struct pktgen_template *template = next_template(sender);
-    struct fp_packet packet = {
-        .data = (fp_u8 *)(long)ctx->data,
-        .end = (fp_u8 *)(long)ctx->data_end,
-    };
+    pktgen_settings *settings = store_settings(store);
+    const struct pktgen_template *template = next_template(store, sender);
     struct variation vary = {.number = (fp_u32)sender->number};
     fp_u8 *l3, *l4;
     fp_u32 bytes;
 
-    if (!template || packet.data + PKTGEN_HEAD_BYTES > packet.end)
+    if (!template || packet->data + PKTGEN_HEAD_BYTES > packet->end)
         return 0;
-    l3 = fp_bytes(&packet, template->l3 & PKTGEN_L3_MASK, FP_IPV6_BYTES);
-    l4 = fp_bytes(&packet, template->l4 & PKTGEN_L4_MASK, PKTGEN_L4_ROOM(config.query_words));
+    l3 = fp_bytes(packet, template->l3 & PKTGEN_L3_MASK, FP_IPV6_BYTES);
+    l4 = fp_bytes(packet, template->l4 & PKTGEN_L4_MASK, PKTGEN_L4_ROOM(settings->query_words));
     if (!l3 || !l4)
         return 0;
-    if (is_sampled(vary.number))
-        vary.now = bpf_ktime_get_ns();
-    copy_template(ctx, packet.data, template);
-    flow_vary(template, next_flow(sender), &vary);
+    if (is_sampled(settings, vary.number))
+        vary.now = store_now();
+    store_copy_template(packet, template);
+    flow_vary(settings, template, next_flow(settings, sender), &vary);
     fp_store16(l4, vary.port);
     bytes = template->length;
     if (template->kind == PKTGEN_DNS)
-        bytes = write_dns(l4, template, sender, &vary);
+        bytes = write_dns(store, l4, template, sender, &vary);
     else if (template->kind == PKTGEN_UDP)
         write_udp(l4, template, &vary);
     else
         write_tcp(l4, template, &vary);
+    if (!bytes)
+        return 0;
     write_ip(l3, template, &vary, bytes);
     sender->sent[template->kind & (PKTGEN_KIND_COUNT - 1)]++;
+    sender->number++;
+    sender->bytes += bytes;
     return bytes;
 }
 

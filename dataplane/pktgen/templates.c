@@ -158,8 +158,8 @@ static int make_one(struct templates *templates, const struct options *options,
 
 /* ---- all of them ---- */
 
-static int make_all(struct templates *templates, const struct options *options,
-                    struct gateways *gateways, uint32_t first[PKTGEN_KIND_COUNT],
+static int make_all(struct templates *templates, const struct options *options, gateway_find find,
+                    void *arg, uint32_t first[PKTGEN_KIND_COUNT],
                     uint32_t counts[PKTGEN_KIND_COUNT])
 {
     for (unsigned kind = 0; kind < PKTGEN_KIND_COUNT; kind++) {
@@ -171,7 +171,7 @@ static int make_all(struct templates *templates, const struct options *options,
 
             if (!(target->kinds & 1u << kind))
                 continue;
-            error = gateway_find(gateways, options, &target->address, &gateway);
+            error = find(arg, &target->address, &gateway);
             if (!error)
                 error = make_one(templates, options, target, &gateway, (enum pktgen_kind)kind);
             if (error)
@@ -251,8 +251,8 @@ static int set_flows(struct templates *templates, const struct options *options)
     return 0;
 }
 
-int templates_make(struct templates *templates, const struct options *options,
-                   struct gateways *gateways)
+int templates_make(struct templates *templates, const struct options *options, gateway_find find,
+                   void *arg)
 {
     uint32_t first[PKTGEN_KIND_COUNT], counts[PKTGEN_KIND_COUNT];
     int error;
@@ -264,7 +264,7 @@ int templates_make(struct templates *templates, const struct options *options,
         calloc((size_t)OPTIONS_TARGETS_MAX * PKTGEN_KIND_COUNT, sizeof(*templates->all));
     if (!templates->all)
         return CULVERT_ENOMEM;
-    error = make_all(templates, options, gateways, first, counts);
+    error = make_all(templates, options, find, arg, first, counts);
     if (!error) {
         schedule(templates, options, first, counts);
         error = set_flows(templates, options);

@@ -18,9 +18,10 @@ struct templates {
     struct pktgen_prefix source[2]; /* as the receiving program compares */
 };
 
-/* Makes them. An error has been told on standard error. Ends with templates_free(). */
-int templates_make(struct templates *templates, const struct options *options,
-                   struct gateways *gateways);
+/* Makes them; `find` tells the ways. An error has been told on standard error. Ends with
+ * templates_free(). */
+int templates_make(struct templates *templates, const struct options *options, gateway_find find,
+                   void *arg);
 void templates_free(struct templates *templates);
 
 /* Fills a template from a frame of the builder's: takes out what varies, and sums the rest.

@@ -202,7 +202,7 @@ int main(void)
     };
     int failed;
 
-    helper_namespace();
+    helper_prepare();
     write_queries();
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(queries_path);

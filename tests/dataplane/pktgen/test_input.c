@@ -5,6 +5,7 @@
 #include "controlplane/base/error.h"
 #include "dataplane/pktgen/report.h"
 
+#define DEVICE "--device net_null0 "
 #define GOOD "--interface v0 --profile udp --to 192.0.2.1:80 "
 
 /* What was said on standard error between listen_start() and listen_end(). */
@@ -73,6 +74,22 @@ static void test_bad_lines_are_told(void **state)
         {GOOD "--vlan 7", "--gateway-mac"},
         {GOOD "--edns 100", "--edns"},
         {GOOD "-o xml", "json"},
+        {GOOD "--device net_null0", "exclude"},
+        {GOOD "--cores 1", "--cores goes with --device"},
+        {GOOD "--main-core 1", "--main-core goes with --device"},
+        {GOOD "--mbufs 5000", "--mbufs goes with --device"},
+        {GOOD "--no-huge", "--no-huge goes with --device"},
+        {GOOD "--address 10.0.0.1", "--address goes with --device"},
+        {GOOD "--source-mac 02:00:00:00:00:01", "--source-mac goes with --device"},
+        {DEVICE "--profile udp --to 192.0.2.1:80", "no way to 192.0.2.1 is known"},
+        {DEVICE "--profile udp --to [2001:db8::1]:80 --address 10.0.0.1", "2001:db8::1"},
+        {DEVICE "--count-only --address 10.0.0.1,10.0.0.2", "one IPv4"},
+        {DEVICE "--count-only --address 10.0.0.1/24", "10.0.0.1/24"},
+        {DEVICE "--count-only --via 10.0.0.1", "--address"},
+        {DEVICE "--count-only --cores 1 --threads 2", "--threads and --cores"},
+        {DEVICE "--count-only --cores one", "--cores one"},
+        {DEVICE "--count-only --mbufs 12", "--mbufs 12"},
+        {DEVICE "--count-only --source-mac 01:00:00:00:00:01", "group"},
         {GOOD "more", "more"},
     };
     struct options options;
@@ -108,6 +125,21 @@ static void test_good_lines(void **state)
     assert_int_equal(options.target[0].port, 53);
     assert_int_equal(options.target[1].port, 5353);
     assert_int_equal(options.target[2].port, 54);
+    assert_int_equal(options.threads, 1);
+    assert_int_equal(helper_parse(&options, DEVICE
+                                  "--profile udp --to 192.0.2.1:80 --cores 1-3 --mbufs 65535 "
+                                  "--address 2001:db8::1,10.0.0.1 --via 10.0.0.2 --vlan 7 "
+                                  "--source-mac 2:0:0:0:0:a"),
+                     0);
+    assert_string_equal(options.device, "net_null0");
+    assert_string_equal(options.eal.cores, "1-3");
+    assert_int_equal(options.eal.mbufs, 65535);
+    assert_int_equal(options.threads, 0);
+    assert_true(options.own[0].given && options.own[1].given);
+    assert_true(options.via[0].given && !options.via[1].given);
+    assert_int_equal(options.source_mac[5], 10);
+    assert_int_equal(helper_parse(&options, DEVICE "--count-only"), 0);
+    assert_int_equal(options.eal.most, 1);
 }
 
 /* ---- query files ---- */

@@ -24,31 +24,20 @@ static struct fp_build_spec reply_spec(unsigned protocol)
     return spec;
 }
 
-static uint32_t receive_bytes(const uint8_t *frame, size_t length)
-{
-    uint8_t out[PKTGEN_FRAME_MAX];
-    uint32_t out_length;
-    uint32_t action = helper_run(&helper, helper.gateways.ifindex, frame, length, out, &out_length);
-
-    assert_int_equal(out_length, length);
-    assert_memory_equal(out, frame, length);
-    return action;
-}
-
-static uint32_t receive(const struct fp_build_spec *spec)
+static enum helper_action receive(const struct fp_build_spec *spec)
 {
     uint8_t frame[PKTGEN_FRAME_MAX];
     size_t length = fp_build_frame(frame, sizeof(frame), spec);
 
     assert_true(length > 0);
-    return receive_bytes(frame, length);
+    return helper_receive(&helper, frame, length);
 }
 
 static struct engine_sums sums(void)
 {
     static struct engine_sums now;
 
-    assert_int_equal(engine_read(helper.engine, &now), 0);
+    helper_read(&helper, &now);
     return now;
 }
 
@@ -57,7 +46,7 @@ static void expect(const struct fp_build_spec *spec, enum pktgen_reply reply)
     uint64_t before = sums().counters.reply[reply];
     uint64_t received = sums().counters.received;
 
-    assert_int_equal(receive(spec), XDP_DROP);
+    assert_int_equal(receive(spec), HELPER_DROP);
     assert_int_equal(sums().counters.reply[reply], before + 1);
     assert_int_equal(sums().counters.received, received + 1);
 }
@@ -66,7 +55,7 @@ static void expect_passed(const struct fp_build_spec *spec)
 {
     uint64_t received = sums().counters.received;
 
-    assert_int_equal(receive(spec), XDP_PASS);
+    assert_int_equal(receive(spec), HELPER_PASS);
     assert_int_equal(sums().counters.received, received);
 }
 
@@ -155,7 +144,7 @@ static void test_encapsulated(void **state)
         spec.payload_bytes = own_packet(packet, i & 1 ? FP_IP_TCP : FP_IP_UDP);
         expect(&spec, PKTGEN_REPLY_ENCAPSULATED);
     }
-    assert_int_equal(engine_backends(helper.engine, backends, 8), 2);
+    assert_int_equal(helper_backends(&helper, backends, 8), 2);
     assert_int_equal(backends[0].sums.packets + backends[1].sums.packets, 3);
     packet[12] = 77; /* somebody else's, encapsulated */
     expect_passed(&spec);
@@ -228,7 +217,7 @@ int main(void)
     char path[] = "/tmp/culvert-pktgen-test-XXXXXX", line[512];
     int fd, failed;
 
-    helper_namespace();
+    helper_prepare();
     fd = mkstemp(path);
     if (fd < 0 || write(fd, "www.example.com A\n", 18) != 18)
         return 1;

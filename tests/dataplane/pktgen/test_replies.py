@@ -103,11 +103,11 @@ def test_mix(rig):
     assert report["replies"]["rst"] == 200
 
 
-def test_count_only_on_the_far_side(rig):
+def test_count_only_on_the_far_side(xdp):
     """A second instance counts what arrives there, and passes it on."""
-    counter = rig.start_pktgen("--count-only", "-o", "json", namespace=rig.far, name="counter")
-    wait_until(lambda: rig.has_program(rig.far), "the counter's program")
-    report = rig.report("--profile", "syn", "--to", f"{FAR4}:9", "--count", "500", "--rate", "5k")
+    counter = xdp.start_pktgen("--count-only", "-o", "json", namespace=xdp.far, name="counter")
+    wait_until(lambda: xdp.has_program(xdp.far), "the counter's program")
+    report = xdp.report("--profile", "syn", "--to", f"{FAR4}:9", "--count", "500", "--rate", "5k")
     assert report["replies"]["rst"] == 500  # it passed them
     counter.popen.send_signal(2)
     assert counter.popen.wait(10) == 0
@@ -116,10 +116,10 @@ def test_count_only_on_the_far_side(rig):
     assert counted["sent"] == 0
 
 
-def test_other_traffic_is_left_alone(rig):
-    rig.far_python("answer")
-    rig.start_pktgen("--profile", "syn", "--to", f"{FAR4}:80", "--rate", "20k")
-    wait_until(lambda: rig.has_program(rig.near), "the generator")
-    assert " 0% packet loss" in rig.near.run("ping", "-c", "3", "-i", "0.05", "-W", "5", FAR4).stdout
+def test_other_traffic_is_left_alone(xdp):
+    xdp.far_python("answer")
+    xdp.start_pktgen("--profile", "syn", "--to", f"{FAR4}:80", "--rate", "20k")
+    wait_until(lambda: xdp.has_program(xdp.near), "the generator")
+    assert " 0% packet loss" in xdp.near.run("ping", "-c", "3", "-i", "0.05", "-W", "5", FAR4).stdout
     code = f"import socket; print(socket.create_connection(('{FAR4}', 80), 10).getsockname()[0])"
-    assert rig.near.run("python3", "-c", code).stdout.strip() == NEAR4
+    assert xdp.near.run("python3", "-c", code).stdout.strip() == NEAR4

@@ -10,7 +10,6 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-#include "dataplane/pktgen/maps.h"
 #include "dataplane/pktgen/receive.h"
 #include "dataplane/pktgen/send.h"
 
@@ -27,7 +26,7 @@ static fp_inline struct pktgen_counters *counters_here(void)
     return bpf_map_lookup_elem(&pktgen_counts, &zero);
 }
 
-static fp_inline int send_frame(struct xdp_md *ctx)
+static fp_inline int send_frame(struct fp_packet *packet)
 {
     fp_u32 zero = 0;
     struct pktgen_sender *sender = bpf_map_lookup_elem(&pktgen_senders, &zero);
@@ -35,11 +34,9 @@ static fp_inline int send_frame(struct xdp_md *ctx)
 
     if (!sender)
         return XDP_DROP;
-    bytes = make_frame(ctx, sender);
-    if (!bytes || bpf_xdp_adjust_tail(ctx, (int)bytes - (int)config.frame_bytes))
+    bytes = make_frame(0, packet, sender);
+    if (!bytes || bpf_xdp_adjust_tail(packet->ctx, (int)bytes - (int)config.frame_bytes))
         return XDP_DROP;
-    sender->number++;
-    sender->bytes += bytes;
     return bpf_redirect(config.ifindex, 0);
 }
 
@@ -54,9 +51,11 @@ int pktgen(struct xdp_md *ctx)
     struct pktgen_counters *counters;
 
     if (ctx->ingress_ifindex != config.ifindex)
-        return config.count_only ? XDP_DROP : send_frame(ctx);
+        return config.count_only ? XDP_DROP : send_frame(&packet);
     counters = counters_here();
-    return counters ? receive_frame(&packet, counters) : XDP_PASS;
+    if (!counters)
+        return XDP_PASS;
+    return receive_frame(0, &packet, counters) == RECEIVE_DROP ? XDP_DROP : XDP_PASS;
 }
 
 /* ---- what `refused` reads of the kernel; offsets come from the running one ---- */

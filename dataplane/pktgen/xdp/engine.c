@@ -3,8 +3,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,15 +10,19 @@
 #include <unistd.h>
 
 #include "controlplane/base/error.h"
-#include "dataplane/pktgen/pktgen.skel.h"
-#include "dataplane/pktgen/sender.h"
+#include "dataplane/pktgen/config.h"
+#include "dataplane/pktgen/xdp/gateways.h"
+#include "dataplane/pktgen/xdp/pktgen.skel.h"
+#include "dataplane/pktgen/xdp/sender.h"
+#include "dataplane/pktgen/xdp/xdp.h"
 #include "dataplane/tool/attach.h"
 #include "dataplane/tool/options.h"
 
-#define FULL_SPEED 6400000u /* packets a second, about */
-#define SAMPLES_PER_S 100000u
+const char engine_program[] = "culvert-pktgen";
 
 struct engine {
+    const struct options *options;
+    struct gateways gateways;
     struct pktgen_bpf *bpf;
     struct attachment attachment;
     int hearing[2]; /* links of the tracepoints; -1: none */
@@ -30,79 +32,27 @@ struct engine {
 
 /* ---- loading ---- */
 
-static uint32_t common_factor(uint32_t a, uint32_t b)
-{
-    return b ? common_factor(b, a % b) : a;
-}
-
-/* A step near the golden section, so that flows that follow each other are far apart. */
-static uint32_t flow_stride(uint32_t flows)
-{
-    uint32_t stride = (uint32_t)((double)flows * 0.6180339887);
-
-    if (stride < 1)
-        return 1 % flows;
-    while (common_factor(stride, flows) != 1)
-        stride++;
-    return stride % flows;
-}
-
-/* Few enough samples that time stamps cost nothing. */
-static uint32_t sample_mask(const struct options *options)
-{
-    uint64_t rate = options->rate > 0 ? (uint64_t)options->rate : FULL_SPEED;
-    uint32_t mask = 0;
-
-    while (rate / (mask + 1) > SAMPLES_PER_S)
-        mask = mask << 1 | 1;
-    return mask;
-}
-
 static void set_config(struct pktgen_config *config, const struct options *options,
                        uint32_t ifindex, const struct templates *templates,
                        const struct queries *queries)
 {
     struct stat space = {0};
 
+    config_set(config, options, templates, queries);
     config->ifindex = ifindex;
-    config->port_low = options->port_low;
-    config->port_high = options->port_high;
-    config->count_only = options->count_only;
-    config->drop = options->drop;
     if (!stat("/proc/self/ns/net", &space))
         config->namespace_id = (uint32_t)space.st_ino;
-    if (!templates)
-        return;
-    config->schedule_length = templates->schedule_length;
-    config->flows = templates->flows;
-    config->stride = flow_stride(templates->flows);
-    config->sample_mask = sample_mask(options);
-    memcpy(config->source, templates->source, sizeof(config->source));
-    memcpy(&config->first.a, options->target[0].address.bytes, 16);
-    config->first.port = options->target[0].port;
-    config->first.kinds = options->target[0].kinds;
-    if (queries) {
-        config->queries = queries->count;
-        config->query_words = (queries->longest + 7u) / 8;
-    }
-    /* No longer than needed: the kernel fills it anew for each page that doesn't come back soon. */
-    config->frame_bytes = templates->l4_farthest + PKTGEN_L4_ROOM(config->query_words);
-    if (config->frame_bytes < templates->longest)
-        config->frame_bytes = templates->longest;
-    if (config->frame_bytes < PKTGEN_HEAD_BYTES)
-        config->frame_bytes = PKTGEN_HEAD_BYTES;
 }
 
-static int fill_queries(struct pktgen_bpf *bpf, const struct queries *queries, uint32_t words)
+static int fill_queries(struct pktgen_bpf *bpf, const struct queries *queries)
 {
-    size_t stride = offsetof(struct pktgen_query, wire) + words * sizeof(uint64_t);
-    size_t bytes = queries->count * stride;
+    size_t bytes = queries->count * queries_stride(queries);
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
                         bpf_map__fd(bpf->maps.pktgen_queries), 0);
 
     if (memory == MAP_FAILED)
         return CULVERT_ESYSTEM;
-    queries_store(queries, memory, words);
+    queries_store(queries, memory);
     munmap(memory, bytes);
     return 0;
 }
@@ -139,7 +89,7 @@ static int fill_maps(struct pktgen_bpf *bpf, const struct options *options,
         if (bpf_map_update_elem(map, &i, &templates->schedule[i], BPF_ANY))
             return CULVERT_ESYSTEM;
     }
-    if (queries && fill_queries(bpf, queries, (queries->longest + 7u) / 8))
+    if (queries && fill_queries(bpf, queries))
         return CULVERT_ESYSTEM;
     return fill_targets(bpf, options);
 }
@@ -158,11 +108,8 @@ static struct pktgen_bpf *load(const struct options *options, uint32_t ifindex,
         bpf_map__set_max_entries(bpf->maps.pktgen_schedule, templates->schedule_length);
     }
     if (queries) {
-        uint32_t words = (queries->longest + 7u) / 8;
-
         bpf_map__set_max_entries(bpf->maps.pktgen_queries, queries->count);
-        bpf_map__set_value_size(bpf->maps.pktgen_queries,
-                                (uint32_t)offsetof(struct pktgen_query, wire) + words * 8);
+        bpf_map__set_value_size(bpf->maps.pktgen_queries, (uint32_t)queries_stride(queries));
     }
     bpf_program__set_autoload(bpf->progs.refused, hear);
     bpf_program__set_autoload(bpf->progs.unroutable, hear);
@@ -184,46 +131,62 @@ static void hear_refused(struct engine *engine)
     }
 }
 
-int engine_open(struct engine **out, const struct options *options, uint32_t ifindex,
-                const struct templates *templates, const struct queries *queries)
+int engine_open(struct engine **out, const struct options *options)
 {
     struct engine *engine = calloc(1, sizeof(*engine));
-    char why[ATTACH_WHY_BYTES];
     int error;
 
     if (!engine)
         return CULVERT_ENOMEM;
+    engine->options = options;
     engine->attachment.link = engine->hearing[0] = engine->hearing[1] = -1;
     engine->cpus = libbpf_num_possible_cpus();
-    /* Without tracepoints or type information all else works. */
-    engine->bpf = load(options, ifindex, templates, queries, true);
-    if (!engine->bpf)
-        engine->bpf = load(options, ifindex, templates, queries, false);
-    if (!engine->bpf || (templates && fill_maps(engine->bpf, options, templates, queries))) {
-        tool_say("the programs can't be loaded: %s", attach_log_last());
-        engine_close(engine);
-        return CULVERT_ESYSTEM;
-    }
-    error = attach_program(bpf_program__fd(engine->bpf->progs.pktgen), ifindex, &engine->attachment,
-                           why);
+    error = gateways_open(&engine->gateways, options);
     if (error) {
-        tool_say("%s: %s", options->interface, why);
-        engine_close(engine);
-        return error;
-    }
-    hear_refused(engine);
-    if (templates)
-        error = senders_open(&engine->senders, options, engine->bpf, templates, queries);
-    if (error) {
-        engine_close(engine);
+        free(engine);
         return error;
     }
     *out = engine;
     return 0;
 }
 
+int engine_gateway(void *arg, const struct address *target, struct gateway *gateway)
+{
+    struct engine *engine = arg;
+
+    return gateways_find(&engine->gateways, target, gateway);
+}
+
+int engine_load(struct engine *engine, const struct templates *templates,
+                const struct queries *queries)
+{
+    const struct options *options = engine->options;
+    uint32_t ifindex = engine->gateways.ifindex;
+    char why[ATTACH_WHY_BYTES];
+    int error;
+
+    /* Without tracepoints or type information all else works. */
+    engine->bpf = load(options, ifindex, templates, queries, true);
+    if (!engine->bpf)
+        engine->bpf = load(options, ifindex, templates, queries, false);
+    if (!engine->bpf || (templates && fill_maps(engine->bpf, options, templates, queries))) {
+        tool_say("the programs can't be loaded: %s", attach_log_last());
+        return CULVERT_ESYSTEM;
+    }
+    error = attach_program(bpf_program__fd(engine->bpf->progs.pktgen), ifindex, &engine->attachment,
+                           why);
+    if (error) {
+        tool_say("%s: %s", options->interface, why);
+        return error;
+    }
+    hear_refused(engine);
+    return templates ? senders_open(&engine->senders, options, engine->bpf) : 0;
+}
+
 void engine_close(struct engine *engine)
 {
+    if (!engine)
+        return;
     engine_stop(engine);
     senders_close(&engine->senders);
     attach_end(&engine->attachment);
@@ -232,27 +195,38 @@ void engine_close(struct engine *engine)
             close(engine->hearing[i]);
     }
     pktgen_bpf__destroy(engine->bpf);
+    gateways_close(&engine->gateways);
     free(engine);
 }
 
-int engine_program(const struct engine *engine)
+int xdp_program(const struct engine *engine)
 {
     return bpf_program__fd(engine->bpf->progs.pktgen);
 }
 
-uint32_t engine_frame_bytes(const struct engine *engine)
+uint32_t xdp_ifindex(const struct engine *engine)
+{
+    return engine->gateways.ifindex;
+}
+
+uint32_t xdp_frame_bytes(const struct engine *engine)
 {
     return engine->bpf->rodata->config.frame_bytes;
 }
 
-bool engine_is_generic(const struct engine *engine)
+const char *engine_mode(const struct engine *engine)
 {
-    return engine->attachment.generic;
+    return engine->attachment.generic ? "generic" : "native";
 }
 
 bool engine_hears_refused(const struct engine *engine)
 {
     return engine->hearing[0] >= 0 && engine->hearing[1] >= 0;
+}
+
+bool engine_missed(const struct engine *engine, uint64_t *frames)
+{
+    return false; /* each driver counts that elsewhere */
 }
 
 /* ---- running ---- */
@@ -289,18 +263,6 @@ uint64_t engine_stop_time(struct engine *engine)
 
 /* ---- reading ---- */
 
-static void add_counters(struct pktgen_counters *sum, const struct pktgen_counters *one)
-{
-    uint64_t low = sum->rtt_min, high = sum->rtt_max;
-    const fp_u64 *from = (const fp_u64 *)one;
-    fp_u64 *to = (fp_u64 *)sum;
-
-    for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++)
-        to[i] += from[i];
-    sum->rtt_min = !low || (one->rtt_min && one->rtt_min < low) ? one->rtt_min : low;
-    sum->rtt_max = one->rtt_max > high ? one->rtt_max : high;
-}
-
 static int read_counters(struct engine *engine, struct engine_sums *sums)
 {
     size_t cpus = (size_t)engine->cpus;
@@ -312,7 +274,7 @@ static int read_counters(struct engine *engine, struct engine_sums *sums)
         return error;
     error = bpf_map_lookup_elem(bpf_map__fd(engine->bpf->maps.pktgen_counts), &zero, each);
     for (size_t cpu = 0; !error && cpu < cpus; cpu++)
-        add_counters(&sums->counters, &each[cpu]);
+        sums_add_counters(sums, &each[cpu]);
     free(each);
     return error ? CULVERT_ESYSTEM : 0;
 }
@@ -327,10 +289,8 @@ static int read_senders(struct engine *engine, struct engine_sums *sums)
     if (!each)
         return error;
     error = bpf_map_lookup_elem(bpf_map__fd(engine->bpf->maps.pktgen_senders), &zero, each);
-    for (size_t cpu = 0; !error && cpu < cpus; cpu++) {
-        for (unsigned kind = 0; kind < PKTGEN_KIND_COUNT; kind++)
-            sums->made[kind] += each[cpu].sent[kind];
-    }
+    for (size_t cpu = 0; !error && cpu < cpus; cpu++)
+        sums_add_sender(sums, &each[cpu]);
     free(each);
     return error ? CULVERT_ESYSTEM : 0;
 }
@@ -344,10 +304,7 @@ int engine_read(struct engine *engine, struct engine_sums *sums)
     error = read_counters(engine, sums);
     if (!error)
         error = read_senders(engine, sums);
-    sums->time = sender_clock();
-    for (unsigned kind = 0; kind < PKTGEN_KIND_COUNT; kind++)
-        sums->sent += sums->made[kind];
-    sums->sent -= sums->counters.refused < sums->sent ? sums->counters.refused : sums->sent;
+    sums_finish(sums);
     return error;
 }
 

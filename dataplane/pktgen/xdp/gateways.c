@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dataplane/pktgen/gateway.h"
+#include "dataplane/pktgen/xdp/gateways.h"
 
 #include <net/if.h>
 #include <net/if_arp.h>
@@ -14,14 +14,15 @@
 
 #define RESOLVE_TRIES 100
 #define RESOLVE_PAUSE_NS 20000000
-#define VLAN_TAGGED 0x1000u
 
-int gateways_open(struct gateways *gateways, const char *interface)
+int gateways_open(struct gateways *gateways, const struct options *options)
 {
+    const char *interface = options->interface;
     const struct device *device;
     int error = CULVERT_ENOTFOUND;
 
     memset(gateways, 0, sizeof(*gateways));
+    gateways->options = options;
     if (rtnl_open(&gateways->rtnl)) {
         tool_say("rtnetlink: %s", gateways->rtnl.text);
         return CULVERT_ESYSTEM;
@@ -90,16 +91,17 @@ static int resolve(struct rtnl *rtnl, const struct route *route, uint8_t mac[6])
 }
 
 /* The way that was given; the kernel's route, if there is one, tells our address. */
-static int take_given(struct gateways *gateways, const struct options *options,
-                      const struct address *target, struct gateway *gateway)
+static int take_given(struct gateways *gateways, const struct address *target,
+                      struct gateway *gateway)
 {
+    const struct options *options = gateways->options;
     const struct device *device = device_by_index(&gateways->devices, gateways->ifindex);
     struct route route;
     const char *why;
 
     memcpy(gateway->dmac, options->gateway_mac, 6);
     memcpy(gateway->smac, device->mac, 6);
-    gateway->vlan = (uint16_t)(options->vlan ? VLAN_TAGGED | options->vlan : 0);
+    gateway->vlan = (uint16_t)(options->vlan ? GATEWAY_TAGGED | options->vlan : 0);
     if (!route_find(&gateways->rtnl, target->bytes, &route, &why))
         memcpy(gateway->source, route.source, 16);
     return 0;
@@ -114,13 +116,13 @@ static const struct device *leaving_device(const struct gateways *gateways, uint
     *vlan = 0;
     if (!device || strcmp(device->kind, "vlan") != 0)
         return device;
-    *vlan = (uint16_t)(VLAN_TAGGED | (device->vlan & 0xfff));
+    *vlan = (uint16_t)(GATEWAY_TAGGED | (device->vlan & 0xfff));
     return device_by_index(&gateways->devices, device->parent);
 }
 
-int gateway_find(struct gateways *gateways, const struct options *options,
-                 const struct address *target, struct gateway *gateway)
+int gateways_find(struct gateways *gateways, const struct address *target, struct gateway *gateway)
 {
+    const struct options *options = gateways->options;
     char text[UNITS_TEXT], via[UNITS_TEXT];
     const struct device *device;
     struct address address;
@@ -129,7 +131,7 @@ int gateway_find(struct gateways *gateways, const struct options *options,
 
     memset(gateway, 0, sizeof(*gateway));
     if (options->gateway_given)
-        return take_given(gateways, options, target, gateway);
+        return take_given(gateways, target, gateway);
     units_write_address(target, text);
     if (route_find(&gateways->rtnl, target->bytes, &route, &why)) {
         tool_say("%s: %s; give --gateway-mac", text, why);
