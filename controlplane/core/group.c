@@ -493,6 +493,7 @@ void group_status(const struct group *group, struct group_status *out)
         .loading = group->load.stream != 0,
         .proposals = group->proposals_count,
         .reads = group->reads_count,
+        .settled = group_settled(group),
     };
     for (unsigned i = 0; i < GROUP_STREAMS_MAX; i++)
         out->sending += group->streams[i].node != 0;

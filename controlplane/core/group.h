@@ -57,6 +57,7 @@ struct group_status {
     uint64_t last, commit, applied, first, snapshot;
     unsigned sending; /* snapshots under way to others */
     bool loading;     /* one is being received */
+    bool settled;     /* leads, and the members are as they are committed: they may be changed */
     unsigned proposals, reads;
 };
 
@@ -88,6 +89,9 @@ int group_member_add(struct group *group, const struct group_member *member, gro
 int group_member_assign(struct group *group, uint64_t id, enum group_role role, group_changed done,
                         void *arg);
 int group_member_remove(struct group *group, uint64_t id, group_changed done, void *arg);
+/* Gives a member, which may be the leader itself, another address. */
+int group_member_move(struct group *group, uint64_t id, const char *address, group_changed done,
+                      void *arg);
 
 /* Hands leadership to a voter (0: the one that is closest behind). `done` with 0 when this node no
  * longer leads; CULVERT_ETIMEOUT: it does. CULVERT_ENOTFOUND: no such voter. */
@@ -111,6 +115,8 @@ void group_status(const struct group *group, struct group_status *out);
  * returned. The address is valid during the call. */
 int group_members(const struct group *group,
                   int (*each)(void *arg, const struct group_member *member), void *arg);
+/* Up to which entry a member is known to have the log. CULVERT_ENOTLEADER; CULVERT_ENOTFOUND. */
+int group_progress(const struct group *group, uint64_t id, uint64_t *index);
 /* What it was opened with. */
 struct machine *group_machine(const struct group *group);
 

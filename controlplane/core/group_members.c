@@ -201,6 +201,54 @@ int group_member_remove(struct group *group, uint64_t id, group_changed done, vo
     return change(group, id, -1, done, arg);
 }
 
+int group_member_move(struct group *group, uint64_t id, const char *address, group_changed done,
+                      void *arg)
+{
+    const struct raft_configuration *now = &group->raft.configuration;
+    struct raft_configuration members;
+    int error = changeable(group);
+
+    if (error)
+        return error;
+    if (!group_server(now, id))
+        return CULVERT_ENOTFOUND;
+    if (!address || strlen(address) >= MESSAGE_ADDRESS_MAX)
+        return CULVERT_EINVAL;
+    raft_configuration_init(&members);
+    for (unsigned i = 0; i < now->n && !error; i++) {
+        const struct raft_server *server = &now->servers[i];
+        int status = raft_configuration_add(
+            &members, server->id, server->id == id ? address : server->address, server->role);
+
+        error = !status ? 0 : status == RAFT_NOMEM ? CULVERT_ENOMEM : CULVERT_EEXIST;
+    }
+    if (!error)
+        error = submit(group, &members);
+    raft_configuration_close(&members);
+    if (!error) {
+        group->change.done = done;
+        group->change.arg = arg;
+    }
+    return error;
+}
+
+bool group_settled(const struct group *group)
+{
+    return !changeable(group);
+}
+
+int group_progress(const struct group *group, uint64_t id, uint64_t *index)
+{
+    raft_index match;
+
+    if (!group_leading(group))
+        return CULVERT_ENOTLEADER;
+    if (raft_match_index(&group->raft, id, &match))
+        return CULVERT_ENOTFOUND;
+    *index = match;
+    return 0;
+}
+
 int group_transfer(struct group *group, uint64_t id, group_changed done, void *arg)
 {
     struct raft_event event = {.type = RAFT_TRANSFER, .transfer.server_id = id};

@@ -219,6 +219,7 @@ void group_load_end(struct group *group);
 /* ---- group_members.c ---- */
 void group_members_settle(struct group *group);
 void group_members_fail(struct group *group, int status);
+bool group_settled(const struct group *group);
 
 /* ---- node.c ---- */
 struct env *node_env(const struct node *node);

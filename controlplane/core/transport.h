@@ -105,6 +105,8 @@ struct transport_peer {
     uint64_t rtt_us;            /* of the last ping, 0: none yet */
     size_t queued;              /* bytes */
     enum transport_reason last; /* why the last connection or attempt ended */
+    /* With TRANSPORT_REFUSED: the other side's reason, as of its software. */
+    enum transport_reason refused;
 };
 
 /* Makes a transport that listens nowhere and knows no peer. CULVERT_ENOMEM. */

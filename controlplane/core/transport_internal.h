@@ -80,7 +80,7 @@ struct peer {
     char software[WIRE_SOFTWARE_MAX];
     uint16_t version;
     uint64_t rtt_us;
-    enum transport_reason last;
+    enum transport_reason last, refused;
 };
 
 /* How often a reason was logged lately. */

@@ -143,6 +143,7 @@ void transport_peers(struct transport *transport,
             .rtt_us = peer->rtt_us,
             .queued = up ? lane_length(&up->urgent) + lane_length(&up->bulk) : 0,
             .last = peer->last,
+            .refused = peer->refused,
         };
 
         each(arg, &out);

@@ -169,6 +169,10 @@ static void take_refusal(struct connection *connection)
     const struct wire_refuse *refuse = &connection->reader.refuse;
     bool duplicate = refuse->reason == TRANSPORT_DUPLICATE;
 
+    if (connection->peer)
+        connection->peer->refused = refuse->reason < TRANSPORT_REASON_COUNT
+                                        ? (enum transport_reason)refuse->reason
+                                        : TRANSPORT_PROTOCOL;
     connection_close(connection, duplicate ? TRANSPORT_DUPLICATE : TRANSPORT_REFUSED, refuse->text);
 }
 

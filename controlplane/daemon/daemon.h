@@ -27,6 +27,7 @@
 
 struct daemon_options {
     const char *state_dir, *run_dir;
+    struct cluster_addresses addresses;
 };
 
 struct daemon;
@@ -46,7 +47,7 @@ struct daemon {
     struct daemon_options options;
     char host[65];
     uv_loop_t loop;
-    struct cluster *cluster;
+    struct cluster *cluster; /* NULL: as the history */
     struct history *history; /* the cluster's; NULL: it can't be opened again yet */
     void *region;
     size_t region_size;
@@ -77,6 +78,7 @@ struct daemon {
     uv_timer_t reopen;   /* another try to open the store */
     uint64_t settle_end; /* loop time, ms */
     bool following, expiring, reopening; /* such a job waits or has its turn */
+    bool removed;                        /* from the site: it ends */
     uv_signal_t signals[2];
     unsigned open_parts; /* that the stop waits for */
 };
@@ -85,8 +87,10 @@ struct daemon {
 
 /* Brings everything up. On an error all is undone, and one line says why on standard error. */
 int daemon_start(struct daemon *daemon, const struct daemon_options *options);
-/* Runs until SIGTERM or SIGINT, then takes everything down. */
-void daemon_run(struct daemon *daemon);
+/* Runs until SIGTERM or SIGINT, or until the node is removed from its site, then takes everything
+ * down. The exit code: 0, or DAEMON_REMOVED. */
+#define DAEMON_REMOVED 3
+int daemon_run(struct daemon *daemon);
 
 /* ---- job.c ---- */
 
@@ -148,6 +152,9 @@ int daemon_adopt(struct daemon *daemon, struct history_view *view, uint64_t numb
 /* The store has failed: it is opened again as soon as that goes. */
 void daemon_store_failed(struct daemon *daemon, int error, const char *problem);
 int daemon_open_cluster(struct daemon *daemon);
+/* Closes the cluster and opens it as what is now on the disk: another site, or members. `done` is
+ * called on the loop. CULVERT_EFULL, CULVERT_ENOMEM: it isn't. */
+int daemon_reopen(struct daemon *daemon, void (*done)(void *arg, int status), void *arg);
 /* Whether something new can be stored: 0, or the error and in `problem` its text. A disk that is
  * nearly full takes no more: what the core has under way must never find it full. */
 int daemon_may_store(const struct daemon *daemon, char *problem, size_t size);

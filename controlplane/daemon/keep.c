@@ -27,13 +27,24 @@ static void on_changed(void *arg)
         daemon_follow(daemon);
 }
 
+static void on_removed(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    daemon->removed = true;
+    uv_stop(&daemon->loop);
+}
+
 int daemon_open_cluster(struct daemon *daemon)
 {
     struct cluster_options options = {.loop = &daemon->loop,
                                       .state_dir = daemon->options.state_dir,
-                                      .name = daemon->host,
+                                      .host = daemon->host,
+                                      .addresses = &daemon->options.addresses,
+                                      .settle = !daemon->planes, /* at the start */
                                       .failed = on_failed,
                                       .changed = on_changed,
+                                      .removed = on_removed,
                                       .arg = daemon};
     int error = cluster_open(&daemon->cluster, &options);
 
@@ -65,44 +76,76 @@ int daemon_may_store(const struct daemon *daemon, char *problem, size_t size)
 
 struct reopen {
     struct job job;
+    void (*done)(void *arg, int status); /* NULL: it failed and is tried again */
+    void *arg;
 };
 
 static void on_reopen(uv_timer_t *timer);
 
-static void reopen_start(struct job *job)
+/* The loop turns meanwhile: nobody finds what is being closed. */
+static int open_anew(struct daemon *daemon)
 {
-    struct daemon *daemon = job->daemon;
+    struct cluster *cluster = daemon->cluster;
 
     daemon->history = NULL;
-    cluster_close(daemon->cluster);
-    daemon->reopening = false;
+    daemon->cluster = NULL;
+    if (!daemon->store_error)
+        snprintf(daemon->store_problem, sizeof(daemon->store_problem), "%s: the store is closed",
+                 daemon->options.state_dir);
+    daemon->store_error = CULVERT_EBUSY;
+    cluster_close(cluster);
     daemon->store_error = 0; /* it may fail anew while it is opened */
-    if (daemon_open_cluster(daemon) || daemon->store_error) {
-        daemon->store_error = daemon->store_error ? daemon->store_error : CULVERT_EIO;
-        uv_timer_start(&daemon->reopen, on_reopen, REOPEN_MS, 0);
-    } else {
+    if (!daemon_open_cluster(daemon) && !daemon->store_error) {
         log_info("the store is open again");
         daemon->problem[0] = 0;
         daemon_follow(daemon);
+        return 0;
     }
+    if (!daemon->store_error)
+        snprintf(daemon->store_problem, sizeof(daemon->store_problem),
+                 "%s: it can't be opened; see the log", daemon->options.state_dir);
+    daemon->store_error = daemon->store_error ? daemon->store_error : CULVERT_EIO;
+    uv_timer_start(&daemon->reopen, on_reopen, REOPEN_MS, 0);
+    return daemon->store_error;
+}
+
+static void reopen_start(struct job *job)
+{
+    struct reopen *reopen = (struct reopen *)job;
+    struct daemon *daemon = job->daemon;
+    int status;
+
+    uv_timer_stop(&daemon->reopen);
+    status = open_anew(daemon);
+    daemon->reopening = false;
     job_end(job);
-    free(job);
+    if (reopen->done)
+        reopen->done(reopen->arg, status);
+    free(reopen);
+}
+
+int daemon_reopen(struct daemon *daemon, void (*done)(void *arg, int status), void *arg)
+{
+    struct reopen *reopen = calloc(1, sizeof(*reopen));
+    int error;
+
+    if (!reopen)
+        return CULVERT_ENOMEM;
+    *reopen = (struct reopen){.job = {.start = reopen_start}, .done = done, .arg = arg};
+    error = daemon_submit(daemon, &reopen->job);
+    if (error)
+        free(reopen);
+    else
+        daemon->reopening = true;
+    return error;
 }
 
 static void on_reopen(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
-    struct reopen *reopen =
-        daemon->reopening || daemon->stopping ? NULL : calloc(1, sizeof(*reopen));
 
-    if (!reopen)
-        return;
-    reopen->job.start = reopen_start;
-    daemon->reopening = !daemon_submit(daemon, &reopen->job);
-    if (!daemon->reopening) {
-        free(reopen);
+    if (!daemon->reopening && !daemon->stopping && daemon_reopen(daemon, NULL, NULL))
         uv_timer_start(&daemon->reopen, on_reopen, REOPEN_MS, 0);
-    }
 }
 
 void daemon_store_failed(struct daemon *daemon, int error, const char *problem)

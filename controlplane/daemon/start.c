@@ -36,9 +36,11 @@ static void close_nothing(struct daemon *daemon)
 
 static void close_cluster(struct daemon *daemon)
 {
+    struct cluster *cluster = daemon->cluster;
+
     daemon->history = NULL;
-    cluster_close(daemon->cluster);
     daemon->cluster = NULL;
+    cluster_close(cluster);
 }
 
 static int open_tables(struct daemon *daemon)
@@ -337,11 +339,13 @@ int daemon_start(struct daemon *daemon, const struct daemon_options *options)
     return 0;
 }
 
-void daemon_run(struct daemon *daemon)
+int daemon_run(struct daemon *daemon)
 {
     log_info("ready: API at %s", daemon->api_path);
     daemon_notify("READY=1");
-    uv_run(&daemon->loop, UV_RUN_DEFAULT);
+    if (!daemon->removed)
+        uv_run(&daemon->loop, UV_RUN_DEFAULT);
     daemon_notify("STOPPING=1");
     daemon_stop(daemon, STAGES);
+    return daemon->removed ? DAEMON_REMOVED : 0;
 }
