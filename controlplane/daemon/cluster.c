@@ -143,6 +143,7 @@ static void on_tick(void *arg)
         cluster_keep_tick(cluster);
     cluster_identity_tick(cluster);
     cluster_etcd_tick(cluster);
+    cluster_backup_tick(cluster);
     cluster->ticks++;
 }
 
@@ -261,6 +262,7 @@ void cluster_close(struct cluster *cluster)
     cluster_keep_close(cluster);
     if (cluster->uv)
         wait_idle(cluster); /* the log ends its last work */
+    cluster_backup_close(cluster);
     kv_store_close(cluster->store);
     env_uv_close(cluster->uv);
     close_transport(cluster);

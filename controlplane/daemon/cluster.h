@@ -110,6 +110,13 @@ enum cluster_change { CLUSTER_REMOVE, CLUSTER_PROMOTE };
 int cluster_node_change(struct cluster *cluster, uint64_t id, enum cluster_change change,
                         cluster_done done, void *arg);
 
+/* ---- backup (cluster_backup.c) ---- */
+
+/* Begins a dump of the whole store as it is now; an earlier one is cut off. */
+int cluster_backup_begin(struct cluster *cluster, uint64_t *id);
+/* Appends the next piece; nothing: the one before was the last. CULVERT_ENOTFOUND: cut off. */
+int cluster_backup_next(struct cluster *cluster, uint64_t id, struct buffer *chunk);
+
 /* ---- other states (cluster_state.c): prepared on the disk, for the next cluster_open() ---- */
 
 /* Whether there is nothing to lose: a site of this node alone without a revision. */

@@ -62,6 +62,10 @@ struct cluster {
     bool storing;                /* a record of a node, likewise */
     bool describing, publishing; /* this node itself */
     struct waiter waiters[CLUSTER_WAITERS_MAX];
+    struct {
+        struct machine_dump *dump; /* NULL: none, or all of it was read */
+        uint64_t id, used;         /* the second: tick of the last use */
+    } backup;
     unsigned closing; /* parts that the close waits for */
 };
 
@@ -148,6 +152,12 @@ void cluster_etcd_tick(struct cluster *cluster); /* listens where it could not y
 void cluster_etcd_close(struct cluster *cluster);
 /* Where clients find it: "" when it doesn't listen. */
 void cluster_etcd_address(const struct cluster *cluster, char text[UNITS_TEXT]);
+
+/* ---- cluster_backup.c ---- */
+
+/* Cuts off a backup that nobody reads on. */
+void cluster_backup_tick(struct cluster *cluster);
+void cluster_backup_close(struct cluster *cluster);
 
 /* ---- cluster_state.c ---- */
 

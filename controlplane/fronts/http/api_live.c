@@ -188,6 +188,11 @@ static void store_alarms(const struct daemon *daemon, struct buffer *alarms)
               (long long)(left > 0 ? left : 0));
 }
 
+static void cluster_alarm(void *arg, const char *text)
+{
+    add_alarm(arg, "%s", text);
+}
+
 static void respond_status(void *arg, uint64_t time_ns)
 {
     struct http_exchange *exchange = arg;
@@ -208,6 +213,11 @@ static void respond_status(void *arg, uint64_t time_ns)
     if (daemon->problem[0])
         add_alarm(&alarms, "%s", daemon->problem);
     store_alarms(daemon, &alarms);
+    if (daemon->cluster) {
+        cluster_alarms(daemon->cluster, cluster_alarm, &alarms);
+        buffer_text(&json, ",\"cluster\":");
+        api_write_cluster(daemon->cluster, &json);
+    }
     buffer_text(&json, ",\"alarms\":[");
     buffer_text(&json, alarms.data ? alarms.data : "");
     buffer_text(&json, "]}");
