@@ -9,8 +9,15 @@
 static const struct option long_options[] = {
     {"state-dir", required_argument, NULL, 's'},
     {"run-dir", required_argument, NULL, 'r'},
+    {"name", required_argument, NULL, 'n'},
+    {"listen", required_argument, NULL, 'L'},
+    {"advertise", required_argument, NULL, 'A'},
+    {"etcd", required_argument, NULL, 'e'},
+    {"etcd-tls", required_argument, NULL, 'E'},
+    {"etcd-cert", required_argument, NULL, 'c'},
+    {"etcd-key", required_argument, NULL, 'k'},
+    {"etcd-ca", required_argument, NULL, 'C'},
     {"log-level", required_argument, NULL, 'l'},
-    {"fall-back", no_argument, NULL, 'f'},
     {"version", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -23,12 +30,59 @@ static const char help[] =
     "DNS\n"
     "over TCP and the API at RUN-DIR/api.sock.\n"
     "\n"
-    "  --state-dir DIR    where revisions are kept (default: /var/lib/culvert)\n"
-    "  --run-dir DIR      where the sockets are (default: /run/culvert)\n"
-    "  --log-level LEVEL  error, warn, info (default) or debug\n"
-    "  --fall-back        if the latest revision's file is damaged, go on with the one before\n"
-    "  --version          print the version and end\n"
-    "  --help             print this and end\n";
+    "  --state-dir DIR      where all is kept (default: /var/lib/culvert)\n"
+    "  --run-dir DIR        where the sockets are (default: /run/culvert)\n"
+    "  --name NAME          of this node (default: the host's)\n"
+    "  --listen ADDRESS     for the site's other nodes (default: [::]:7480; or none)\n"
+    "  --advertise ADDRESS  where they find this one (default: the first that isn't loopback)\n"
+    "  --etcd ADDRESS       for etcd clients, in the clear; up to 4 (default: 127.0.0.1:2379; or "
+    "none)\n"
+    "  --etcd-tls ADDRESS   for etcd clients, over TLS; up to 4\n"
+    "  --etcd-cert FILE, --etcd-key FILE  for that (PEM)\n"
+    "  --etcd-ca FILE       clients must have a certificate of it\n"
+    "  --log-level LEVEL    error, warn, info (default) or debug\n"
+    "  --version            print the version and end\n"
+    "  --help               print this and end\n";
+
+/* Adds to a list of addresses; false: there are too many. */
+static bool add_address(const char **list, unsigned *count, const char *text)
+{
+    if (*count == CLUSTER_ETCD_MAX)
+        return false;
+    list[(*count)++] = text;
+    return true;
+}
+
+/* An option of the cluster; false: it is none, or one too many. */
+static bool set_address(struct cluster_addresses *addresses, int option, const char *text)
+{
+    switch (option) {
+    case 'n':
+        addresses->name = text;
+        return true;
+    case 'L':
+        addresses->listen = text;
+        return true;
+    case 'A':
+        addresses->advertise = text;
+        return true;
+    case 'e':
+        return add_address(addresses->etcd, &addresses->etcd_count, text);
+    case 'E':
+        return add_address(addresses->etcd_tls, &addresses->etcd_tls_count, text);
+    case 'c':
+        addresses->etcd_certificate = text;
+        return true;
+    case 'k':
+        addresses->etcd_key = text;
+        return true;
+    case 'C':
+        addresses->etcd_ca = text;
+        return true;
+    default:
+        return false;
+    }
+}
 
 /* Reads the command line. Returns -1 to go on, else the exit code. */
 static int parse_options(int argc, char **argv, struct daemon_options *options,
@@ -44,9 +98,6 @@ static int parse_options(int argc, char **argv, struct daemon_options *options,
         case 'r':
             options->run_dir = optarg;
             break;
-        case 'f':
-            options->fall_back = true;
-            break;
         case 'l':
             if (log_level_parse(optarg, level))
                 break;
@@ -60,6 +111,8 @@ static int parse_options(int argc, char **argv, struct daemon_options *options,
             fputs(help, stdout);
             return 0;
         default:
+            if (set_address(&options->addresses, option, optarg))
+                break;
             fputs("culvertd: see `culvertd --help`\n", stderr);
             return 2;
         }
@@ -72,7 +125,7 @@ static int parse_options(int argc, char **argv, struct daemon_options *options,
 
 int main(int argc, char **argv)
 {
-    struct daemon_options options = {.state_dir = STORE_FOLDER_DEFAULT, .run_dir = "/run/culvert"};
+    struct daemon_options options = {.state_dir = "/var/lib/culvert", .run_dir = "/run/culvert"};
     enum log_level level = LOG_LEVEL_INFO;
     static struct daemon daemon;
     int code = parse_options(argc, argv, &options, &level);
@@ -82,6 +135,5 @@ int main(int argc, char **argv)
     log_start("culvertd", level);
     if (daemon_start(&daemon, &options))
         return 1;
-    daemon_run(&daemon);
-    return 0;
+    return daemon_run(&daemon);
 }

@@ -58,3 +58,22 @@ void arena_free(struct arena *arena)
     }
     *arena = (struct arena){0};
 }
+
+void arena_clear(struct arena *arena)
+{
+    struct arena_chunk *kept = NULL, *next;
+
+    for (struct arena_chunk *chunk = arena->chunks; chunk; chunk = next) {
+        next = chunk->next;
+        if (!kept && chunk->size == CHUNK_BYTES) {
+            /* Chunks behind the newest one may have been used to their end. */
+            memset(chunk->bytes, 0, chunk == arena->chunks ? arena->used : chunk->size);
+            kept = chunk;
+        } else {
+            free(chunk);
+        }
+    }
+    if (kept)
+        kept->next = NULL;
+    *arena = (struct arena){.chunks = kept};
+}

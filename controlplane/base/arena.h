@@ -19,5 +19,7 @@ void *arena_alloc(struct arena *arena, size_t size);
 /* A copy with a NUL behind it. */
 char *arena_copy(struct arena *arena, const char *text, size_t length);
 void arena_free(struct arena *arena); /* and makes it an empty one */
+/* Empties it and keeps some of its memory for what comes. */
+void arena_clear(struct arena *arena);
 
 #endif

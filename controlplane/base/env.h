@@ -53,7 +53,8 @@ struct env_events {
     void *arg;
     /* A message of another node, whole and as it was sent; the bytes are valid during the call.
      * Messages may be lost and, between one pair of nodes, never change their order within a
-     * connection; `connected` says when a new one begins. */
+     * connection; `connected` says when a new one begins. Only bulk, if the network was told
+     * what that is (core/transport.h), is overtaken by others. */
     void (*message)(void *arg, uint64_t node, const uint8_t *bytes, size_t length);
     void (*connected)(void *arg, uint64_t node, bool up);
     /* There is room again in a queue that env_send() found full. */
@@ -75,7 +76,8 @@ struct env_ops {
     void (*timer_set)(struct env *env, struct env_timer *timer, uint64_t at);
     void (*timer_stop)(struct env *env, struct env_timer *timer);
 
-    /* Files of the folder, by names without '/'. All of these but file_write block. */
+    /* Files of the folder, by names without '/'. All of these but file_write block; they may also
+     * be called by the `run` of a work. */
     int (*file_open)(struct env *env, const char *name, unsigned flags, struct env_file **out);
     void (*file_close)(struct env *env, struct env_file *file); /* no write is under way */
     int (*file_size)(struct env *env, struct env_file *file, uint64_t *size);
@@ -84,8 +86,10 @@ struct env_ops {
                          size_t length);
     /* Makes the file `size` bytes long, new ones zero and their place reserved, and durable. */
     int (*file_allocate)(struct env *env, struct env_file *file, uint64_t size);
-    int (*file_truncate)(struct env *env, struct env_file *file, uint64_t size); /* durable */
+    /* Cuts the file; durable, with all bytes that are left. */
+    int (*file_truncate)(struct env *env, struct env_file *file, uint64_t size);
     int (*file_rename)(struct env *env, const char *from, const char *to); /* durable, replaces */
+    /* After a crash it may be there again. The file is not open. */
     int (*file_remove)(struct env *env, const char *name);
     /* Calls `each` with every file's name until it returns non-zero, which is returned. */
     int (*file_list)(struct env *env, int (*each)(void *arg, const char *name), void *arg);

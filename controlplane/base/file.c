@@ -102,17 +102,19 @@ static int write_all(int file, const char *from, size_t length)
     return 0;
 }
 
-int file_write_tmp(int folder, const char *name, const void *data, size_t length, int sync)
+static int write_tmp(int folder, const char *name, const void *data, size_t length, int sync,
+                     mode_t mode)
 {
     char tmp[NAME_MAX + 1];
     int file, error;
 
     if ((size_t)snprintf(tmp, sizeof(tmp), "%s.tmp", name) >= sizeof(tmp))
         return CULVERT_EINVAL;
-    file = openat(folder, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+    file = openat(folder, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
     if (file < 0)
         return file_error(errno);
-    error = write_all(file, data, length);
+    /* One that a crash left behind may have had another mode. */
+    error = fchmod(file, mode) ? file_error(errno) : write_all(file, data, length);
     if (!error && sync && fsync(file))
         error = file_error(errno);
     if (close(file) && !error)
@@ -122,7 +124,13 @@ int file_write_tmp(int folder, const char *name, const void *data, size_t length
     return error;
 }
 
-int file_write(int folder, const char *name, const void *data, size_t length)
+int file_write_tmp(int folder, const char *name, const void *data, size_t length, int sync)
+{
+    return write_tmp(folder, name, data, length, sync, 0640);
+}
+
+static int write_replacing(int folder, const char *name, const void *data, size_t length,
+                           mode_t mode)
 {
     const char *slash = strrchr(name, '/');
     char tmp[NAME_MAX + 1], parent[PATH_MAX];
@@ -132,7 +140,7 @@ int file_write(int folder, const char *name, const void *data, size_t length)
         (size_t)snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - name) + 1 : 1,
                          slash ? name : ".") >= sizeof(parent))
         return CULVERT_EINVAL;
-    error = file_write_tmp(folder, name, data, length, 1);
+    error = write_tmp(folder, name, data, length, 1, mode);
     if (error)
         return error;
     if (renameat(folder, tmp, folder, name)) {
@@ -147,6 +155,16 @@ int file_write(int folder, const char *name, const void *data, size_t length)
         error = file_error(errno);
     close(in);
     return error;
+}
+
+int file_write(int folder, const char *name, const void *data, size_t length)
+{
+    return write_replacing(folder, name, data, length, 0640);
+}
+
+int file_write_secret(int folder, const char *name, const void *data, size_t length)
+{
+    return write_replacing(folder, name, data, length, 0600);
 }
 
 int file_make_folder(const char *path)

@@ -17,6 +17,8 @@ int file_write_tmp(int folder, const char *name, const void *data, size_t length
 /* Writes a whole file so that after a crash there is the old one or the new one: a temporary file
  * in the same folder, fsync, rename, fsync of the folder. */
 int file_write(int folder, const char *name, const void *data, size_t length);
+/* The same, readable by the owner alone (0600). */
+int file_write_secret(int folder, const char *name, const void *data, size_t length);
 
 /* Makes a folder and its missing parents, mode 0750. 0 also when it was there. */
 int file_make_folder(const char *path);

@@ -18,6 +18,11 @@ struct address {
     uint8_t bytes[16];
 };
 
+struct endpoint {
+    struct address address;
+    uint16_t port; /* host order */
+};
+
 /* Decimal digits only. */
 int units_parse_number(const char *text, uint64_t *value);
 /* A number with an optional k, M or G (powers of 1000): "10M". */
@@ -33,6 +38,8 @@ int units_parse_address(const char *text, struct address *address);
  * hint), and `*host_bits` true. */
 int units_parse_prefix(const char *text, struct address *address, unsigned *length,
                        bool *host_bits);
+/* "192.0.2.1:7000" or "[2001:db8::1]:7000" (RFC 3986 section 3.2.2). Port 0 is CULVERT_EINVAL. */
+int units_parse_endpoint(const char *text, struct endpoint *endpoint);
 
 /* The shortest form, NUL-terminated. */
 void units_write_size(uint64_t value, char text[UNITS_TEXT]);
@@ -40,6 +47,12 @@ void units_write_rate(uint64_t per_second, char text[UNITS_TEXT]);
 void units_write_time(uint64_t ms, char text[UNITS_TEXT]);
 void units_write_address(const struct address *address, char text[UNITS_TEXT]);
 void units_write_prefix(const struct address *address, unsigned length, char text[UNITS_TEXT]);
+void units_write_endpoint(const struct endpoint *endpoint, char text[UNITS_TEXT]);
+
+/* To and from what sockets take. */
+struct sockaddr_storage;
+void endpoint_to_socket(const struct endpoint *endpoint, struct sockaddr_storage *to);
+void endpoint_from_socket(const struct sockaddr_storage *from, struct endpoint *endpoint);
 
 /* It is an IPv4 address in the form above. */
 bool address_is_v4(const struct address *address);

@@ -13,6 +13,7 @@
 #include "controlplane/base/units.h"
 #include "controlplane/cli/command.h"
 #include "controlplane/cli/show.h"
+#include "controlplane/cli/table.h"
 #include "controlplane/site/site.h"
 
 #define CHUNK ((size_t)1 << 16)
@@ -223,6 +224,7 @@ static void write_request(struct cli *cli, const struct bundle *bundle, struct b
     buffer_char(body, '}');
     add_member(body, "author", cli_option(cli, "author"));
     add_member(body, "comment", cli_option(cli, "comment"));
+    add_member(body, "confirm", cli_option(cli, "confirm"));
     if (revision)
         buffer_format(body, ",\"if_revision\":%s", revision);
     if (cli_option(cli, "dry-run") || bundle->missing)
@@ -328,6 +330,16 @@ static int check_revision(const char *text)
     return CLI_USAGE;
 }
 
+static void print_deadline(yyjson_val *root, struct buffer *out)
+{
+    char when[TEXT_NUMBER];
+
+    if (!yyjson_obj_get(root, "confirm_until"))
+        return;
+    text_time((int64_t)cli_number(root, "confirm_until"), when);
+    buffer_format(out, "taken back at %s unless you `culvert confirm`\n", when);
+}
+
 static int print_applied(struct cli *cli, yyjson_doc *doc, bool dry)
 {
     yyjson_val *root = yyjson_doc_get_root(doc), *diff = yyjson_obj_get(root, "diff");
@@ -345,6 +357,7 @@ static int print_applied(struct cli *cli, yyjson_doc *doc, bool dry)
     else
         buffer_format(&out, "revision %llu: %zu %s\n", revision, changes,
                       changes == 1 ? "change" : "changes");
+    print_deadline(root, &out);
     show_diff(diff, cli->color, 0, &out);
     return cli_print(&out);
 }
@@ -403,4 +416,26 @@ int command_rollback(struct cli *cli)
     code = print_applied(cli, doc, false);
     yyjson_doc_free(doc);
     return code;
+}
+
+int command_confirm(struct cli *cli)
+{
+    struct buffer body = {0}, out = {0};
+    yyjson_doc *doc;
+    int code;
+
+    buffer_char(&body, '{');
+    add_member(&body, "author", cli_option(cli, "author"));
+    add_member(&body, "comment", cli_option(cli, "comment"));
+    buffer_char(&body, '}');
+    code = body.error ? CLI_FAILED
+                      : cli_call(cli, "POST", "/v1/confirm", body.data, body.length, &doc);
+    buffer_free(&body);
+    if (code)
+        return code;
+    if (!cli_print_json(cli, doc))
+        buffer_format(&out, "revision %llu stays\n",
+                      (unsigned long long)cli_number(yyjson_doc_get_root(doc), "revision"));
+    yyjson_doc_free(doc);
+    return cli_print(&out);
 }

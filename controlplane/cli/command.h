@@ -14,7 +14,7 @@
 #include "controlplane/cli/client.h"
 
 #define CLI_OPTIONS_MAX 6   /* of one command */
-#define CLI_ARGUMENTS_MAX 2 /* positional, of one command */
+#define CLI_ARGUMENTS_MAX 3 /* positional, of one command */
 
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 }; /* exit codes */
 
@@ -30,6 +30,8 @@ enum cli_words {
     WORDS_COLOR,
     WORDS_NIC,
     WORDS_NIC_DRIVER,
+    WORDS_NODE,
+    WORDS_FOLDER,
     WORDS_COMMAND
 };
 
@@ -65,6 +67,14 @@ struct cli {
     bool help;
     struct client client;
 };
+
+/* What a command with verbs does at one of them. */
+struct cli_verb {
+    const char *name, *usage;
+    unsigned arguments; /* behind the verb */
+    int (*run)(struct cli *cli);
+};
+extern const struct cli_verb cli_node_verbs[]; /* ends with a NULL name */
 
 extern const struct cli_command cli_commands[];
 extern const size_t cli_command_count;
@@ -113,6 +123,9 @@ size_t cli_width(void);
 const char *cli_text(yyjson_val *object, const char *name);
 uint64_t cli_number(yyjson_val *object, const char *name);
 
+/* Appends the table of a site's nodes: the answer to GET /v1/nodes. */
+void cli_show_nodes(yyjson_val *cluster, bool color, struct buffer *out);
+
 /* What the commands of the table run; the exit code. */
 int command_apply(struct cli *cli);
 int command_diff(struct cli *cli);
@@ -120,10 +133,15 @@ int command_get(struct cli *cli);
 int command_status(struct cli *cli);
 int command_history(struct cli *cli);
 int command_rollback(struct cli *cli);
+int command_confirm(struct cli *cli);
+int command_audit(struct cli *cli);
 int command_top(struct cli *cli);
 int command_counters(struct cli *cli);
 int command_explain(struct cli *cli);
 int command_nic(struct cli *cli);
+int command_node(struct cli *cli);
+int command_backup(struct cli *cli);
+int command_restore(struct cli *cli);
 int command_version(struct cli *cli);
 int command_completion(struct cli *cli);
 int command_help(struct cli *cli);

@@ -112,6 +112,21 @@ static void offer_interfaces(struct client *client, const char *typed)
     yyjson_doc_free(doc);
 }
 
+/* The nodes, where a verb takes one. */
+static void offer_nodes(struct cli *cli, const char *typed)
+{
+    yyjson_doc *doc;
+    yyjson_val *node;
+    size_t i, count;
+
+    if (strcmp(cli->arguments[0], "remove") != 0 && strcmp(cli->arguments[0], "promote") != 0)
+        return;
+    doc = ask(&cli->client, "/v1/nodes");
+    yyjson_arr_foreach (yyjson_obj_get(yyjson_doc_get_root(doc), "nodes"), i, count, node)
+        offer(*cli_text(node, "name") ? cli_text(node, "name") : cli_text(node, "id"), typed);
+    yyjson_doc_free(doc);
+}
+
 static void offer_list(const char *const *words, const char *typed)
 {
     for (; *words; words++)
@@ -125,7 +140,7 @@ static void offer_words(struct client *client, enum cli_words words, const char 
     static const char *const verbs[] = {"attach", "detach", "list", NULL};
     static const char *const drivers[] = {"uio_pci_generic", "vfio-pci", NULL};
 
-    if (words == WORDS_FILE)
+    if (words == WORDS_FILE || words == WORDS_FOLDER)
         puts("__files");
     else if (words == WORDS_PATH)
         offer_paths(client, typed);
@@ -143,6 +158,9 @@ static void offer_words(struct client *client, enum cli_words words, const char 
         offer_list(verbs, typed);
     else if (words == WORDS_NIC_DRIVER)
         offer_list(drivers, typed);
+    else if (words == WORDS_NODE)
+        for (const struct cli_verb *verb = cli_node_verbs; verb->name; verb++)
+            offer(verb->name, typed);
     else if (words == WORDS_COMMAND)
         for (size_t i = 0; i < cli_command_count; i++)
             offer(cli_commands[i].name, typed);
@@ -216,6 +234,8 @@ int cli_complete(int argc, char **argv)
         offer_options(cli_globals, cli_global_count, typed);
     } else if (!cli.command) {
         offer_words(&cli.client, WORDS_COMMAND, typed);
+    } else if (cli.command->words == WORDS_NODE && cli.argument_count == 1) {
+        offer_nodes(&cli, typed);
     } else if (cli.argument_count < cli.command->most) {
         offer_words(&cli.client, cli.argument_count ? WORDS_NONE : cli.command->words, typed);
     }

@@ -88,6 +88,52 @@ static int history_all(struct cli *cli)
     return cli_print(&out);
 }
 
+static void add_audit(struct table *table, yyjson_val *line)
+{
+    char when[TEXT_NUMBER];
+
+    text_time((int64_t)cli_number(line, "time"), when);
+    table_cell(table, "%s", when);
+    table_cell(table, "%s", cli_text(line, "author"));
+    table_cell(table, "%s", cli_text(line, "node"));
+    table_cell(table, "%s", cli_text(line, "what"));
+    if (cli_number(line, "revision"))
+        table_cell(table, "%llu", (unsigned long long)cli_number(line, "revision"));
+    else
+        table_cell(table, "-");
+    table_cell(table, "%s", cli_text(line, "outcome"));
+    table_cell(table, "%s", cli_text(line, "comment"));
+}
+
+int command_audit(struct cli *cli)
+{
+    static const struct table_column columns[] = {
+        {"TIME", TABLE_LEFT},   {"AUTHOR", TABLE_LEFT},    {"NODE", TABLE_LEFT},
+        {"WHAT", TABLE_LEFT},   {"REVISION", TABLE_RIGHT}, {"OUTCOME", TABLE_LEFT},
+        {"COMMENT", TABLE_LEFT}};
+    yyjson_val *list, *line;
+    struct buffer out = {0};
+    struct table table;
+    yyjson_doc *doc;
+    size_t i, count;
+    int code = cli_call(cli, "GET", "/v1/audit", NULL, 0, &doc);
+
+    if (code)
+        return code;
+    if (cli_print_json(cli, doc)) {
+        yyjson_doc_free(doc);
+        return CLI_OK;
+    }
+    list = yyjson_obj_get(yyjson_doc_get_root(doc), "audit");
+    table_init(&table, columns, sizeof(columns) / sizeof(columns[0]));
+    yyjson_arr_foreach (list, i, count, line)
+        add_audit(&table, line);
+    table_print(&table, cli->color, &out);
+    table_free(&table);
+    yyjson_doc_free(doc);
+    return cli_print(&out);
+}
+
 int command_history(struct cli *cli)
 {
     char target[64];

@@ -168,6 +168,22 @@ static void show_listeners(yyjson_val *root, bool color, struct buffer *out)
     table_free(&table);
 }
 
+static void show_cluster(yyjson_val *root, bool color, struct buffer *out)
+{
+    yyjson_val *cluster = yyjson_obj_get(root, "cluster");
+    char size[TEXT_NUMBER], quota[TEXT_NUMBER];
+
+    if (!cluster)
+        return;
+    title(out, "nodes", color);
+    cli_show_nodes(cluster, color, out);
+    text_bytes((double)cli_number(cluster, "size"), size);
+    text_bytes((double)cli_number(cluster, "quota"), quota);
+    buffer_format(out, "%s; store: %s of %s%s\n",
+                  is_true(cluster, "quorum") ? "a quorum is there" : "NO QUORUM", size, quota,
+                  is_true(cluster, "full") ? ", FULL" : "");
+}
+
 static void show_alarms(yyjson_val *root, bool color, struct buffer *out)
 {
     yyjson_val *list = yyjson_obj_get(root, "alarms"), *alarm;
@@ -195,6 +211,7 @@ int command_status(struct cli *cli)
         yyjson_val *root = yyjson_doc_get_root(doc);
 
         show_head(root, &out);
+        show_cluster(root, cli->color, &out);
         show_planes(root, cli->color, &out);
         show_listeners(root, cli->color, &out);
         show_alarms(root, cli->color, &out);

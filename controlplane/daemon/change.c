@@ -1,105 +1,72 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An apply: compile into an open transaction, store the revision, commit, stream. Whatever fails
- * before the revision is on the disk leaves everything as it was.
+ * An apply, step by step: what was acknowledged anywhere is there to be read (barrier), a view of
+ * the store, on a worker what is to be done (compile into an open transaction), into the store,
+ * commit and stream. Whatever fails before the revision is stored leaves everything as it was.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/base/log.h"
 #include "controlplane/daemon/daemon.h"
 
-static void store_failed(struct daemon *daemon, struct daemon_change *change)
-{
-    const char *detail = store_problem(daemon->store);
+#define TRIES_MAX 8u /* on new bases, when others make revisions too */
 
-    snprintf(change->problem, sizeof(change->problem),
-             "the revision could not be stored, so nothing was changed: %s",
-             *detail ? detail : culvert_strerror(change->error));
+static struct daemon_change *change_of(struct job *job)
+{
+    return (struct daemon_change *)job;
 }
 
-/* Ends a plan that isn't to be committed. */
-static void drop_plan(struct daemon *daemon, struct daemon_change *change)
+/* ---- the end ---- */
+
+/* Ends a plan that isn't to be committed, and what was to be stored with it. */
+static void drop_plan(struct daemon_change *change)
 {
-    site_abort(daemon->engine, change->plan);
+    site_abort(change->job.daemon->engine, change->plan);
     change->plan = NULL;
+    history_append_free(&change->append);
+    change->append = (struct history_append){0};
 }
 
-static void store_plan(struct daemon *daemon, struct daemon_change *change)
+static void note_failure(struct daemon_change *change)
 {
-    struct store_revision *revision = site_plan_revision(change->plan);
-    const struct store_blob *blobs;
-    size_t count;
+    struct daemon *daemon = change->job.daemon;
 
-    blobs = site_plan_blobs(change->plan, &count);
-    revision->time_ms = change->now;
-    revision->author = change->author;
-    revision->comment = change->comment;
-    change->error = store_append(daemon->store, revision, blobs, count);
+    if (change->error == CULVERT_EREJECTED || change->error == CULVERT_ECONFLICT ||
+        change->error == CULVERT_EBUSY || change->error == CULVERT_ENOTFOUND)
+        return;
+    snprintf(daemon->problem, sizeof(daemon->problem), "%s: %s", change->what,
+             change->problem[0] ? change->problem : culvert_strerror(change->error));
+    log_error("%s", daemon->problem);
+}
+
+static void note_audit(struct daemon_change *change)
+{
+    struct history_audit audit = {.time_ms = change->now,
+                                  .author = change->author,
+                                  .comment = change->comment,
+                                  .what = change->what,
+                                  .outcome = change->problem[0] ? change->problem
+                                                                : culvert_strerror(change->error)};
+
+    if (!change->dry_run && change->was_read && change->job.daemon->history)
+        history_note(change->job.daemon->history, &audit);
+}
+
+static void change_end(struct daemon_change *change)
+{
+    drop_plan(change);
+    history_view_close(change->view);
+    change->view = NULL;
+    change->revision = change->job.daemon->revision;
     if (change->error) {
-        store_failed(daemon, change);
-        drop_plan(daemon, change);
-        return;
+        note_failure(change);
+        note_audit(change);
     }
-    change->revision = revision->number;
-}
-
-void daemon_change_work(struct daemon *daemon, struct daemon_change *change)
-{
-    size_t paths;
-
-    change->revision = store_latest(daemon->store);
-    if (change->has_condition && change->if_revision != change->revision) {
-        change->error = CULVERT_ECONFLICT;
-        snprintf(change->problem, sizeof(change->problem), "the current revision is %llu, not %llu",
-                 (unsigned long long)change->revision, (unsigned long long)change->if_revision);
-        return;
-    }
-    change->error =
-        site_prepare(daemon->engine, &change->source, change->now, &change->plan, &change->errors);
-    if (change->error) {
-        change->plan = NULL;
-        return;
-    }
-    change->changed = site_plan_changed(change->plan);
-    change->diff = strdup(site_plan_diff(change->plan, &paths));
-    if (!change->diff) {
-        change->error = CULVERT_ENOMEM;
-        drop_plan(daemon, change);
-    } else if (change->dry_run || !change->changed) {
-        drop_plan(daemon, change);
-    } else {
-        store_plan(daemon, change);
-    }
-}
-
-void daemon_change_finish(struct daemon *daemon, struct daemon_change *change)
-{
-    struct site_changes changes;
-
-    if (!change->plan) {
-        if (change->error && change->error != CULVERT_EREJECTED &&
-            change->error != CULVERT_ECONFLICT) {
-            snprintf(daemon->problem, sizeof(daemon->problem), "apply: %s",
-                     change->problem[0] ? change->problem : culvert_strerror(change->error));
-            log_error("%s", daemon->problem);
-        }
-        return;
-    }
-    daemon->problem[0] = 0;
-    daemon->revision = change->revision;
-    daemon->generation++;
-    site_commit(daemon->engine, change->plan, daemon->generation, &changes);
-    change->plan = NULL;
-    log_info("revision %llu: %zu table changes, generation %llu, by %s",
-             (unsigned long long)daemon->revision, changes.count,
-             (unsigned long long)daemon->generation, change->author);
-    daemon_publish_settings(daemon);
-    planes_update(daemon->planes);
-    daemon_after_commit(daemon);
+    job_end(&change->job);
+    change->ended(change);
 }
 
 void daemon_change_free(struct daemon_change *change)
@@ -108,81 +75,207 @@ void daemon_change_free(struct daemon_change *change)
     free(change->diff);
 }
 
-/* ---- after a commit ---- */
+/* ---- into the store ---- */
 
-#define LISTEN_RETRY_MS 5000u
+static void change_begin(struct job *job);
 
-int64_t daemon_clock_ms(void)
+static void explain_failure(struct daemon_change *change, const char *why)
 {
-    struct timespec now;
+    const struct daemon *daemon = change->job.daemon;
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static void listen_dns(struct daemon *daemon);
-
-static void on_listen_timer(uv_timer_t *timer)
-{
-    struct daemon *daemon = timer->data;
-
-    if (daemon_is_written(daemon)) /* the list is the engine's */
-        uv_timer_start(timer, on_listen_timer, 100, 0);
+    if (change->error == CULVERT_ECONFLICT)
+        snprintf(change->problem, sizeof(change->problem),
+                 "the site was changed meanwhile: look at `culvert history` and try again");
+    else if (change->error == CULVERT_EBUSY)
+        snprintf(change->problem, sizeof(change->problem),
+                 "revision %llu waits to be confirmed: `culvert confirm`, or `culvert rollback` to "
+                 "the one before",
+                 (unsigned long long)history_pending(daemon->history)->revision);
+    else if (change->error == CULVERT_EUNKNOWN)
+        snprintf(change->problem, sizeof(change->problem),
+                 "it is not known whether the revision was stored: look at `culvert history`");
     else
-        listen_dns(daemon);
+        snprintf(change->problem, sizeof(change->problem),
+                 "the revision could not be stored, so nothing was changed: %s", why);
 }
 
-static void listen_dns(struct daemon *daemon)
+static void on_appended(struct history_append *append, int status)
 {
-    const struct address *addresses;
-    size_t count = site_listen(daemon->engine, &addresses);
-    struct dns_listen *list = calloc(count + 1, sizeof(*list));
+    struct daemon_change *change = append->arg;
+    struct daemon *daemon = change->job.daemon;
 
-    for (size_t i = 0; list && i < count; i++) {
-        memcpy(list[i].address, addresses[i].bytes, sizeof(list[i].address));
-        list[i].port = 53;
-    }
-    if (!list || dns_server_set_listen(daemon->dns, list, count))
-        uv_timer_start(&daemon->listen, on_listen_timer, LISTEN_RETRY_MS, 0);
-    else
-        uv_timer_stop(&daemon->listen);
-    free(list);
-}
-
-static void arm_tick(struct daemon *daemon);
-
-static void on_tick(uv_timer_t *timer)
-{
-    struct daemon *daemon = timer->data;
-    struct site_changes changes;
-    int count = daemon_is_written(daemon) ? CULVERT_EBUSY
-                                          : site_tick(daemon->engine, daemon->generation + 1,
-                                                      daemon_clock_ms(), &changes);
-
-    if (count < 0) {
-        uv_timer_start(timer, on_tick, 200, 0);
+    if (!status) {
+        daemon->problem[0] = 0;
+        change->deadline_ms = append->deadline_ms;
+        daemon_commit(daemon, change->plan, append->revision->number, change->author);
+        change->plan = NULL;
+        change_end(change);
         return;
     }
-    if (count > 0) {
-        daemon->generation++;
-        planes_update(daemon->planes);
+    drop_plan(change);
+    if (status == CULVERT_ECONFLICT && !change->has_condition &&
+        change->pends != HISTORY_PENDS_EXPIRE && ++change->tries < TRIES_MAX) {
+        history_view_close(change->view);
+        change->view = NULL;
+        change_begin(&change->job);
+        return;
     }
-    arm_tick(daemon);
+    change->error = daemon->store_error ? daemon->store_error : status;
+    explain_failure(change, daemon->store_error ? daemon->store_problem : culvert_strerror(status));
+    change_end(change);
 }
 
-static void arm_tick(struct daemon *daemon)
-{
-    int64_t deadline = site_deadline(daemon->engine), now = daemon_clock_ms();
+/* ---- on the worker ---- */
 
-    if (deadline < 0)
-        uv_timer_stop(&daemon->tick);
+static void prepare_append(struct daemon_change *change)
+{
+    struct history_append *append = &change->append;
+
+    append->revision = site_plan_revision(change->plan);
+    append->revision->time_ms = change->now;
+    append->revision->author = change->author;
+    append->revision->comment = change->comment;
+    append->blobs = site_plan_blobs(change->plan, &append->blob_count);
+    append->base = change->latest;
+    append->what = change->what;
+    append->pends = change->pends;
+    append->deadline_ms = change->confirm_ms ? change->now + (int64_t)change->confirm_ms : 0;
+    append->done = on_appended;
+    append->arg = change;
+    change->error = history_append_prepare(append, change->view);
+}
+
+static void prepare_plan(struct daemon_change *change)
+{
+    struct site_engine *engine = change->job.daemon->engine;
+    size_t paths;
+
+    site_errors_free(&change->errors);
+    free(change->diff);
+    change->diff = NULL;
+    change->error = site_prepare(engine, &change->source, history_view_blobs(change->view),
+                                 change->now, &change->plan, &change->errors);
+    if (change->error)
+        return;
+    change->changed = site_plan_changed(change->plan);
+    change->diff = strdup(site_plan_diff(change->plan, &paths));
+    if (!change->diff)
+        change->error = CULVERT_ENOMEM;
+    else if (change->changed && !change->dry_run)
+        prepare_append(change);
+    if (change->error || !change->changed || change->dry_run)
+        drop_plan(change);
+}
+
+static void check_base(struct daemon_change *change)
+{
+    if (change->has_condition && change->if_revision != change->latest) {
+        change->error = CULVERT_ECONFLICT;
+        snprintf(change->problem, sizeof(change->problem), "the current revision is %llu, not %llu",
+                 (unsigned long long)change->latest, (unsigned long long)change->if_revision);
+    } else if (change->confirm_ms && !change->latest) {
+        change->error = CULVERT_ECONFLICT;
+        snprintf(change->problem, sizeof(change->problem),
+                 "there is no revision to go back to: apply the first one without --confirm");
+    }
+}
+
+static void change_work(struct job *job)
+{
+    struct daemon_change *change = change_of(job);
+    struct daemon *daemon = job->daemon;
+
+    change->now = daemon_clock_ms();
+    if (!change->was_read)
+        change->error = change->read(change, change->view);
+    if (change->error)
+        return;
+    change->was_read = true;
+    change->error = history_view_latest(change->view, &change->latest);
+    if (!change->error && change->latest != daemon->revision) {
+        change->error = daemon_adopt(daemon, change->view, change->latest, &change->plan,
+                                     change->problem, sizeof(change->problem));
+        change->adopts = !change->error;
+        return;
+    }
+    if (!change->error)
+        check_base(change);
+    if (!change->error)
+        prepare_plan(change);
+}
+
+/* ---- on the loop ---- */
+
+static void change_done(struct job *job)
+{
+    struct daemon_change *change = change_of(job);
+    int error;
+
+    if (change->adopts) {
+        change->adopts = false;
+        daemon_commit(job->daemon, change->plan, change->latest, "another node");
+        change->plan = NULL;
+        job_work(job);
+        return;
+    }
+    if (!change->plan) {
+        change_end(change);
+        return;
+    }
+    error = history_append_start(job->daemon->history, &change->append);
+    if (error)
+        on_appended(&change->append, error);
+}
+
+static void look(struct daemon_change *change)
+{
+    change->error = history_view_open(&change->view, change->job.daemon->history);
+    if (change->error)
+        change_end(change);
     else
-        uv_timer_start(&daemon->tick, on_tick, deadline > now ? (uint64_t)(deadline - now) : 1, 0);
+        job_work(&change->job);
 }
 
-void daemon_after_commit(struct daemon *daemon)
+static void on_current(void *arg, int status)
 {
-    site_counts(daemon->engine, &daemon->counts);
-    listen_dns(daemon);
-    arm_tick(daemon);
+    struct daemon_change *change = arg;
+    struct daemon *daemon = change->job.daemon;
+
+    if (!status || change->dry_run) { /* what this node has is good enough to look at */
+        look(change);
+        return;
+    }
+    change->error = daemon->store_error ? daemon->store_error : status;
+    if (status == CULVERT_ENOTLEADER && !daemon->store_error)
+        snprintf(change->problem, sizeof(change->problem),
+                 "no node leads the site, so nothing was changed: are most of its nodes up?");
+    else
+        explain_failure(change,
+                        daemon->store_error ? daemon->store_problem : culvert_strerror(status));
+    change_end(change);
+}
+
+static void change_begin(struct job *job)
+{
+    struct daemon_change *change = change_of(job);
+    struct daemon *daemon = job->daemon;
+    char why[300];
+
+    change->error = daemon_may_store(daemon, why, sizeof(why));
+    if (change->error && (!change->dry_run || !daemon->history)) {
+        explain_failure(change, why);
+        change_end(change);
+        return;
+    }
+    change->error = 0;
+    if (daemon->store_error ||
+        kv_service_barrier(cluster_service(daemon->cluster), on_current, change))
+        look(change);
+}
+
+int daemon_change(struct daemon *daemon, struct daemon_change *change)
+{
+    change->job = (struct job){
+        .start = change_begin, .work = change_work, .done = change_done, .writes = true};
+    return daemon_submit(daemon, &change->job);
 }

@@ -16,22 +16,36 @@ static void on_work(uv_work_t *work)
 static void on_done(uv_work_t *work, int status)
 {
     struct daemon *daemon = work->data;
-    struct job *job = daemon->running;
-    bool wrote = job->writes;
 
     (void)status;
-    daemon->running = NULL;
-    if (wrote) {
-        planes_hold(daemon->planes, false);
-        daemon->settle_end = uv_now(&daemon->loop) + SETTLE_MS;
-    }
-    job->done(job);
-    start_next(daemon);
+    daemon->running->done(daemon->running);
+}
+
+void job_work(struct job *job)
+{
+    struct daemon *daemon = job->daemon;
+
+    if (job->writes)
+        planes_hold(daemon->planes, true);
+    daemon->work.data = daemon;
+    uv_queue_work(&daemon->loop, &daemon->work, on_work, on_done); /* fails only without on_work */
 }
 
 static void on_settle(uv_timer_t *timer)
 {
     start_next(timer->data);
+}
+
+void job_end(struct job *job)
+{
+    struct daemon *daemon = job->daemon;
+
+    daemon->running = NULL;
+    if (job->writes) {
+        planes_hold(daemon->planes, false);
+        daemon->settle_end = uv_now(&daemon->loop) + SETTLE_MS;
+    }
+    uv_timer_start(&daemon->settle, on_settle, 0, 0);
 }
 
 /* A writing job stops the stream to the data planes: they have the last change first, as far as
@@ -57,21 +71,23 @@ static void start_next(struct daemon *daemon)
         daemon->jobs_end = &daemon->jobs;
     daemon->job_count--;
     daemon->running = job;
-    if (job->writes)
-        planes_hold(daemon->planes, true);
-    daemon->work.data = daemon;
-    uv_queue_work(&daemon->loop, &daemon->work, on_work, on_done); /* fails only without on_work */
+    if (job->start)
+        job->start(job);
+    else
+        job_work(job);
 }
 
 int daemon_submit(struct daemon *daemon, struct job *job)
 {
     if (daemon->job_count == DAEMON_JOBS_MAX)
         return CULVERT_EFULL;
+    job->daemon = daemon;
     job->next = NULL;
     *daemon->jobs_end = job;
     daemon->jobs_end = &job->next;
     daemon->job_count++;
-    start_next(daemon);
+    if (!daemon->running)
+        uv_timer_start(&daemon->settle, on_settle, 0, 0);
     return 0;
 }
 

@@ -26,9 +26,9 @@ static int read_uploads(struct revision_source *out)
     return 0;
 }
 
-int revision_source_read(struct revision_source *out, struct store *store, uint64_t number)
+int revision_source_read(struct revision_source *out, struct history_view *view, uint64_t number)
 {
-    int error = store_get(store, number, &out->revision);
+    int error = history_view_get(view, number, &out->revision);
 
     if (error) {
         out->revision = NULL;
@@ -48,7 +48,6 @@ void revision_source_free(struct revision_source *source)
 {
     free(source->uploads);
     yyjson_doc_free(source->state);
-    if (source->revision)
-        store_revision_free(source->revision);
+    history_revision_free(source->revision);
     memset(source, 0, sizeof(*source));
 }

@@ -17,8 +17,6 @@
 
 #define REGION_MAX ((size_t)4 << 30) /* address space; pages are used as tables grow */
 #define REGION_MIN ((size_t)256 << 20)
-#define COLLECT_MS (10u * 60 * 1000)
-#define BLOB_AGE_S 3600u
 
 /* ---- stages ---- */
 
@@ -36,21 +34,13 @@ static void close_nothing(struct daemon *daemon)
     (void)daemon;
 }
 
-static int open_store(struct daemon *daemon)
+static void close_cluster(struct daemon *daemon)
 {
-    struct store_options options = {.folder = daemon->options.state_dir};
-    char *problem = NULL;
-    int error = store_open(&daemon->store, &options, &problem);
+    struct cluster *cluster = daemon->cluster;
 
-    if (error)
-        log_error("%s", problem ? problem : culvert_strerror(error));
-    free(problem);
-    return error;
-}
-
-static void close_store(struct daemon *daemon)
-{
-    store_close(daemon->store);
+    daemon->history = NULL;
+    daemon->cluster = NULL;
+    cluster_close(cluster);
 }
 
 static int open_tables(struct daemon *daemon)
@@ -88,8 +78,7 @@ static void close_tables(struct daemon *daemon)
 
 static int open_engine(struct daemon *daemon)
 {
-    struct site_engine_options options = {.tables = daemon->tables, .store = daemon->store};
-    int error = site_engine_new(&daemon->engine, &options);
+    int error = site_engine_new(&daemon->engine, daemon->tables);
 
     if (error)
         log_error("the site: %s", culvert_strerror(error));
@@ -113,50 +102,47 @@ static void log_site_errors(const struct site_errors *errors)
     buffer_free(&text);
 }
 
-/* Reads the latest revision. A damaged one is the operator's decision. */
-static int read_latest(struct daemon *daemon, struct store_revision **revision)
+static int load_latest(struct daemon *daemon, struct history_view *view, uint64_t number)
 {
-    int error = store_get(daemon->store, 0, revision);
+    struct site_revision *revision = NULL;
+    struct site_errors errors = {0};
+    int error = history_view_get(view, number, &revision);
 
-    if (error == CULVERT_ECORRUPT && daemon->options.fall_back) {
-        log_warn("%s: set aside, as --fall-back says", store_problem(daemon->store));
-        error = store_fall_back(daemon->store);
-        if (!error)
-            error = store_get(daemon->store, 0, revision);
+    if (error) {
+        log_error("revision %llu can't be read: %s; restore %s from a backup",
+                  (unsigned long long)number, culvert_strerror(error), daemon->options.state_dir);
+        return error;
     }
-    if (error == CULVERT_ECORRUPT)
-        log_error("%s: restore %s from a backup, or start once with --fall-back to go on with the "
-                  "revision before",
-                  store_problem(daemon->store), daemon->options.state_dir);
-    else if (error && error != CULVERT_ENOTFOUND)
-        log_error("%s: %s", store_problem(daemon->store), culvert_strerror(error));
+    daemon->revision = daemon->generation = number;
+    error = site_load(daemon->engine, revision, history_view_blobs(view), daemon->generation,
+                      daemon_clock_ms(), &errors);
+    if (error) {
+        log_site_errors(&errors);
+        log_error("revision %llu does not compile: %s", (unsigned long long)number,
+                  culvert_strerror(error));
+    } else {
+        log_info("revision %llu is loaded", (unsigned long long)number);
+    }
+    site_errors_free(&errors);
+    history_revision_free(revision);
     return error;
 }
 
 static int load_site(struct daemon *daemon)
 {
-    struct store_revision *revision;
-    struct site_errors errors = {0};
-    int error = read_latest(daemon, &revision);
+    struct history_view *view = NULL;
+    uint64_t number = 0;
+    int error = history_view_open(&view, daemon->history);
 
-    if (error == CULVERT_ENOTFOUND) {
-        log_info("no revision yet: `culvert apply FILE` makes the first");
-        return 0;
-    }
+    if (!error)
+        error = history_view_latest(view, &number);
     if (error)
-        return error;
-    daemon->revision = revision->number;
-    daemon->generation = revision->number;
-    error = site_load(daemon->engine, revision, daemon->generation, daemon_clock_ms(), &errors);
-    if (error) {
-        log_site_errors(&errors);
-        log_error("revision %llu does not compile: %s", (unsigned long long)revision->number,
-                  culvert_strerror(error));
-    } else {
-        log_info("revision %llu is loaded", (unsigned long long)revision->number);
-    }
-    site_errors_free(&errors);
-    store_revision_free(revision);
+        log_error("the store: %s", culvert_strerror(error));
+    else if (number)
+        error = load_latest(daemon, view, number);
+    else
+        log_info("no revision yet: `culvert apply FILE` makes the first");
+    history_view_close(view);
     return error;
 }
 
@@ -256,6 +242,9 @@ static void close_api(struct daemon *daemon)
     uv_timer_stop(&daemon->tick);
     uv_timer_stop(&daemon->listen);
     uv_timer_stop(&daemon->collect);
+    uv_timer_stop(&daemon->follow);
+    uv_timer_stop(&daemon->expire);
+    uv_timer_stop(&daemon->reopen);
 }
 
 static void on_signal(uv_signal_t *signal, int number)
@@ -264,43 +253,13 @@ static void on_signal(uv_signal_t *signal, int number)
     uv_stop(signal->loop);
 }
 
-struct collect_job {
-    struct job job;
-    struct daemon *daemon;
-};
-
-static void collect_work(struct job *job)
-{
-    struct collect_job *collect = (struct collect_job *)job;
-    int count = store_collect(collect->daemon->store, BLOB_AGE_S);
-
-    if (count < 0)
-        log_warn("%s: %s", store_problem(collect->daemon->store), culvert_strerror(count));
-}
-
-static void collect_done(struct job *job)
-{
-    free(job);
-}
-
-static void on_collect(uv_timer_t *timer)
-{
-    struct daemon *daemon = timer->data;
-    struct collect_job *collect = daemon->stopping ? NULL : calloc(1, sizeof(*collect));
-
-    if (!collect)
-        return;
-    collect->daemon = daemon;
-    collect->job.work = collect_work;
-    collect->job.done = collect_done;
-    if (daemon_submit(collect->daemon, &collect->job))
-        free(collect); /* busy: next time */
-}
+#define DAEMON_TIMERS(daemon)                                                                      \
+    &(daemon)->tick, &(daemon)->listen, &(daemon)->watchdog, &(daemon)->collect,                   \
+        &(daemon)->settle, &(daemon)->follow, &(daemon)->expire, &(daemon)->reopen
 
 static int open_timers(struct daemon *daemon)
 {
-    uv_timer_t *const timers[] = {&daemon->tick, &daemon->listen, &daemon->watchdog,
-                                  &daemon->collect, &daemon->settle};
+    uv_timer_t *const timers[] = {DAEMON_TIMERS(daemon)};
 
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
@@ -313,14 +272,13 @@ static int open_timers(struct daemon *daemon)
         daemon->signals[i].data = daemon;
         uv_signal_start(&daemon->signals[i], on_signal, i ? SIGINT : SIGTERM);
     }
-    uv_timer_start(&daemon->collect, on_collect, COLLECT_MS, COLLECT_MS);
+    daemon_collect_start(daemon);
     return daemon_watchdog_start(daemon);
 }
 
 static void close_timers(struct daemon *daemon)
 {
-    uv_timer_t *const timers[] = {&daemon->tick, &daemon->listen, &daemon->watchdog,
-                                  &daemon->collect, &daemon->settle};
+    uv_timer_t *const timers[] = {DAEMON_TIMERS(daemon)};
 
     for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
         uv_close((uv_handle_t *)timers[i], NULL);
@@ -346,9 +304,15 @@ static const struct stage {
     int (*open)(struct daemon *daemon);
     void (*close)(struct daemon *daemon);
 } stages[] = {
-    {open_loop, close_loop},     {open_folders, close_nothing}, {open_store, close_store},
-    {open_tables, close_tables}, {open_engine, close_engine},   {load_site, close_nothing},
-    {open_timers, close_timers}, {open_planes, close_planes},   {open_dns, close_dns},
+    {open_loop, close_loop},
+    {open_folders, close_nothing},
+    {daemon_open_cluster, close_cluster},
+    {open_tables, close_tables},
+    {open_engine, close_engine},
+    {load_site, close_nothing},
+    {open_timers, close_timers},
+    {open_planes, close_planes},
+    {open_dns, close_dns},
     {open_api, close_api},
 };
 #define STAGES (sizeof(stages) / sizeof(stages[0]))
@@ -373,14 +337,17 @@ int daemon_start(struct daemon *daemon, const struct daemon_options *options)
         }
     }
     daemon_after_commit(daemon);
+    daemon_follow(daemon);
     return 0;
 }
 
-void daemon_run(struct daemon *daemon)
+int daemon_run(struct daemon *daemon)
 {
     log_info("ready: API at %s", daemon->api_path);
     daemon_notify("READY=1");
-    uv_run(&daemon->loop, UV_RUN_DEFAULT);
+    if (!daemon->removed)
+        uv_run(&daemon->loop, UV_RUN_DEFAULT);
     daemon_notify("STOPPING=1");
     daemon_stop(daemon, STAGES);
+    return daemon->removed ? DAEMON_REMOVED : 0;
 }

@@ -58,6 +58,6 @@ void dns_server_close(struct dns_server *server, void (*closed)(void *arg), void
     }
     for (struct connection *connection = server->connections; connection;
          connection = connection->next)
-        connection_close(connection);
+        dns_connection_close(connection);
     server_object_freed(server);
 }

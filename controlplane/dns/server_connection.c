@@ -33,7 +33,7 @@ static void on_closed(uv_handle_t *handle)
     server_object_freed(server);
 }
 
-void connection_close(struct connection *connection)
+void dns_connection_close(struct connection *connection)
 {
     if (connection->closing)
         return;
@@ -50,7 +50,7 @@ static void on_timer(uv_timer_t *timer)
         connection->server->stats.closed_slow++;
     else
         connection->server->stats.closed_idle++;
-    connection_close(connection);
+    dns_connection_close(connection);
 }
 
 static void restart_timer(struct connection *connection)
@@ -73,7 +73,7 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 
     (void)buffer;
     if (length < 0) {
-        connection_close(connection);
+        dns_connection_close(connection);
         return;
     }
     connection->length += (size_t)length;
@@ -89,7 +89,7 @@ static void on_written(uv_write_t *request, int status)
     if (connection->closing)
         return;
     if (status) {
-        connection_close(connection);
+        dns_connection_close(connection);
         return;
     }
     if (uv_stream_get_write_queue_size((uv_stream_t *)&connection->tcp))
@@ -98,7 +98,7 @@ static void on_written(uv_write_t *request, int status)
     if (connection->paused) {
         connection->paused = false;
         if (uv_read_start((uv_stream_t *)&connection->tcp, on_room, on_read))
-            connection_close(connection);
+            dns_connection_close(connection);
         else
             read_queries(connection);
     }
@@ -113,7 +113,7 @@ static void send_bytes(struct connection *connection, const uint8_t *data, size_
     struct pending *pending;
 
     if (sent < 0 && sent != UV_EAGAIN) {
-        connection_close(connection);
+        dns_connection_close(connection);
         return;
     }
     if (sent < 0)
@@ -124,7 +124,7 @@ static void send_bytes(struct connection *connection, const uint8_t *data, size_
     length -= (size_t)sent;
     pending = malloc(sizeof(*pending) + length);
     if (!pending) {
-        connection_close(connection);
+        dns_connection_close(connection);
         return;
     }
     pending->connection = connection;
@@ -132,7 +132,7 @@ static void send_bytes(struct connection *connection, const uint8_t *data, size_
     buffer = uv_buf_init((char *)pending->data, (unsigned)length);
     if (uv_write(&pending->request, stream, &buffer, 1, on_written)) {
         free(pending);
-        connection_close(connection);
+        dns_connection_close(connection);
     }
 }
 
@@ -148,7 +148,7 @@ static void answer_query(struct connection *connection, const uint8_t *query, si
                            true, NULL);
     if (!reply) {
         server->stats.closed_protocol++;
-        connection_close(connection);
+        dns_connection_close(connection);
         return;
     }
     server->answer[0] = (uint8_t)(reply >> 8);
@@ -168,7 +168,7 @@ static void read_queries(struct connection *connection)
 
         if (!length || length > SERVER_QUERY_MAX) {
             connection->server->stats.closed_protocol++;
-            connection_close(connection);
+            dns_connection_close(connection);
             return;
         }
         if (connection->length - at - 2 < length)
@@ -236,7 +236,7 @@ static bool start_connection(struct connection *connection, struct listener *lis
     return !uv_read_start((uv_stream_t *)&connection->tcp, on_room, on_read);
 }
 
-void connection_accept(struct listener *listener)
+void dns_connection_accept(struct listener *listener)
 {
     struct dns_server *server = listener->server;
     struct connection *connection = calloc(1, sizeof(*connection));
@@ -259,5 +259,5 @@ void connection_accept(struct listener *listener)
         connection->next->link = &connection->next;
     server->connections = connection;
     if (!started)
-        connection_close(connection);
+        dns_connection_close(connection);
 }

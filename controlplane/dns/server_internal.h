@@ -53,8 +53,8 @@ struct dns_server {
 /* server_listen.c */
 void listener_close(struct listener *listener); /* frees it when its handles are closed */
 /* server_connection.c: takes a connection that waits at a listener. */
-void connection_accept(struct listener *listener);
-void connection_close(struct connection *connection);
+void dns_connection_accept(struct listener *listener);
+void dns_connection_close(struct connection *connection);
 /* server.c: an object is gone; the last one of a closing server takes it along. */
 void server_object_freed(struct dns_server *server);
 

@@ -79,7 +79,7 @@ static void on_connection(uv_stream_t *stream, int status)
     struct listener *listener = stream->data;
 
     if (!status)
-        connection_accept(listener);
+        dns_connection_accept(listener);
 }
 
 static void open_tcp(struct listener *listener)

@@ -197,10 +197,10 @@ int compile_run(struct compile *compile)
     compile_zones(compile);
     compile_config(compile);
     deletes_run(compile);
-    if (compile->prior)
-        compile_sweep(compile);
-    else
+    if (!compile->prior)
         compile_blobs(compile);
+    else if (!compile->old->site)
+        compile_sweep(compile);
     if (compile->error == CULVERT_EFULL)
         full_report(compile);
     return compile->error;

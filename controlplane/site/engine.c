@@ -7,14 +7,13 @@
 #include "controlplane/site/engine.h"
 #include "controlplane/site/errors.h"
 
-int site_engine_new(struct site_engine **out, const struct site_engine_options *options)
+int site_engine_new(struct site_engine **out, struct tables *tables)
 {
     struct site_engine *engine = calloc(1, sizeof(*engine));
 
     if (!engine)
         return CULVERT_ENOMEM;
-    engine->tables = options->tables;
-    engine->store = options->store;
+    engine->tables = tables;
     engine->deadline = -1;
     engine->state = state_new();
     if (!engine->state) {
@@ -93,17 +92,17 @@ static void plan_free(struct site_plan *plan)
     free(plan);
 }
 
-static struct site_plan *plan_new(struct site_engine *engine, int64_t now,
-                                  struct site_errors *errors)
+static struct site_plan *plan_new(struct site_engine *engine, const struct site_state *old,
+                                  struct site_blobs *blobs, int64_t now, struct site_errors *errors)
 {
     struct site_plan *plan = calloc(1, sizeof(*plan));
 
     if (!plan)
         return NULL;
     plan->compile = (struct compile){.tables = engine->tables,
-                                     .store = engine->store,
+                                     .reader = blobs,
                                      .now = now,
-                                     .old = engine->state,
+                                     .old = old,
                                      .new = state_new(),
                                      .errors = errors};
     if (!plan->compile.new) {
@@ -143,13 +142,13 @@ static int plan_describe(struct site_plan *plan)
         error = state_write(compile->new, &plan->state_json, &plan->blob_names, &blobs);
     if (error)
         return error;
-    plan->revision = (struct store_revision){.changes = plan->paths,
-                                             .author = "",
-                                             .comment = "",
-                                             .site = plan->site_json.data,
-                                             .state = plan->state_json.data,
-                                             .blobs = plan->blob_names,
-                                             .blob_count = blobs};
+    plan->revision = (struct site_revision){.changes = plan->paths,
+                                            .author = "",
+                                            .comment = "",
+                                            .site = plan->site_json.data,
+                                            .state = plan->state_json.data,
+                                            .blobs = plan->blob_names,
+                                            .blob_count = blobs};
     return 0;
 }
 
@@ -175,8 +174,9 @@ static int plan_fill(struct site_plan *plan, const struct site_source *source)
     return error;
 }
 
-int site_prepare(struct site_engine *engine, const struct site_source *source, int64_t now,
-                 struct site_plan **out, struct site_errors *errors)
+int site_prepare(struct site_engine *engine, const struct site_source *source,
+                 struct site_blobs *blobs, int64_t now, struct site_plan **out,
+                 struct site_errors *errors)
 {
     struct site_plan *plan;
     int error;
@@ -184,7 +184,7 @@ int site_prepare(struct site_engine *engine, const struct site_source *source, i
     *out = NULL;
     if (engine->plan)
         return CULVERT_EBUSY;
-    plan = plan_new(engine, now, errors);
+    plan = plan_new(engine, engine->state, blobs, now, errors);
     if (!plan)
         return CULVERT_ENOMEM;
     error = plan_fill(plan, source);
@@ -208,12 +208,12 @@ const char *site_plan_diff(const struct site_plan *plan, size_t *paths)
     return plan->diff.data;
 }
 
-struct store_revision *site_plan_revision(struct site_plan *plan)
+struct site_revision *site_plan_revision(struct site_plan *plan)
 {
     return &plan->revision;
 }
 
-const struct store_blob *site_plan_blobs(const struct site_plan *plan, size_t *count)
+const struct site_blob *site_plan_blobs(const struct site_plan *plan, size_t *count)
 {
     *count = plan->compile.blob_count;
     return plan->compile.blobs;
@@ -255,7 +255,7 @@ void site_commit(struct site_engine *engine, struct site_plan *plan, uint64_t ge
     error = tables_commit(engine->tables, generation);
     assert(!error); /* a commit has nothing that can fail */
     for (uint32_t i = 0; i < section_count(plan->compile.new, ROOT_POOLS); i++)
-        plan->compile.new->pool[i]->stored = true;
+        plan->compile.new->pool[i]->stored = *plan->compile.new->pool[i]->digest;
     state_replace(engine, plan);
     changes_collect(engine, changes);
 }
@@ -271,9 +271,9 @@ void site_abort(struct site_engine *engine, struct site_plan *plan)
     plan_free(plan);
 }
 
-/* ---- load ---- */
+/* ---- stored revisions ---- */
 
-static int load_fill(struct site_plan *plan, const struct store_revision *revision)
+static int adopt_fill(struct site_plan *plan, const struct site_revision *revision)
 {
     struct compile *compile = &plan->compile;
     struct site_source source = {
@@ -291,35 +291,62 @@ static int load_fill(struct site_plan *plan, const struct store_revision *revisi
     return error;
 }
 
-int site_load(struct site_engine *engine, const struct store_revision *revision,
-              uint64_t generation, int64_t now, struct site_errors *errors)
+/* A plan for a stored revision over the state `old`. */
+static int adopt_plan(struct site_engine *engine, const struct site_state *old,
+                      const struct site_revision *revision, struct site_blobs *blobs, int64_t now,
+                      struct site_errors *errors)
 {
-    struct site_state *before = engine->state, *empty;
-    struct site_plan *plan;
-    int error;
+    struct site_plan *plan = plan_new(engine, old, blobs, now, errors);
+    int error = plan ? adopt_fill(plan, revision) : CULVERT_ENOMEM;
 
-    if (engine->plan)
-        return CULVERT_EBUSY;
-    /* As from nothing, whatever was there: the stored numbers count. */
-    empty = state_new();
-    plan = empty ? plan_new(engine, now, errors) : NULL;
-    if (!plan) {
-        free(empty);
-        return CULVERT_ENOMEM;
-    }
-    plan->compile.old = empty;
-    error = load_fill(plan, revision);
     errors_sort(errors);
-    state_free(empty);
     if (error) {
         plan_free(plan);
         return error;
     }
-    plan->compile.old = before;
-    error = tables_commit(engine->tables, generation);
-    assert(!error);
-    state_replace(engine, plan);
+    plan->changed = true;
+    plan->compile.old = engine->state;
+    engine->plan = plan;
     return 0;
+}
+
+/* As from nothing, whatever was there: only what is stored counts. */
+static int adopt_whole(struct site_engine *engine, const struct site_revision *revision,
+                       struct site_blobs *blobs, int64_t now, struct site_errors *errors)
+{
+    struct site_state *empty = state_new();
+    int error = empty ? adopt_plan(engine, empty, revision, blobs, now, errors) : CULVERT_ENOMEM;
+
+    state_free(empty);
+    return error;
+}
+
+int site_adopt(struct site_engine *engine, const struct site_revision *revision,
+               struct site_blobs *blobs, int64_t now, struct site_plan **out,
+               struct site_errors *errors)
+{
+    int error;
+
+    *out = NULL;
+    if (engine->plan)
+        return CULVERT_EBUSY;
+    error = adopt_plan(engine, engine->state, revision, blobs, now, errors);
+    if (error == CULVERT_ECONFLICT)
+        error = adopt_whole(engine, revision, blobs, now, errors);
+    *out = engine->plan;
+    return error;
+}
+
+int site_load(struct site_engine *engine, const struct site_revision *revision,
+              struct site_blobs *blobs, uint64_t generation, int64_t now,
+              struct site_errors *errors)
+{
+    struct site_changes changes;
+    int error = engine->plan ? CULVERT_EBUSY : adopt_whole(engine, revision, blobs, now, errors);
+
+    if (!error)
+        site_commit(engine, engine->plan, generation, &changes);
+    return error;
 }
 
 /* ---- marks ---- */

@@ -113,14 +113,14 @@ struct prior; /* the stored state that a load starts from (load.c) */
 
 struct compile {
     struct tables *tables;
-    struct store *store;
+    struct site_blobs *reader; /* where blobs are read from */
     int64_t now;
     const struct site_state *old; /* never NULL; its site may be */
     struct site_state *new;
-    struct prior *prior; /* NULL but for a load */
+    struct prior *prior; /* NULL but for a stored revision */
     struct site_errors *errors;
     struct key_list puts, deletes;
-    struct store_blob *blobs; /* tables to be stored with the revision */
+    struct site_blob *blobs; /* tables to be stored with the revision */
     size_t blob_count;
     bool rejected; /* a zone has errors */
     int error;     /* the first one; everything after does nothing */
@@ -164,14 +164,17 @@ uint32_t number_of(const struct site_state *state, enum space space, const struc
 /* ---- loading a stored state (load.c) ---- */
 
 /* Reads the state of a revision, for prior_free(). CULVERT_ECORRUPT, CULVERT_ENOMEM. */
-int prior_read(struct prior **out, const struct store_revision *revision);
+int prior_read(struct prior **out, const struct site_revision *revision);
 void prior_free(struct prior *prior);
 /* A number that was stored, false: none. `pool` only for backends. Cheap in sorted order. */
 bool prior_number(struct prior *prior, enum space space, const char *pool, const char *name,
                   uint32_t *number);
 /* A pool's stored table, to bucket_free(); false: none or damaged (then *table is empty). */
-bool prior_table(struct prior *prior, struct store *store, const char *pool,
+bool prior_table(struct prior *prior, struct site_blobs *blobs, const char *pool,
                  struct bucket_table *table, char digest[DIGEST_TEXT]);
+/* Whether that is the table and these are the numbers of a pool that the engine has. */
+bool prior_pool_same(struct prior *prior, const struct site_node *pool,
+                     const struct pool_state *state);
 bool prior_secrets(struct prior *prior, struct site_state *state);
 int prior_freed(struct prior *prior, enum space space, struct freed *freed);
 /* The uploads of the stored document. */
@@ -189,7 +192,7 @@ struct site_plan {
     bool changed;
     struct buffer site_json, state_json;
     const char **blob_names;
-    struct store_revision revision;
+    struct site_revision revision;
 };
 
 struct name_map {
@@ -199,7 +202,6 @@ struct name_map {
 
 struct site_engine {
     struct tables *tables;
-    struct store *store;
     struct site_state *state; /* never NULL */
     struct site_plan *plan;   /* open */
     struct site_change *changes;

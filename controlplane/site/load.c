@@ -34,7 +34,7 @@ static int uploads_read(struct prior *prior)
     return 0;
 }
 
-int prior_read(struct prior **out, const struct store_revision *revision)
+int prior_read(struct prior **out, const struct site_revision *revision)
 {
     struct prior *prior = calloc(1, sizeof(*prior));
     int error;
@@ -195,7 +195,7 @@ static bool table_read(const char *data, size_t length, struct bucket_table *tab
     return true;
 }
 
-bool prior_table(struct prior *prior, struct store *store, const char *pool,
+bool prior_table(struct prior *prior, struct site_blobs *blobs, const char *pool,
                  struct bucket_table *table, char digest[DIGEST_TEXT])
 {
     yyjson_val *entry = iter_get(&prior->tables, pool);
@@ -205,10 +205,29 @@ bool prior_table(struct prior *prior, struct store *store, const char *pool,
     bool good;
 
     *table = (struct bucket_table){0};
-    if (!name || !digest_valid(name) || store_blob_get(store, name, &data, &length))
+    if (!name || !digest_valid(name) || blobs->get(blobs, name, &data, &length))
         return false;
     good = table_read(data, length, table);
-    store_blob_release(data, length);
+    blobs->release(blobs, data, length);
     memcpy(digest, name, DIGEST_TEXT);
     return good;
+}
+
+bool prior_pool_same(struct prior *prior, const struct site_node *pool,
+                     const struct pool_state *state)
+{
+    yyjson_val *entry = iter_get(&prior->tables, pool->key);
+    const char *digest = yyjson_get_str(yyjson_obj_get(entry, "table"));
+    const struct site_node *backends = node_field(pool, POOL_BACKENDS);
+
+    if (!digest || !state->stored || strcmp(digest, state->digest) != 0)
+        return false;
+    for (uint32_t i = 0; i < state->count; i++) {
+        uint32_t number;
+
+        if (!prior_number(prior, SPACE_BACKENDS, pool->key, backends->child[i]->key, &number) ||
+            number != state->backend[i])
+            return false;
+    }
+    return true;
 }

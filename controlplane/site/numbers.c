@@ -116,18 +116,20 @@ static bool numbers_keep(struct compile *compile, enum space space, uint32_t *nu
 
     for (uint32_t i = 0; new && i < new->count; i++) {
         const char *name = new->child[i]->key;
+        bool known;
 
-        number[i] = NUMBER_NONE;
-        if (compile->prior) {
-            kept += prior_number(compile->prior, space, NULL, name, &number[i]);
-            continue;
-        }
         while (old && j < old->count && strcmp(old->child[j]->key, name) < 0)
             j++;
-        if (!old || j == old->count || strcmp(old->child[j]->key, name))
+        known = old && j < old->count && !strcmp(old->child[j]->key, name);
+        number[i] = known ? compile->old->number[space][j] : NUMBER_NONE;
+        kept += known;
+        if (!compile->prior)
             continue;
-        number[i] = compile->old->number[space][j];
-        kept++;
+        number[i] = NUMBER_NONE;
+        prior_number(compile->prior, space, NULL, name, &number[i]);
+        /* What refers to it, and didn't change, would not be made again. */
+        if (known && number[i] != compile->old->number[space][j])
+            compile_fail(compile, CULVERT_ECONFLICT);
     }
     /* Nothing new and nothing gone: no numbers to look for. */
     return !compile->prior && kept == (new ? new->count : 0) && kept == (old ? old->count : 0);
@@ -250,7 +252,9 @@ static bool pools_start(struct compile *compile)
         const struct site_node *backends = node_field(pools->child[i], POOL_BACKENDS);
         struct pool_state *pool;
 
-        if (old && node_equal(old, pools->child[i])) {
+        if (old && node_equal(old, pools->child[i]) &&
+            (!compile->prior ||
+             prior_pool_same(compile->prior, pools->child[i], compile->old->pool[old_place]))) {
             pool = compile->old->pool[old_place];
             pool->refs++;
             compile->new->pool[i] = pool;
@@ -278,8 +282,11 @@ static bool pools_start(struct compile *compile)
 
 void compile_numbers(struct compile *compile)
 {
+    bool same;
+
     for (enum space space = 0; space < SPACE_SECTIONS && !compile->error; space++)
         section_number(compile, space);
-    if (!compile->error && !pools_start(compile) && !compile->error)
+    same = !compile->error && pools_start(compile);
+    if (!compile->error && (!same || compile->prior))
         backends_number(compile);
 }

@@ -87,9 +87,9 @@ static uint32_t pool_log2(const struct site_node *node, uint32_t backends, uint3
 /* The table as a blob, to be stored with the revision. */
 static int blob_make(struct compile *compile, struct pool_state *pool)
 {
-    struct store_blob *blobs =
+    struct site_blob *blobs =
         realloc(compile->blobs, (compile->blob_count + 1) * sizeof(*compile->blobs));
-    struct store_blob *blob;
+    struct site_blob *blob;
     void *data;
     int error;
 
@@ -144,7 +144,7 @@ static void pool_restore(struct compile *compile, uint32_t place)
     struct pool_state *pool = compile->new->pool[place];
     char digest[DIGEST_TEXT];
     struct bucket_table table;
-    bool known = prior_table(compile->prior, compile->store, name, &table, digest);
+    bool known = prior_table(compile->prior, compile->reader, name, &table, digest);
 
     if (known)
         bucket_expire(&table, compile->now);
@@ -197,13 +197,13 @@ void compile_pools(struct compile *compile)
 
         if (order < 0) {
             pool_delete(compile, i);
-        } else if (compile->prior) {
-            pool_restore(compile, j);
-        } else if (order > 0) {
-            pool_compile(compile, j, NULL);
-        } else if (compile->new->pool[j] != compile->old->pool[i]) {
-            pool_compile(compile, j, &compile->old->pool[i]->table);
-            gone_delete(compile, i, j);
+        } else if (order > 0 || compile->new->pool[j] != compile->old->pool[i]) {
+            if (compile->prior)
+                pool_restore(compile, j);
+            else
+                pool_compile(compile, j, order ? NULL : &compile->old->pool[i]->table);
+            if (!order)
+                gone_delete(compile, i, j);
         }
         i += order <= 0;
         j += order >= 0;

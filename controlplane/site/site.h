@@ -4,9 +4,10 @@
  * document after the other into table entries.
  *
  * culvertd's way for an apply: site_prepare (parses, checks, compiles into an open transaction of
- * its tables), store_append of the plan's revision (blocks: on a worker thread), site_commit;
- * then it streams the plan's changes to the data planes. Anything that fails: site_abort, and
- * nothing has changed. Single-threaded, no clock of its own: `now` is wall-clock milliseconds.
+ * its tables; on a worker thread), history_append of the plan's revision (controlplane/history),
+ * site_commit; then it streams the plan's changes to the data planes. Other nodes site_adopt the
+ * revision. Anything that fails: site_abort, and nothing has changed. Used by one thread at a
+ * time, no clock of its own: `now` is wall-clock milliseconds.
  */
 #ifndef CULVERT_SITE_SITE_H
 #define CULVERT_SITE_SITE_H
@@ -19,11 +20,39 @@
 #include "controlplane/base/digest.h"
 #include "controlplane/base/error.h"
 #include "controlplane/base/units.h"
-#include "controlplane/core/store.h"
 #include "dataplane/tables/tables.h"
 
 #define SITE_TEXT_MAX ((size_t)64 << 20) /* bytes of a site file */
 #define SITE_ERRORS_MAX 200u             /* kept; more are only counted */
+
+/* ---- what is stored ---- */
+
+/* A revision as it is stored. All pointers belong to whoever made the struct. */
+struct site_revision {
+    uint64_t number;              /* the first is 1 */
+    int64_t time_ms;              /* wall clock */
+    const char *author, *comment; /* "" when there is none */
+    uint64_t changes;             /* number of paths that differ from the revision before */
+    const char *site;             /* canonical JSON of the site */
+    const char *state;        /* JSON: ids, secrets, bucket tables' digests, zone files' digests */
+    const char *const *blobs; /* digests of every blob that the revision needs */
+    size_t blob_count;
+};
+
+/* Bytes known by their SHA-256: zone files and bucket tables. */
+struct site_blob {
+    char digest[DIGEST_TEXT];
+    const void *data;
+    size_t length;
+};
+
+/* Where the engine reads blobs from, on the thread that the engine is called on. */
+struct site_blobs {
+    /* The bytes, to be ended with release. CULVERT_ENOTFOUND; CULVERT_ECORRUPT: they don't have
+     * that digest; CULVERT_ENOMEM; CULVERT_EIO. */
+    int (*get)(struct site_blobs *blobs, const char *digest, const void **data, size_t *length);
+    void (*release)(struct site_blobs *blobs, const void *data, size_t length);
+};
 
 /* ---- errors ---- */
 
@@ -102,13 +131,9 @@ void site_words(const struct site *site, const char *path, struct buffer *lines)
 
 struct site_engine; /* the committed document, its ids, bucket tables and zones */
 
-struct site_engine_options {
-    struct tables *tables; /* the engine is its only writer of transactions */
-    struct store *store;   /* where zone files and bucket tables are read from; outlives it */
-};
-
-/* An engine with nothing committed, for site_engine_free(). CULVERT_ENOMEM. */
-int site_engine_new(struct site_engine **out, const struct site_engine_options *options);
+/* An engine with nothing committed, for site_engine_free(); it is the only writer of transactions
+ * of the tables, which outlive it. CULVERT_ENOMEM. */
+int site_engine_new(struct site_engine **out, struct tables *tables);
 void site_engine_free(struct site_engine *engine);
 
 /* One key that a transaction puts or deletes. A put's body: tables_get() once committed. */
@@ -125,16 +150,27 @@ struct site_changes {
 /* Brings the tables (empty or not) to a stored revision, its ids and bucket tables included, and
  * commits as `generation`. For start-up. CULVERT_EREJECTED with errors: the revision doesn't
  * compile (any more); the tables are as before. */
-int site_load(struct site_engine *engine, const struct store_revision *revision,
-              uint64_t generation, int64_t now, struct site_errors *errors);
+int site_load(struct site_engine *engine, const struct site_revision *revision,
+              struct site_blobs *blobs, uint64_t generation, int64_t now,
+              struct site_errors *errors);
 
 /* A document compiled into the open transaction of the engine's tables. One at a time. */
 struct site_plan;
 
 /* Returns 0 and a plan for site_commit() or site_abort(); CULVERT_EREJECTED and all errors, of
  * zone files too; CULVERT_EBUSY: a plan is open; CULVERT_ENOMEM. */
-int site_prepare(struct site_engine *engine, const struct site_source *source, int64_t now,
-                 struct site_plan **out, struct site_errors *errors);
+int site_prepare(struct site_engine *engine, const struct site_source *source,
+                 struct site_blobs *blobs, int64_t now, struct site_plan **out,
+                 struct site_errors *errors);
+
+/* The same for a revision that another node has stored: what was decided for it (numbers, secrets,
+ * bucket tables) is taken over, what didn't change since the committed document is shared, so that
+ * the tables become those of that node by a transaction of what differs. Everything is compiled
+ * anew where the two contradict each other (a name that has another number). The plan has changed,
+ * and no diff and nothing to store. Likewise; CULVERT_ECORRUPT. */
+int site_adopt(struct site_engine *engine, const struct site_revision *revision,
+               struct site_blobs *blobs, int64_t now, struct site_plan **out,
+               struct site_errors *errors);
 
 /* False: the document is the committed one (nothing to store; site_abort it). */
 bool site_plan_changed(const struct site_plan *plan);
@@ -142,8 +178,8 @@ bool site_plan_changed(const struct site_plan *plan);
 const char *site_plan_diff(const struct site_plan *plan, size_t *paths);
 /* The revision to store: site, state, changes, and blob names are set; time, author and comment
  * are the caller's to set. The plan's, valid until commit or abort. */
-struct store_revision *site_plan_revision(struct site_plan *plan);
-const struct store_blob *site_plan_blobs(const struct site_plan *plan, size_t *count);
+struct site_revision *site_plan_revision(struct site_plan *plan);
+const struct site_blob *site_plan_blobs(const struct site_plan *plan, size_t *count);
 const struct site *site_plan_site(const struct site_plan *plan);
 
 /* Commits the tables and makes the plan's document the engine's. The list of changes is valid

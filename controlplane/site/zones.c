@@ -116,7 +116,7 @@ static void zone_run(struct compile *compile, const struct zone_set *set, uint32
     input.source.apexes = set->below[place].name;
     input.source.apexes_count = set->below[place].count;
     if (!error && file) {
-        error = store_blob_get(compile->store, file->digest, &text, &length);
+        error = compile->reader->get(compile->reader, file->digest, &text, &length);
         if (error) {
             file_missing(compile, file, error);
             zone_input_free(&input);
@@ -128,7 +128,7 @@ static void zone_run(struct compile *compile, const struct zone_set *set, uint32
     if (!error)
         error = zone_compile(&input.source, zone ? zone_emit : NULL, zone_report, &run, &stats);
     if (file && text)
-        store_blob_release(text, length);
+        compile->reader->release(compile->reader, text, length);
     zone_input_free(&input);
     if (error == CULVERT_EREJECTED)
         compile->rejected = true;

@@ -65,20 +65,13 @@ void http_respond_error(struct http_exchange *exchange, int status, const char *
     http_respond(exchange, status, NULL, 0);
 }
 
-int daemon_submit(struct daemon *daemon, struct job *job)
-{
-    job->work(job);
-    job->done(job);
-    return 0;
-}
-
 int64_t daemon_clock_ms(void)
 {
     return 1;
 }
 
 /* Every text that the client gave is read to its end. */
-void daemon_change_work(struct daemon *daemon, struct daemon_change *change)
+static void tell_change(struct daemon_change *change)
 {
     const struct site_source *source = &change->source;
 
@@ -86,6 +79,7 @@ void daemon_change_work(struct daemon *daemon, struct daemon_change *change)
     tell(source->text, source->length);
     tell(change->author, strlen(change->author));
     tell(change->comment, strlen(change->comment));
+    tell(&change->confirm_ms, sizeof(change->confirm_ms));
     for (size_t i = 0; i < source->upload_count; i++) {
         tell(source->uploads[i].name, strlen(source->uploads[i].name));
         must(digest_valid(source->uploads[i].digest));
@@ -96,8 +90,13 @@ void daemon_change_work(struct daemon *daemon, struct daemon_change *change)
     change->diff = strdup("[]");
 }
 
-void daemon_change_finish(struct daemon *daemon, struct daemon_change *change)
+int daemon_change(struct daemon *daemon, struct daemon_change *change)
 {
+    change->error = change->read(change, NULL);
+    if (!change->error)
+        tell_change(change);
+    change->ended(change);
+    return 0;
 }
 
 void daemon_change_free(struct daemon_change *change)
@@ -105,7 +104,7 @@ void daemon_change_free(struct daemon_change *change)
     free(change->diff);
 }
 
-int revision_source_read(struct revision_source *out, struct store *store, uint64_t number)
+int revision_source_read(struct revision_source *out, struct history_view *view, uint64_t number)
 {
     if (number != 1)
         return CULVERT_ENOTFOUND;
@@ -117,9 +116,20 @@ void revision_source_free(struct revision_source *source)
 {
 }
 
-const char *store_problem(const struct store *store)
+const struct history_pending *history_pending(const struct history *history)
 {
-    return "";
+    static const struct history_pending pending = {.revision = 2, .back = 1};
+
+    return &pending;
+}
+
+int history_confirm(struct history *history, const struct history_audit *audit,
+                    void (*done)(void *arg, int status), void *arg)
+{
+    tell(audit->author, strlen(audit->author));
+    tell(audit->comment, strlen(audit->comment));
+    done(arg, 0);
+    return 0;
 }
 
 void planes_each(struct planes *planes, void (*each)(void *arg, const struct plane_info *info),
@@ -169,6 +179,7 @@ static void answer(struct http_exchange *exchange)
     }
 ANSWER(api_head_blob)
 ANSWER(api_site)
+ANSWER(api_audit)
 ANSWER(api_history)
 ANSWER(api_revision)
 ANSWER(api_revision_diff)

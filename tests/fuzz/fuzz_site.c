@@ -34,7 +34,7 @@ static void compile(const char *text, size_t length)
 {
     static void *region;
     struct tables_options options = {.size = REGION_BYTES};
-    struct site_engine_options engine_options = {0};
+    struct tables *tables;
     struct site_source source = {.name = "fuzz", .text = text, .length = length};
     struct site_errors errors = {0};
     struct site_changes changes;
@@ -47,14 +47,13 @@ static void compile(const char *text, size_t length)
     else
         madvise(region, REGION_BYTES, MADV_DONTNEED);
     options.base = region;
-    if (region == MAP_FAILED || tables_open(&engine_options.tables, &options) ||
-        site_engine_new(&engine, &engine_options))
+    if (region == MAP_FAILED || tables_open(&tables, &options) || site_engine_new(&engine, tables))
         abort();
-    if (!site_prepare(engine, &source, 1, &plan, &errors))
+    if (!site_prepare(engine, &source, NULL, 1, &plan, &errors))
         site_commit(engine, plan, 1, &changes);
     site_errors_free(&errors);
     site_engine_free(engine);
-    tables_close(engine_options.tables);
+    tables_close(tables);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

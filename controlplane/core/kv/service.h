@@ -14,16 +14,36 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "controlplane/core/kv/compactor.h"
 #include "controlplane/core/kv/result.h"
 #include "controlplane/core/kv/store.h"
 
 struct kv_service;
+struct group;
 
 enum kv_space {
     KV_SPACE_CLIENT = 'k', /* of the etcd front's clients */
     KV_SPACE_AUTH = 'a',   /* users, roles and tokens */
     KV_SPACE_SITE = 's',   /* the site's resources and revisions */
 };
+
+/* Zero is the default of each. */
+struct kv_service_options {
+    uint64_t site;                  /* id of the site */
+    unsigned timeout_ms;            /* 5000; of a request */
+    unsigned requests_max;          /* 16384 under way */
+    size_t bytes_max;               /* 64 MiB of them */
+    struct kv_limits limits;        /* KV_LIMITS_DEFAULT */
+    enum kv_compactor_mode compact; /* as compactor.h; KV_COMPACT_OFF leaves it to clients */
+    uint64_t keep;
+};
+
+/* A service over a group whose machine is the store's. Both outlive it. CULVERT_ENOMEM. */
+int kv_service_open(struct kv_service **out, struct env *env, struct group *group,
+                    struct kv_store *store, const struct kv_service_options *options);
+/* After the group's node was closed, which ends what the group had; other requests end here, with
+ * CULVERT_EUNKNOWN or CULVERT_ENOTLEADER. Nothing is asked in between. NULL is allowed. */
+void kv_service_close(struct kv_service *service);
 
 /* What came of a request. status 0: `result` is set (its own status says what was wrong with the
  * request), valid during the call, with the store's `revision`. Else the request's way failed:
@@ -71,8 +91,12 @@ struct kv_member {
     bool voter;
 };
 /* Calls `each` for every member until it returns non-zero, which is returned. */
-int kv_service_members(const struct kv_service *service,
+int kv_service_members(struct kv_service *service,
                        int (*each)(void *arg, const struct kv_member *member), void *arg);
+
+/* Tells the members this node's name and the address of its etcd front; at most a KiB. */
+int kv_service_describe(struct kv_service *service, const char *name, const char *client_address,
+                        kv_answer answer, void *arg);
 
 /* Hands leadership on; 0 is any voter. */
 int kv_service_transfer(struct kv_service *service, uint64_t node,

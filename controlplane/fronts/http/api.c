@@ -18,12 +18,23 @@ static const struct http_route routes[] = {
     {HTTP_METHOD_POST, "/v1/apply", api_apply, NULL},
     {HTTP_METHOD_POST, "/v1/diff", api_diff, NULL},
     {HTTP_METHOD_POST, "/v1/rollback", api_rollback, NULL},
+    {HTTP_METHOD_POST, "/v1/confirm", api_confirm, NULL},
     {HTTP_METHOD_GET, "/v1/site", api_site, NULL},
     {HTTP_METHOD_GET, "/v1/history", api_history, NULL},
+    {HTTP_METHOD_GET, "/v1/audit", api_audit, NULL},
     {HTTP_METHOD_GET, "/v1/revisions/:number", api_revision, NULL},
     {HTTP_METHOD_GET, "/v1/revisions/:number/diff", api_revision_diff, NULL},
     {HTTP_METHOD_GET, "/v1/status", api_status, NULL},
     {HTTP_METHOD_GET, "/v1/counters", api_counters, NULL},
+    {HTTP_METHOD_GET, "/v1/nodes", api_nodes, NULL},
+    {HTTP_METHOD_POST, "/v1/node/token", api_node_token, NULL},
+    {HTTP_METHOD_POST, "/v1/node/join", api_node_join, NULL},
+    {HTTP_METHOD_POST, "/v1/node/remove", api_node_remove, NULL},
+    {HTTP_METHOD_POST, "/v1/node/promote", api_node_promote, NULL},
+    {HTTP_METHOD_POST, "/v1/node/recover", api_node_recover, NULL},
+    {HTTP_METHOD_POST, "/v1/backup", api_backup, NULL},
+    {HTTP_METHOD_GET, "/v1/backup/:id", api_backup_next, NULL},
+    {HTTP_METHOD_PUT, "/v1/restore", api_restore, api_begin_restore},
     {HTTP_METHOD_POST, "/v1/explain", api_explain, NULL},
 };
 
@@ -59,10 +70,13 @@ static int error_status(int error)
     case CULVERT_EFULL:
     case CULVERT_EBUSY:
     case CULVERT_ENOMEM:
+    case CULVERT_ENOTLEADER:
         return 503;
     case CULVERT_ETIMEOUT:
+    case CULVERT_EUNKNOWN:
         return 504;
     case CULVERT_ENOSPC:
+    case CULVERT_EQUOTA:
         return 507;
     default:
         return 500;

@@ -9,6 +9,7 @@
 #include "controlplane/fronts/http/server.h"
 
 struct daemon;
+struct cluster;
 
 /* The routes; `app` of the server is the struct daemon. */
 const struct http_route *api_routes(size_t *count);
@@ -19,6 +20,10 @@ const struct http_route *api_routes(size_t *count);
 void api_respond(struct http_exchange *exchange, int status, struct buffer *json);
 /* Answers an error of base/error.h. `detail` NULL or "": the error's own text. */
 void api_respond_error(struct http_exchange *exchange, int error, const char *detail);
+/* Appends what `culvert node list` shows. */
+void api_write_cluster(struct cluster *cluster, struct buffer *json);
+/* Opens the cluster anew, as it is on the disk now, and answers with the site and node. */
+void api_reopen(struct http_exchange *exchange);
 
 /* Handlers; docs/API.md says what each does. */
 void api_head_blob(struct http_exchange *exchange);
@@ -27,12 +32,24 @@ void api_put_blob(struct http_exchange *exchange);
 void api_apply(struct http_exchange *exchange);
 void api_diff(struct http_exchange *exchange);
 void api_rollback(struct http_exchange *exchange);
+void api_confirm(struct http_exchange *exchange);
 void api_site(struct http_exchange *exchange);
 void api_history(struct http_exchange *exchange);
+void api_audit(struct http_exchange *exchange);
 void api_revision(struct http_exchange *exchange);
 void api_revision_diff(struct http_exchange *exchange);
 void api_status(struct http_exchange *exchange);
 void api_counters(struct http_exchange *exchange);
 void api_explain(struct http_exchange *exchange);
+void api_nodes(struct http_exchange *exchange);
+void api_node_token(struct http_exchange *exchange);
+void api_node_join(struct http_exchange *exchange);
+void api_node_remove(struct http_exchange *exchange);
+void api_node_promote(struct http_exchange *exchange);
+void api_node_recover(struct http_exchange *exchange);
+void api_backup(struct http_exchange *exchange);
+void api_backup_next(struct http_exchange *exchange);
+void api_begin_restore(struct http_exchange *exchange);
+void api_restore(struct http_exchange *exchange);
 
 #endif

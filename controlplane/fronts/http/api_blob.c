@@ -17,64 +17,43 @@
 
 /* ---- HEAD ---- */
 
-struct head_job {
-    struct job job;
-    struct http_exchange *exchange;
-    bool found;
-};
-
-static void head_work(struct job *job)
-{
-    struct head_job *head = (struct head_job *)job;
-    struct daemon *daemon = head->exchange->app;
-
-    head->found = store_blob_has(daemon->store, head->exchange->param[0]);
-}
-
-static void head_done(struct job *job)
-{
-    struct head_job *head = (struct head_job *)job;
-
-    http_respond(head->exchange, head->found ? 200 : 404, NULL, 0);
-    free(head);
-}
-
 void api_head_blob(struct http_exchange *exchange)
 {
-    struct head_job *head;
+    struct daemon *daemon = exchange->app;
+    struct history_view *view = NULL;
     int error;
 
     if (!digest_valid(exchange->param[0])) {
         http_respond_error(exchange, 404, "a blob's name is a SHA-256 in hexadecimal", NULL);
         return;
     }
-    head = calloc(1, sizeof(*head));
-    if (head) {
-        head->job = (struct job){.work = head_work, .done = head_done};
-        head->exchange = exchange;
-    }
-    error = head ? daemon_submit(exchange->app, &head->job) : CULVERT_ENOMEM;
-    if (error) {
-        free(head);
-        api_respond_error(exchange, error, NULL);
-    }
+    error = daemon->history ? history_view_open(&view, daemon->history) : CULVERT_EBUSY;
+    if (!error)
+        error = history_view_has(view, exchange->param[0]);
+    history_view_close(view);
+    if (error && error != CULVERT_ENOTFOUND)
+        api_respond_error(exchange, error, daemon->store_problem);
+    else
+        http_respond(exchange, error ? 404 : 200, NULL, 0);
 }
 
-/* ---- PUT: into an unnamed file, then to the store by a worker ---- */
+/* ---- PUT: into an unnamed file, checked by a worker, then into the store ---- */
 
 struct upload {
     struct job job;
     struct http_exchange *exchange;
     int fd;
     size_t length;
+    void *data; /* the file's, mapped */
     int error;
-    char problem[256];
 };
 
 static unsigned uploads; /* under way; the loop's thread only */
 
 static void upload_free(struct upload *upload)
 {
+    if (upload->data)
+        munmap(upload->data, upload->length);
     close(upload->fd);
     free(upload);
     uploads--;
@@ -162,35 +141,59 @@ void api_begin_blob(struct http_exchange *exchange)
 static void upload_work(struct job *job)
 {
     struct upload *upload = (struct upload *)job;
-    struct daemon *daemon = upload->exchange->app;
+    char digest[DIGEST_TEXT];
     void *data = NULL;
 
+    if (upload->length > HISTORY_BLOB_MAX) {
+        upload->error = CULVERT_EFULL;
+        return;
+    }
     if (upload->length)
         data = mmap(NULL, upload->length, PROT_READ, MAP_PRIVATE, upload->fd, 0);
     if (data == MAP_FAILED) {
         upload->error = CULVERT_ENOMEM;
         return;
     }
-    upload->error =
-        store_blob_put(daemon->store, upload->exchange->param[0], data ? data : "", upload->length);
-    if (upload->error)
-        snprintf(upload->problem, sizeof(upload->problem), "%s", store_problem(daemon->store));
-    if (data)
-        munmap(data, upload->length);
+    upload->data = data;
+    upload->error = digest_text(data ? data : "", upload->length, digest);
+    if (!upload->error && strcmp(digest, upload->exchange->param[0]) != 0)
+        upload->error = CULVERT_EINVAL;
 }
 
-static void upload_done(struct job *job)
+static void upload_end(void *arg, int status)
 {
-    struct upload *upload = (struct upload *)job;
+    struct upload *upload = arg;
+    struct daemon *daemon = upload->exchange->app;
 
-    if (upload->error == CULVERT_EINVAL)
+    if (status == CULVERT_EINVAL)
         http_respond_error(upload->exchange, 422, "the bytes don't have that digest",
                            "did the file change while it was sent?");
-    else if (upload->error)
-        api_respond_error(upload->exchange, upload->error, upload->problem);
+    else if (status && daemon->store_error)
+        api_respond_error(upload->exchange, daemon->store_error, daemon->store_problem);
+    else if (status)
+        api_respond_error(upload->exchange, status, NULL);
     else
         http_respond(upload->exchange, 201, NULL, 0);
     upload_free(upload);
+}
+
+/* The worker is free for others while the store takes it in. */
+static void upload_done(struct job *job)
+{
+    struct upload *upload = (struct upload *)job;
+    struct daemon *daemon = upload->exchange->app;
+    struct site_blob blob = {.data = upload->data, .length = upload->length};
+    char problem[300];
+
+    job_end(job);
+    memcpy(blob.digest, upload->exchange->param[0], DIGEST_TEXT);
+    if (!upload->error)
+        upload->error = daemon_may_store(daemon, problem, sizeof(problem));
+    if (!upload->error)
+        upload->error =
+            history_blob_put(daemon->history, &blob, daemon_clock_ms(), upload_end, upload);
+    if (upload->error)
+        upload_end(upload, upload->error);
 }
 
 void api_put_blob(struct http_exchange *exchange)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* apply, diff and rollback: requests that compile a site, on the worker. */
+/* apply, diff and rollback, which compile a site, on the worker; confirm. */
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,20 +7,21 @@
 
 #include "controlplane/base/digest.h"
 #include "controlplane/base/error.h"
+#include "controlplane/base/units.h"
 #include "controlplane/daemon/daemon.h"
 #include "controlplane/daemon/revision.h"
 #include "controlplane/fronts/http/api.h"
 
-enum change_kind { CHANGE_APPLY, CHANGE_DIFF, CHANGE_ROLLBACK };
+enum change_kind { CHANGE_APPLY, CHANGE_DIFF, CHANGE_ROLLBACK, CHANGE_CONFIRM };
 
 #define FILES_MAX 65536u
 #define TEXT_MAX 4096u /* of an author or comment */
+#define CONFIRM_MAX_MS ((uint64_t)7 * 24 * 3600 * 1000)
 
 struct change_job {
-    struct job job;
+    struct daemon_change change; /* first */
     struct http_exchange *exchange;
     enum change_kind kind;
-    struct daemon_change change;
     yyjson_doc *doc;             /* the request */
     struct site_upload *uploads; /* point into doc */
     struct revision_source old;  /* of a rollback */
@@ -83,6 +84,19 @@ static void read_files(struct change_job *job, yyjson_val *files)
     job->change.source.upload_count = yyjson_obj_size(files);
 }
 
+/* How long it waits to be confirmed. */
+static void read_confirm(struct change_job *job, yyjson_val *root)
+{
+    yyjson_val *value = yyjson_obj_get(root, "confirm");
+    const char *text = yyjson_get_str(value);
+
+    if (!value || yyjson_is_null(value))
+        return;
+    if (!text || units_parse_time(text, &job->change.confirm_ms) || !job->change.confirm_ms ||
+        job->change.confirm_ms > CONFIRM_MAX_MS)
+        refuse(job, 400, "`confirm` must be a time from 1ms to 7d, such as \"5m\"");
+}
+
 static void read_site(struct change_job *job, yyjson_val *root)
 {
     struct daemon_change *change = &job->change;
@@ -100,6 +114,7 @@ static void read_site(struct change_job *job, yyjson_val *root)
     change->source.text = yyjson_get_str(text);
     change->source.length = yyjson_get_len(text);
     change->dry_run = job->kind == CHANGE_DIFF || yyjson_is_true(dry);
+    read_confirm(job, root);
     read_files(job, yyjson_obj_get(root, "files"));
 }
 
@@ -118,9 +133,8 @@ static const char *peer_name(struct change_job *job)
     return job->author;
 }
 
-static void read_rollback(struct change_job *job, yyjson_val *root)
+static void read_rollback(struct change_job *job, struct history_view *view, yyjson_val *root)
 {
-    struct daemon *daemon = job->exchange->app;
     yyjson_val *number = yyjson_obj_get(root, "revision");
     unsigned long long revision = yyjson_get_uint(number);
     int error;
@@ -129,14 +143,12 @@ static void read_rollback(struct change_job *job, yyjson_val *root)
         refuse(job, 400, "`revision` must be a revision's number");
         return;
     }
-    error = revision_source_read(&job->old, daemon->store, revision);
+    error = revision_source_read(&job->old, view, revision);
     if (error == CULVERT_ENOTFOUND) {
         snprintf(job->message, sizeof(job->message), "there is no revision %llu", revision);
         job->status = 404;
     } else if (error) {
-        refuse(job, 500,
-               *store_problem(daemon->store) ? store_problem(daemon->store)
-                                             : culvert_strerror(error));
+        refuse(job, 500, culvert_strerror(error));
     } else {
         job->change.source = job->old.source;
         if (!*job->change.comment) {
@@ -146,7 +158,7 @@ static void read_rollback(struct change_job *job, yyjson_val *root)
     }
 }
 
-static void read_request(struct change_job *job)
+static void read_request(struct change_job *job, struct history_view *view)
 {
     const struct http_request *request = job->exchange->request;
     struct daemon_change *change = &job->change;
@@ -175,19 +187,17 @@ static void read_request(struct change_job *job)
     if (!change->author || !*change->author)
         change->author = peer_name(job);
     if (job->kind == CHANGE_ROLLBACK)
-        read_rollback(job, root);
-    else
+        read_rollback(job, view, root);
+    else if (job->kind != CHANGE_CONFIRM)
         read_site(job, root);
 }
 
-static void change_work(struct job *base)
+static int change_read(struct daemon_change *change, struct history_view *view)
 {
-    struct change_job *job = (struct change_job *)base;
+    struct change_job *job = (struct change_job *)change;
 
-    job->change.now = daemon_clock_ms();
-    read_request(job);
-    if (!job->status)
-        daemon_change_work(job->exchange->app, &job->change);
+    read_request(job, view);
+    return job->status ? CULVERT_EREJECTED : 0;
 }
 
 /* ---- answering ---- */
@@ -212,11 +222,15 @@ static void respond_change(struct change_job *job)
     } else if (change->error == CULVERT_EREJECTED && change->errors.count) {
         respond_rejected(job);
     } else if (change->error) {
-        api_respond_error(job->exchange, change->error, change->problem);
+        api_respond_error(job->exchange,
+                          change->error == CULVERT_EBUSY ? CULVERT_ECONFLICT : change->error,
+                          change->problem);
     } else {
         buffer_format(&json, "{\"revision\":%llu,", (unsigned long long)change->revision);
         if (job->kind != CHANGE_DIFF)
             buffer_format(&json, "\"changed\":%s,", change->changed ? "true" : "false");
+        if (change->deadline_ms)
+            buffer_format(&json, "\"confirm_until\":%lld,", (long long)change->deadline_ms);
         buffer_format(&json, "\"diff\":");
         buffer_text(&json, change->diff);
         buffer_char(&json, '}');
@@ -233,13 +247,20 @@ static void change_free(struct change_job *job)
     free(job);
 }
 
-static void change_done(struct job *base)
+static void change_ended(struct daemon_change *change)
 {
-    struct change_job *job = (struct change_job *)base;
+    struct change_job *job = (struct change_job *)change;
 
-    daemon_change_finish(job->exchange->app, &job->change);
     respond_change(job);
     change_free(job);
+}
+
+static void respond_busy(struct http_exchange *exchange, int error)
+{
+    http_respond_error(exchange, 503,
+                       error == CULVERT_EFULL ? "too many requests wait already"
+                                              : culvert_strerror(error),
+                       "try again");
 }
 
 static void submit(struct http_exchange *exchange, enum change_kind kind)
@@ -248,18 +269,19 @@ static void submit(struct http_exchange *exchange, enum change_kind kind)
     int error = CULVERT_ENOMEM;
 
     if (job) {
-        job->job = (struct job){.work = change_work, .done = change_done, .writes = true};
+        job->change.read = change_read;
+        job->change.ended = change_ended;
+        job->change.what = kind == CHANGE_ROLLBACK ? "rollback" : "apply";
+        job->change.pends = kind == CHANGE_ROLLBACK ? HISTORY_PENDS_END : HISTORY_PENDS_REFUSE;
+        job->change.dry_run = kind == CHANGE_DIFF;
         job->exchange = exchange;
         job->kind = kind;
-        error = daemon_submit(exchange->app, &job->job);
+        error = daemon_change(exchange->app, &job->change);
     }
     if (!error)
         return;
     free(job);
-    http_respond_error(exchange, 503,
-                       error == CULVERT_EFULL ? "too many requests wait already"
-                                              : culvert_strerror(error),
-                       "try again");
+    respond_busy(exchange, error);
 }
 
 void api_apply(struct http_exchange *exchange)
@@ -275,4 +297,67 @@ void api_diff(struct http_exchange *exchange)
 void api_rollback(struct http_exchange *exchange)
 {
     submit(exchange, CHANGE_ROLLBACK);
+}
+
+/* ---- confirm ---- */
+
+struct confirm {
+    struct http_exchange *exchange;
+    uint64_t revision;
+};
+
+static void respond_confirm(void *arg, int status)
+{
+    struct confirm *confirm = arg;
+    struct daemon *daemon = confirm->exchange->app;
+    struct buffer json = {0};
+
+    if (!status) {
+        buffer_format(&json, "{\"revision\":%llu}", (unsigned long long)confirm->revision);
+        api_respond(confirm->exchange, 200, &json);
+    } else if (status == CULVERT_ENOTFOUND) {
+        api_respond_error(confirm->exchange, CULVERT_ECONFLICT,
+                          "no revision waits to be confirmed");
+    } else if (status == CULVERT_ECONFLICT) {
+        api_respond_error(confirm->exchange, status,
+                          "too late: it was settled meanwhile, see `culvert history`");
+    } else {
+        api_respond_error(confirm->exchange, status, daemon->store_problem);
+    }
+    free(confirm);
+}
+
+void api_confirm(struct http_exchange *exchange)
+{
+    struct daemon *daemon = exchange->app;
+    struct confirm *confirm = calloc(1, sizeof(*confirm));
+    struct change_job *job = calloc(1, sizeof(*job));
+    struct history_audit audit = {.time_ms = daemon_clock_ms(), .what = "confirm"};
+    int error = CULVERT_ENOMEM;
+
+    if (confirm && job) {
+        job->exchange = exchange;
+        job->kind = CHANGE_CONFIRM;
+        read_request(job, NULL);
+        if (job->status) {
+            http_respond_error(exchange, job->status, job->message, NULL);
+            free(confirm);
+            change_free(job);
+            return;
+        }
+        confirm->exchange = exchange;
+        audit.author = job->change.author;
+        audit.comment = job->change.comment;
+        error = daemon->store_error;
+        if (!error)
+            confirm->revision = history_pending(daemon->history)->revision;
+        if (!error)
+            error = history_confirm(daemon->history, &audit, respond_confirm, confirm);
+    }
+    if (error && confirm)
+        respond_confirm(confirm, error);
+    else if (error)
+        respond_busy(exchange, error);
+    if (job)
+        change_free(job);
 }

@@ -174,6 +174,28 @@ static void write_head(const struct daemon *daemon, struct buffer *json)
                   (unsigned long long)daemon->revision, (unsigned long long)daemon->generation);
 }
 
+static void store_alarms(const struct daemon *daemon, struct buffer *alarms)
+{
+    const struct history_pending *pending =
+        daemon->history ? history_pending(daemon->history) : NULL;
+    int64_t left;
+
+    if (daemon->store_error)
+        add_alarm(alarms, "nothing can be stored: %s", daemon->store_problem);
+    if (!pending || !pending->revision)
+        return;
+    left = (pending->deadline_ms - daemon_clock_ms()) / 1000;
+    add_alarm(alarms,
+              "revision %llu waits for `culvert confirm`; revision %llu comes back in %lld s",
+              (unsigned long long)pending->revision, (unsigned long long)pending->back,
+              (long long)(left > 0 ? left : 0));
+}
+
+static void cluster_alarm(void *arg, const char *text)
+{
+    add_alarm(arg, "%s", text);
+}
+
 static void respond_status(void *arg, uint64_t time_ns)
 {
     struct http_exchange *exchange = arg;
@@ -193,6 +215,12 @@ static void respond_status(void *arg, uint64_t time_ns)
     write_counts(&daemon->counts, &json);
     if (daemon->problem[0])
         add_alarm(&alarms, "%s", daemon->problem);
+    store_alarms(daemon, &alarms);
+    if (daemon->cluster) {
+        cluster_alarms(daemon->cluster, cluster_alarm, &alarms);
+        buffer_text(&json, ",\"cluster\":");
+        api_write_cluster(daemon->cluster, &json);
+    }
     buffer_text(&json, ",\"alarms\":[");
     buffer_text(&json, alarms.data ? alarms.data : "");
     buffer_text(&json, "]}");

@@ -47,25 +47,41 @@ void api_site(struct http_exchange *exchange)
 struct read_job {
     struct job job;
     struct http_exchange *exchange;
+    struct history_view *view;
     uint64_t number, from;
     struct buffer json;
     int error;
-    char problem[256];
 };
 
 static void read_done(struct job *base)
 {
     struct read_job *job = (struct read_job *)base;
+    const struct daemon *daemon = base->daemon;
 
+    history_view_close(job->view);
+    job_end(base);
     if (job->error == CULVERT_ENOTFOUND)
         http_respond_error(job->exchange, 404, "there is no such revision",
                            "see `culvert history`");
     else if (job->error)
-        api_respond_error(job->exchange, job->error, job->problem);
+        api_respond_error(job->exchange, job->error, daemon->store_problem);
     else
         api_respond(job->exchange, 200, &job->json);
     buffer_free(&job->json);
     free(job);
+}
+
+static void read_start(struct job *base)
+{
+    struct read_job *job = (struct read_job *)base;
+    struct daemon *daemon = base->daemon;
+
+    job->error =
+        daemon->history ? history_view_open(&job->view, daemon->history) : daemon->store_error;
+    if (job->error)
+        read_done(base);
+    else
+        job_work(base);
 }
 
 static void submit(struct http_exchange *exchange, void (*work)(struct job *job), uint64_t number,
@@ -75,7 +91,7 @@ static void submit(struct http_exchange *exchange, void (*work)(struct job *job)
     int error = CULVERT_ENOMEM;
 
     if (job) {
-        job->job = (struct job){.work = work, .done = read_done};
+        job->job = (struct job){.start = read_start, .work = work, .done = read_done};
         job->exchange = exchange;
         job->number = number;
         job->from = from;
@@ -87,7 +103,7 @@ static void submit(struct http_exchange *exchange, void (*work)(struct job *job)
     }
 }
 
-static void write_revision(struct buffer *json, const struct store_revision *revision)
+static void write_revision(struct buffer *json, const struct site_revision *revision)
 {
     buffer_format(json, "{\"revision\":%llu,\"time\":%lld,\"author\":",
                   (unsigned long long)revision->number, (long long)revision->time_ms);
@@ -97,7 +113,7 @@ static void write_revision(struct buffer *json, const struct store_revision *rev
     buffer_format(json, ",\"changes\":%llu", (unsigned long long)revision->changes);
 }
 
-static int history_each(void *arg, const struct store_revision *revision)
+static int history_each(void *arg, const struct site_revision *revision)
 {
     struct buffer *json = arg;
 
@@ -111,11 +127,10 @@ static int history_each(void *arg, const struct store_revision *revision)
 static void history_work(struct job *base)
 {
     struct read_job *job = (struct read_job *)base;
-    struct daemon *daemon = job->exchange->app;
 
     buffer_text(&job->json, "{\"revisions\":[");
     job->error =
-        job->json.error ? job->json.error : store_list(daemon->store, history_each, &job->json);
+        job->json.error ? job->json.error : history_view_list(job->view, history_each, &job->json);
     buffer_text(&job->json, "]}");
 }
 
@@ -124,31 +139,58 @@ void api_history(struct http_exchange *exchange)
     submit(exchange, history_work, 0, 0);
 }
 
-static void store_failed(struct read_job *job, struct daemon *daemon)
+static int audit_each(void *arg, const struct history_audit *audit)
 {
-    snprintf(job->problem, sizeof(job->problem), "%s", store_problem(daemon->store));
+    struct buffer *json = arg;
+
+    if (json->data[json->length - 1] == '}')
+        buffer_char(json, ',');
+    buffer_format(json, "{\"time\":%lld,\"author\":", (long long)audit->time_ms);
+    buffer_json_text(json, audit->author);
+    buffer_text(json, ",\"node\":");
+    buffer_json_text(json, audit->node);
+    buffer_text(json, ",\"what\":");
+    buffer_json_text(json, audit->what);
+    buffer_format(json, ",\"revision\":%llu,\"outcome\":", (unsigned long long)audit->revision);
+    buffer_json_text(json, audit->outcome);
+    buffer_text(json, ",\"comment\":");
+    buffer_json_text(json, audit->comment);
+    buffer_char(json, '}');
+    return json->error;
+}
+
+static void audit_work(struct job *base)
+{
+    struct read_job *job = (struct read_job *)base;
+
+    buffer_text(&job->json, "{\"audit\":[");
+    job->error =
+        job->json.error ? job->json.error : history_view_audit(job->view, audit_each, &job->json);
+    buffer_text(&job->json, "]}");
+}
+
+void api_audit(struct http_exchange *exchange)
+{
+    submit(exchange, audit_work, 0, 0);
 }
 
 static void revision_work(struct job *base)
 {
     struct read_job *job = (struct read_job *)base;
-    struct daemon *daemon = job->exchange->app;
-    struct store_revision *revision;
+    struct site_revision *revision;
 
-    job->error = store_get(daemon->store, job->number, &revision);
-    if (job->error) {
-        store_failed(job, daemon);
+    job->error = history_view_get(job->view, job->number, &revision);
+    if (job->error)
         return;
-    }
     write_revision(&job->json, revision);
     buffer_text(&job->json, ",\"site\":");
     buffer_text(&job->json, revision->site);
     buffer_char(&job->json, '}');
-    store_revision_free(revision);
+    history_revision_free(revision);
 }
 
 /* A revision as a document; revision 0 is the empty site. */
-static int parse_revision(struct daemon *daemon, uint64_t number, struct site **site)
+static int parse_revision(struct history_view *view, uint64_t number, struct site **site)
 {
     struct revision_source source = {0};
     struct site_errors errors = {0};
@@ -157,7 +199,7 @@ static int parse_revision(struct daemon *daemon, uint64_t number, struct site **
     *site = NULL;
     if (!number)
         return 0;
-    error = revision_source_read(&source, daemon->store, number);
+    error = revision_source_read(&source, view, number);
     if (!error)
         error = site_parse(site, &source.source, &errors);
     site_errors_free(&errors);
@@ -168,16 +210,13 @@ static int parse_revision(struct daemon *daemon, uint64_t number, struct site **
 static void revision_diff_work(struct job *base)
 {
     struct read_job *job = (struct read_job *)base;
-    struct daemon *daemon = job->exchange->app;
     struct site *old = NULL, *new = NULL;
     int count;
 
-    job->error = parse_revision(daemon, job->from, &old);
+    job->error = parse_revision(job->view, job->from, &old);
     if (!job->error)
-        job->error = parse_revision(daemon, job->number, &new);
-    if (job->error) {
-        store_failed(job, daemon);
-    } else {
+        job->error = parse_revision(job->view, job->number, &new);
+    if (!job->error) {
         buffer_format(&job->json,
                       "{\"from\":%llu,\"to\":%llu,\"diff\":", (unsigned long long)job->from,
                       (unsigned long long)job->number);

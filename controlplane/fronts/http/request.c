@@ -6,8 +6,9 @@
 #include <string.h>
 #include <strings.h>
 
-#define FIELD_MAX 32u  /* the names that matter are shorter */
-#define VALUE_MAX 128u /* of such a field */
+#define FIELD_MAX 32u /* the names that matter are shorter */
+/* ...and of such a field; one byte more tells that it is too long */
+#define VALUE_MAX (HTTP_AUTHORIZATION_MAX + 1)
 
 struct http_reader {
     llhttp_t parser;
@@ -47,7 +48,7 @@ static void begin_request(struct http_reader *reader)
     request->body_length = 0;
     request->keep_alive = request->expect_continue = request->has_length = false;
     request->length = 0;
-    request->path[0] = request->query[0] = 0;
+    request->path[0] = request->query[0] = request->authorization[0] = 0;
     reader->target_length = reader->header_bytes = 0;
     reader->field_length = reader->value_length = 0;
     reader->header_done = reader->whole = reader->accepted = false;
@@ -116,6 +117,9 @@ static int on_value_complete(llhttp_t *parser)
 
     if (!strcasecmp(reader->field, "expect") && !strcasecmp(reader->value, "100-continue"))
         reader->request.expect_continue = true;
+    else if (!strcasecmp(reader->field, "authorization") &&
+             reader->value_length <= HTTP_AUTHORIZATION_MAX)
+        strcpy(reader->request.authorization, reader->value);
     reader->field_length = reader->value_length = 0;
     reader->field[0] = reader->value[0] = 0;
     return count_header(reader, 4); /* ": " and the line's end */

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #define HTTP_TARGET_MAX 4096u           /* bytes of the request target */
+#define HTTP_AUTHORIZATION_MAX 511u     /* bytes of that header field that are kept */
 #define HTTP_HEADER_MAX (16u << 10)     /* bytes of the target and all header fields */
 #define HTTP_BODY_MAX (64ull << 20)     /* of a body held in memory */
 #define HTTP_STREAM_MAX (1024ull << 20) /* of a body that a sink takes */
@@ -34,7 +35,8 @@ struct http_request {
     uint64_t length;                 /* if so */
     char path[HTTP_TARGET_MAX + 1];  /* percent-decoded, no NUL inside */
     char query[HTTP_TARGET_MAX + 1]; /* what follows `?`, still encoded; may be empty */
-    char *body;                      /* NUL-terminated, owned by the reader; NULL with a sink */
+    char authorization[HTTP_AUTHORIZATION_MAX + 1]; /* "" also when it is too long */
+    char *body; /* NUL-terminated, owned by the reader; NULL with a sink */
     size_t body_length;
 };
 

@@ -13,6 +13,7 @@ import threading
 import pytest
 
 from tests.controlplane.daemon.conftest import SITE, ZONE
+from tests.lab.wait import wait_until
 
 
 def test_no_server(idle):
@@ -73,56 +74,123 @@ def test_no_permission(idle):
     assert idle.state_dir in line or idle.run_dir in line
 
 
-def test_damaged_revision_needs_a_decision(daemon):
-    daemon.json("apply", daemon.site)
-    daemon.write(SITE.replace("weight: 50", "weight: 70"))
-    daemon.json("apply", daemon.site)
-    daemon.stop()
-    newest = max(
-        (os.path.join(folder, name) for folder, _, names in os.walk(daemon.state_dir) for name in names if "2" in name and "blob" not in folder),
-        key=os.path.getmtime,
-    )
-    with open(newest, "r+b") as file:
-        file.truncate(os.path.getsize(newest) // 2)
-    assert "--fall-back" in daemon.refused()
-    normal = daemon.command
-    daemon.command = lambda: [*normal(), "--fall-back"]
-    daemon.start()
-    assert daemon.json("status")["revision"] == 1
-
-
-def test_full_disk_changes_nothing(idle):
+@pytest.fixture
+def small_disk(idle):
+    """A culvertd whose state is on a file system of its own, and a way to fill that one up."""
     if os.getuid() != 0:
         pytest.skip("needs root for a small file system")
     os.makedirs(idle.state_dir)
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(b"none", idle.state_dir.encode(), b"tmpfs", 0, b"size=256k"):
+    if libc.mount(b"none", idle.state_dir.encode(), b"tmpfs", 0, b"size=192m"):
         pytest.skip("can't mount here")
+    path = os.path.join(idle.state_dir, "filler")
+
+    def fill(left):
+        """Until only so many bytes are left; None: nothing, and all is free again."""
+        if left is None:
+            os.unlink(path)
+            return
+        room = os.statvfs(idle.state_dir)
+        with open(path, "ab") as filler:
+            os.posix_fallocate(filler.fileno(), filler.tell(), room.f_bavail * room.f_frsize - left)
+
+    idle.fill = fill
     try:
-        idle.start()
-        idle.json("apply", idle.site)
-        with open(os.path.join(idle.state_dir, "filler"), "wb", buffering=0) as filler:
-            try:
-                while filler.write(b"x" * 4096):
-                    pass
-            except OSError:
-                pass
-        idle.write(SITE.replace("weight: 50", "weight: 70"), ZONE + "; changed\n")
-        full = idle.culvert("apply", idle.site)
-        assert full.returncode == 1 and "no space" in full.stderr.lower(), full.stderr
-        idle.write(SITE.replace("weight: 50", "weight: 70"), ZONE)
-        full = idle.culvert("apply", idle.site)
-        assert full.returncode == 1 and "nothing was changed" in full.stderr, full.stderr
-        assert idle.json("status")["revision"] == 1
-        assert any("stored" in alarm for alarm in idle.json("status")["alarms"])
-        assert idle.json("get", "pools.web.backends.b.weight")["value"] == 50
-        os.unlink(os.path.join(idle.state_dir, "filler"))
-        assert idle.json("apply", idle.site)["revision"] == 2
+        yield idle.start()
         idle.stop()
     finally:
         if idle.process:
             idle.kill()
         assert libc.umount2(idle.state_dir.encode(), 0) == 0
+
+
+def test_full_disk_changes_nothing(small_disk):
+    daemon = small_disk
+    daemon.json("apply", daemon.site)
+    daemon.fill(1 << 20)
+    daemon.write(SITE.replace("weight: 50", "weight: 70"), ZONE + "; changed\n")
+    full = daemon.culvert("apply", daemon.site)
+    assert full.returncode == 1 and "no space" in full.stderr.lower(), full.stderr
+    daemon.write(SITE.replace("weight: 50", "weight: 70"), ZONE)
+    full = daemon.culvert("apply", daemon.site)
+    assert full.returncode == 1 and "nothing was changed" in full.stderr, full.stderr
+    assert daemon.json("status")["revision"] == 1
+    assert any("stored" in alarm for alarm in daemon.json("status")["alarms"])
+    assert daemon.json("get", "pools.web.backends.b.weight")["value"] == 50
+    daemon.fill(None)
+    assert daemon.json("apply", daemon.site)["revision"] == 2
+
+
+def test_disk_that_fills_up_under_way(small_disk):
+    """The log finds no place for its next piece: nothing can be stored until there is room again."""
+    daemon = small_disk
+    daemon.json("apply", daemon.site)
+    daemon.fill(70 << 20)
+    data = random.Random(3).randbytes(60 << 20)
+    digest = hashlib.sha256(data).hexdigest()
+    head = f"PUT /v1/blobs/{digest} HTTP/1.1\r\nConnection: close\r\nContent-Length: {len(data)}\r\n\r\n"
+    answer = daemon.talk(head.encode() + data)
+    assert answer.startswith(b"HTTP/1.1 507 "), answer
+    assert daemon.json("get", "pools.web.backends.b.weight")["value"] == 50
+    daemon.fill(None)
+    daemon.write(SITE.replace("weight: 50", "weight: 70"))
+    wait_until(lambda: daemon.culvert("apply", daemon.site).returncode == 0, "an apply")
+    assert daemon.json("history")["revisions"][0]["revision"] == 2
+    assert not any("stored" in alarm for alarm in daemon.json("status")["alarms"])
+
+
+def damage_log(daemon):
+    """Overwrites the middle of what was written of its largest file."""
+    place = os.path.join(daemon.state_dir, "log")
+    path = max(
+        (os.path.join(place, name) for name in os.listdir(place)),
+        key=lambda path: len(open(path, "rb").read().rstrip(b"\0")),
+    )
+    with open(path, "r+b") as file:
+        used = len(file.read().rstrip(b"\0"))
+        file.seek(used // 2)
+        file.write(b"\xff" * 64)
+    return path
+
+
+def test_damaged_log_is_refused(daemon):
+    for weight in range(60, 80):
+        daemon.write(SITE.replace("weight: 50", f"weight: {weight}"))
+        daemon.json("apply", daemon.site)
+    daemon.stop()
+    path = damage_log(daemon)
+    line = daemon.refused()
+    assert os.path.basename(path) in line and " at byte " in line, line
+    assert "culvert node rebuild" in line and "backup" in line, line
+
+
+def test_damaged_store_is_refused(daemon):
+    daemon.json("apply", daemon.site)
+    daemon.stop()
+    for folder, _, names in os.walk(os.path.join(daemon.state_dir, "db")):
+        for name in names:
+            if name.startswith("MANIFEST"):
+                with open(os.path.join(folder, name), "r+b") as file:
+                    file.write(b"\xff" * 64)
+    line = daemon.refused()
+    assert os.path.join(daemon.state_dir, "db") in line and "backup" in line, line
+
+
+def test_lost_identity_is_refused(daemon):
+    daemon.json("apply", daemon.site)
+    daemon.stop()
+    path = os.path.join(daemon.state_dir, "node.json")
+    with open(path) as file:
+        text = file.read()
+    os.unlink(path)
+    assert "node.json is missing" in daemon.refused()
+    with open(path, "w") as file:
+        file.write(text[:20])
+    assert "node.json: stored data is damaged" in daemon.refused()
+    with open(path, "w") as file:
+        file.write(text)
+    daemon.start()
+    assert daemon.json("status")["revision"] == 1
 
 
 def test_kill_9_amid_applies_keeps_what_was_acknowledged(daemon):

@@ -41,7 +41,7 @@ static int compile_only(struct rig *rig, const char *text, double *ms)
 {
     struct site_source source = {.name = "x", .text = text, .length = strlen(text)};
     struct compile compile = {.tables = rig->tables,
-                              .store = rig->store,
+                              .reader = &rig->blobs,
                               .now = rig->now,
                               .old = rig->engine->state,
                               .new = state_new(),
@@ -62,7 +62,7 @@ static int compile_only(struct rig *rig, const char *text, double *ms)
 
 int main(void)
 {
-    double start, compile[11], apply = 0, store = 0, parse = 0;
+    double start, compile[11], apply = 0, parse = 0;
     char *text = site_make(100), *other = site_make(50);
     struct rig rig;
 
@@ -77,28 +77,21 @@ int main(void)
         printf("compile %u             %8.3f ms\n", i, compile[i]);
     for (unsigned i = 0; i < 10; i++) {
         struct site_source source = {.name = "x"};
-        const struct store_blob *blobs;
         struct site_plan *plan;
-        size_t count;
 
         source.text = i % 2 ? text : other;
         source.length = strlen(source.text);
         start = clock_ms();
-        if (site_prepare(rig.engine, &source, ++rig.now, &plan, &rig.errors))
+        if (site_prepare(rig.engine, &source, &rig.blobs, ++rig.now, &plan, &rig.errors))
             return 1;
         parse += clock_ms() - start;
-        blobs = site_plan_blobs(plan, &count);
-        start = clock_ms();
-        if (store_append(rig.store, site_plan_revision(plan), blobs, count))
-            return 1;
-        store += clock_ms() - start;
         start = clock_ms();
         site_commit(rig.engine, plan, ++rig.generation, &rig.changes);
         apply += clock_ms() - start;
     }
-    printf("prepare (with parse)  %8.2f ms\nstore_append          %8.2f ms\n"
+    printf("prepare (with parse)  %8.2f ms\n"
            "commit                %8.3f ms, %zu changes\n",
-           parse / 10, store / 10, apply / 10, rig.changes.count);
+           parse / 10, apply / 10, rig.changes.count);
     start = clock_ms();
     rig_restart(&rig);
     printf("restart and load      %8.2f ms\n", clock_ms() - start);

@@ -23,21 +23,79 @@ char *text_of(const char *format, ...)
     return text;
 }
 
+/* ---- what is stored ---- */
+
+static const struct site_blob *blob_find(const struct rig *rig, const char *digest)
+{
+    for (size_t i = 0; i < rig->blob_count; i++)
+        if (!strcmp(rig->blob[i].digest, digest))
+            return &rig->blob[i];
+    return NULL;
+}
+
+static int blob_get(struct site_blobs *blobs, const char *digest, const void **data, size_t *length)
+{
+    const struct site_blob *blob = blob_find((struct rig *)blobs, digest);
+
+    if (!blob)
+        return CULVERT_ENOTFOUND;
+    *data = blob->data;
+    *length = blob->length;
+    return 0;
+}
+
+static void blob_release(struct site_blobs *blobs, const void *data, size_t length)
+{
+    (void)blobs;
+    (void)data;
+    (void)length;
+}
+
+static void blob_put(struct rig *rig, const void *data, size_t length)
+{
+    struct site_blob *blob = &rig->blob[rig->blob_count];
+    void *copy = malloc(length + 1);
+
+    assert_true(copy && rig->blob_count < RIG_BLOBS);
+    memcpy(copy, data, length);
+    assert_int_equal(digest_text(data, length, blob->digest), 0);
+    if (blob_find(rig, blob->digest)) {
+        free(copy);
+        return;
+    }
+    blob->data = copy;
+    blob->length = length;
+    rig->blob_count++;
+}
+
+static void latest_free(struct rig *rig)
+{
+    free((char *)rig->latest.site);
+    free((char *)rig->latest.state);
+}
+
+static void latest_set(struct rig *rig, const struct site_revision *revision)
+{
+    uint64_t number = rig->latest.number + 1;
+
+    for (size_t i = 0; i < revision->blob_count; i++)
+        assert_non_null(blob_find(rig, revision->blobs[i]));
+    latest_free(rig);
+    rig->latest = (struct site_revision){
+        .number = number, .site = strdup(revision->site), .state = strdup(revision->state)};
+    assert_true(rig->latest.site && rig->latest.state);
+}
+
 static void rig_start(struct rig *rig)
 {
-    struct store_options options = {.folder = rig->folder};
     struct tables_options tables = {.size = REGION_BYTES};
-    struct site_engine_options engine = {0};
 
-    assert_int_equal(store_open(&rig->store, &options, NULL), 0);
     rig->size = REGION_BYTES;
     rig->region = mmap(NULL, rig->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(rig->region != MAP_FAILED);
     tables.base = rig->region;
     assert_int_equal(tables_open(&rig->tables, &tables), 0);
-    engine.tables = rig->tables;
-    engine.store = rig->store;
-    assert_int_equal(site_engine_new(&rig->engine, &engine), 0);
+    assert_int_equal(site_engine_new(&rig->engine, rig->tables), 0);
 }
 
 static void rig_stop(struct rig *rig)
@@ -45,39 +103,49 @@ static void rig_stop(struct rig *rig)
     site_engine_free(rig->engine);
     tables_close(rig->tables);
     munmap(rig->region, rig->size);
-    store_close(rig->store);
 }
 
 void rig_open(struct rig *rig)
 {
-    *rig = (struct rig){.now = 1000000000000};
-    strcpy(rig->folder, "/tmp/culvert-site-XXXXXX");
-    assert_non_null(mkdtemp(rig->folder));
+    *rig = (struct rig){.blobs = {.get = blob_get, .release = blob_release}, .now = 1000000000000};
     rig_start(rig);
 }
 
 void rig_close(struct rig *rig)
 {
-    char *command = text_of("rm -rf %s", rig->folder);
-
     rig_stop(rig);
+    latest_free(rig);
+    for (size_t i = 0; i < rig->blob_count; i++)
+        free((void *)rig->blob[i].data);
     site_errors_free(&rig->errors);
     for (size_t i = 0; i < rig->uploads; i++)
         free((void *)rig->upload[i].digest);
-    assert_int_equal(system(command), 0);
-    free(command);
 }
 
 void rig_restart(struct rig *rig)
 {
-    struct store_revision *revision;
-
     rig_stop(rig);
     rig_start(rig);
-    assert_int_equal(store_get(rig->store, 0, &revision), 0);
-    assert_int_equal(site_load(rig->engine, revision, ++rig->generation, rig->now, &rig->errors),
+    assert_int_equal(site_load(rig->engine, &rig->latest, &rig->blobs, ++rig->generation, rig->now,
+                               &rig->errors),
                      0);
-    store_revision_free(revision);
+}
+
+size_t rig_adopt(struct rig *rig, struct rig *from)
+{
+    struct site_plan *plan;
+
+    for (size_t i = 0; i < from->blob_count; i++)
+        blob_put(rig, from->blob[i].data, from->blob[i].length);
+    latest_free(rig);
+    rig->latest = (struct site_revision){.number = from->latest.number,
+                                         .site = strdup(from->latest.site),
+                                         .state = strdup(from->latest.state)};
+    site_errors_free(&rig->errors);
+    assert_int_equal(
+        site_adopt(rig->engine, &rig->latest, &rig->blobs, rig->now, &plan, &rig->errors), 0);
+    site_commit(rig->engine, plan, ++rig->generation, &rig->changes);
+    return rig->changes.count;
 }
 
 void rig_file(struct rig *rig, const char *name, const char *text)
@@ -87,7 +155,7 @@ void rig_file(struct rig *rig, const char *name, const char *text)
 
     assert_non_null(digest);
     assert_int_equal(digest_text(text, strlen(text), digest), 0);
-    assert_int_equal(store_blob_put(rig->store, digest, text, strlen(text)), 0);
+    blob_put(rig, text, strlen(text));
     while (at < rig->uploads && strcmp(rig->upload[at].name, name))
         at++;
     if (at < rig->uploads)
@@ -105,14 +173,14 @@ int rig_apply(struct rig *rig, const char *text)
                                  .length = strlen(text),
                                  .uploads = rig->upload,
                                  .upload_count = rig->uploads};
-    const struct store_blob *blobs;
+    const struct site_blob *blobs;
     struct site_plan *plan;
     size_t count;
     int error;
 
     site_errors_free(&rig->errors);
     rig->changes = (struct site_changes){0};
-    error = site_prepare(rig->engine, &source, rig->now, &plan, &rig->errors);
+    error = site_prepare(rig->engine, &source, &rig->blobs, rig->now, &plan, &rig->errors);
     if (error)
         return error;
     if (!site_plan_changed(plan)) {
@@ -120,12 +188,9 @@ int rig_apply(struct rig *rig, const char *text)
         return 0;
     }
     blobs = site_plan_blobs(plan, &count);
-    site_plan_revision(plan)->time_ms = rig->now;
-    error = store_append(rig->store, site_plan_revision(plan), blobs, count);
-    if (error) {
-        site_abort(rig->engine, plan);
-        return error;
-    }
+    for (size_t i = 0; i < count; i++)
+        blob_put(rig, blobs[i].data, blobs[i].length);
+    latest_set(rig, site_plan_revision(plan));
     site_commit(rig->engine, plan, ++rig->generation, &rig->changes);
     return 0;
 }

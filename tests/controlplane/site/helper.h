@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A store in a folder of its own, tables in plain memory, and an engine over both. */
+/* Blobs and the latest revision, tables in plain memory, and an engine over both. */
 #ifndef CULVERT_TESTS_SITE_HELPER_H
 #define CULVERT_TESTS_SITE_HELPER_H
 
 #include "controlplane/site/site.h"
 
+#define RIG_BLOBS 4096u
+
 struct rig {
-    char folder[64];
-    struct store *store;
+    struct site_blobs blobs; /* first: the engine reads from here */
+    struct site_blob blob[RIG_BLOBS];
+    size_t blob_count;
+    struct site_revision latest; /* number 0: none yet */
     void *region;
     size_t size;
     struct tables *tables;
@@ -20,11 +24,13 @@ struct rig {
     size_t uploads;
 };
 
-/* Opens and closes everything; the folder is removed. */
+/* Opens and closes everything. */
 void rig_open(struct rig *rig);
 void rig_close(struct rig *rig);
-/* Gives up the engine and the tables and opens new ones over the same folder. */
+/* Gives up the engine and the tables and loads the latest revision into new ones. */
 void rig_restart(struct rig *rig);
+/* Adopts the latest revision of another rig, which it stores first. Returns the number of changes. */
+size_t rig_adopt(struct rig *rig, struct rig *from);
 
 /* A file that comes along with later applies. */
 void rig_file(struct rig *rig, const char *name, const char *text);

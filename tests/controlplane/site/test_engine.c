@@ -321,7 +321,7 @@ static void test_rejected_changes_nothing(void **state)
     assert_int_equal(rig.errors.count, 1);
     assert_string_equal(rig.errors.list[0].hint, "did you mean \"web\"?");
     assert_int_equal(rig_digest(&rig), before);
-    assert_int_equal(store_latest(rig.store), 1);
+    assert_int_equal(rig.latest.number, 1);
     assert_int_equal(rig_good(&rig, lab), 0);
     free(text);
     rig_close(&rig);
@@ -336,8 +336,9 @@ static void test_plan(void **state)
 
     (void)state;
     rig_open(&rig);
-    assert_int_equal(site_prepare(rig.engine, &source, 0, &plan, &rig.errors), 0);
-    assert_int_equal(site_prepare(rig.engine, &source, 0, &second, &rig.errors), CULVERT_EBUSY);
+    assert_int_equal(site_prepare(rig.engine, &source, &rig.blobs, 0, &plan, &rig.errors), 0);
+    assert_int_equal(site_prepare(rig.engine, &source, &rig.blobs, 0, &second, &rig.errors),
+                     CULVERT_EBUSY);
     site_plan_diff(plan, &paths);
     assert_int_equal(paths, 12); /* site, interface, pool, 3 vips, 2 limits, 3 rules, dns */
     site_abort(rig.engine, plan);
@@ -345,7 +346,7 @@ static void test_plan(void **state)
     rig_good(&rig, lab);
     source.text = "{\"site\": \"lab2\"}";
     source.length = strlen(source.text);
-    assert_int_equal(site_prepare(rig.engine, &source, 0, &plan, &rig.errors), 0);
+    assert_int_equal(site_prepare(rig.engine, &source, &rig.blobs, 0, &plan, &rig.errors), 0);
     assert_non_null(strstr(site_plan_diff(plan, &paths),
                            "{\"path\":\"site\",\"old\":\"lab\",\"new\":\"lab2\"}"));
     site_abort(rig.engine, plan);

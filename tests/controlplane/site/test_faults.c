@@ -81,7 +81,7 @@ static void prepare_everywhere(struct rig *rig, const char *text, int expected)
         int error;
 
         countdown = at;
-        error = site_prepare(rig->engine, &source, rig->now, &plan, &errors);
+        error = site_prepare(rig->engine, &source, &rig->blobs, rig->now, &plan, &errors);
         left = countdown;
         countdown = -1;
         site_errors_free(&errors);

@@ -142,6 +142,95 @@ static void check_same(struct rig *rig, struct rig *fresh)
         assert_int_equal(a.kind[kind], b.kind[kind]);
 }
 
+/* Every entry of one is, byte for byte, in the other. */
+static int equal_each(void *arg, const struct fp_key *key, const void *body, size_t length)
+{
+    struct other *other = arg;
+    size_t other_length;
+    const void *same = tables_get(other->rig->tables, key, &other_length);
+
+    other->missing += !same || other_length != length || memcmp(same, body, length);
+    return 0;
+}
+
+static void check_equal(struct rig *rig, struct rig *follower)
+{
+    struct other other = {.rig = follower};
+    struct tables_usage a, b;
+
+    assert_int_equal(tables_each(rig->tables, FP_KIND_COUNT, equal_each, &other), 0);
+    assert_int_equal(other.missing, 0);
+    tables_usage(rig->tables, &a);
+    tables_usage(follower->tables, &b);
+    assert_int_equal(a.entries, b.entries);
+    assert_int_equal(rig_digest(rig), rig_digest(follower));
+}
+
+static void random_tick(struct rig *rig)
+{
+    struct site_changes changes;
+
+    if (random_below(2) && site_tick(rig->engine, rig->generation + 1, rig->now, &changes) > 0)
+        rig->generation++;
+}
+
+/* At one time, all nodes have the same. */
+static void check_settled(struct rig *node, unsigned count)
+{
+    int64_t now = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        now = node[i].now > now ? node[i].now : now;
+    for (unsigned i = 0; i < count; i++) {
+        struct site_changes changes;
+
+        node[i].now = now;
+        if (site_tick(node[i].engine, node[i].generation + 1, now, &changes) > 0)
+            node[i].generation++;
+    }
+    for (unsigned i = 1; i < count; i++)
+        check_equal(&node[i - 1], &node[i]);
+}
+
+/* Nodes take turns to make revisions; the others adopt them all, or only some. */
+static void test_followers(void **state)
+{
+    (void)state;
+    for (uint64_t run = 1; run <= 12; run++) {
+        struct rig node[3];
+        struct rig *maker = &node[0];
+
+        for (unsigned i = 0; i < 3; i++)
+            rig_open(&node[i]);
+        for (unsigned step = 0; step < 15; step++) {
+            struct rig *next = &node[random_below(2)]; /* the third lags */
+            char *text;
+
+            seed = (run * 1000 + step) * 0x9e3779b97f4a7c15ull;
+            random_below(2);
+            maker = next;
+            text = random_site();
+            random_file(maker);
+            rig_good(maker, text);
+            free(text);
+            for (unsigned i = 0; i < 3; i++) {
+                node[i].now += random_below(3) * 20000; /* clocks differ, and buckets drain */
+                random_tick(&node[i]);
+                if (&node[i] != maker && (i < 2 || !random_below(3)))
+                    rig_adopt(&node[i], maker);
+                if (!random_below(10) && node[i].latest.number)
+                    rig_restart(&node[i]);
+            }
+            if (random_below(2)) {
+                rig_adopt(&node[2], maker);
+                check_settled(node, 3);
+            }
+        }
+        for (unsigned i = 0; i < 3; i++)
+            rig_close(&node[i]);
+    }
+}
+
 static void test_histories(void **state)
 {
     (void)state;
@@ -182,7 +271,8 @@ static void test_histories(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_histories)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_histories),
+                                       cmocka_unit_test(test_followers)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

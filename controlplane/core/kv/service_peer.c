@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What nodes say to each other about requests: version, kind, the asker's id of the request; then a
+ * command, or a lease's id; an answer has a status, and the result or the lease's times. Answers go
+ * to who asked and only then. What is lost ends by the asker's time-out.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "controlplane/base/error.h"
+#include "controlplane/core/kv/service_internal.h"
+
+#define PEER_VERSION 1u
+#define PEER_ANSWER 0x80u /* in the kind */
+#define GUESTS_MAX 65536u
+
+/* ---- asking ---- */
+
+static void put_head(struct buffer *to, unsigned kind, uint64_t id)
+{
+    const uint8_t head[2] = {PEER_VERSION, (uint8_t)kind};
+
+    buffer_add(to, head, sizeof(head));
+    kv_put_be64(to, id);
+}
+
+bool peer_ask(struct request *request, uint64_t leader)
+{
+    struct kv_service *service = request->service;
+    struct buffer *bytes = &service->scratch;
+
+    buffer_clear(bytes);
+    put_head(bytes, request->kind, request->id);
+    if (request->kind == REQUEST_PROPOSE)
+        buffer_add(bytes, request->command, request->length);
+    else
+        kv_put_be64(bytes, (uint64_t)request->lease);
+    request->node = leader;
+    return !bytes->error && group_tell(service->group, leader, bytes->data, bytes->length);
+}
+
+static void receive_answer(struct kv_service *service, uint64_t from, unsigned kind, uint64_t id,
+                           struct kv_reader *reader)
+{
+    struct request *request = request_find(service, id);
+    int status = (int)(int32_t)kv_read_be32(reader);
+    uint64_t remaining, granted;
+
+    if (!request || request->state != REQUEST_AWAY || request->node != from ||
+        request->kind != kind || reader->bad || status > 0)
+        return;
+    request->state = REQUEST_WAITING;
+    if (status == CULVERT_ENOTLEADER) {
+        request_again(request);
+    } else if (kind == REQUEST_PROPOSE) {
+        if (status)
+            request_end(request, status, NULL);
+        else
+            request_end_bytes(request, reader->at, kv_reader_left(reader));
+    } else {
+        remaining = kv_read_be64(reader);
+        granted = kv_read_be64(reader);
+        request_end_lease(request, reader->bad ? CULVERT_EPROTO : status, remaining, granted);
+    }
+}
+
+/* ---- answering ---- */
+
+static struct guest *guest_new(struct kv_service *service, uint64_t node, unsigned kind,
+                               uint64_t id)
+{
+    struct guest *guest = service->guest_count < GUESTS_MAX ? malloc(sizeof(*guest)) : NULL;
+
+    if (!guest)
+        return NULL;
+    *guest = (struct guest){
+        .next = service->guests, .service = service, .kind = kind, .node = node, .id = id};
+    if (service->guests)
+        service->guests->prev = guest;
+    service->guests = guest;
+    service->guest_count++;
+    return guest;
+}
+
+static void guest_free(struct guest *guest)
+{
+    if (guest->next)
+        guest->next->prev = guest->prev;
+    if (guest->prev)
+        guest->prev->next = guest->next;
+    else
+        guest->service->guests = guest->next;
+    guest->service->guest_count--;
+    free(guest);
+}
+
+void guests_free(struct kv_service *service)
+{
+    while (service->guests)
+        guest_free(service->guests);
+}
+
+static void tell_answer(struct kv_service *service, uint64_t node, unsigned kind, uint64_t id,
+                        int status, const void *more, size_t length)
+{
+    struct buffer *bytes = &service->scratch;
+
+    buffer_clear(bytes);
+    put_head(bytes, kind | PEER_ANSWER, id);
+    kv_put_be32(bytes, (uint32_t)status);
+    buffer_add(bytes, more, length);
+    if (!bytes->error)
+        group_tell(service->group, node, bytes->data, bytes->length);
+}
+
+/* A result that is too large for a message can't be known over there; what it was of is done. */
+static void on_guest_proposed(void *arg, uint64_t index, int status, const struct buffer *result)
+{
+    struct guest *guest = arg;
+    bool fits = !status && result->length <= MESSAGE_TOLD_MAX - 64;
+
+    (void)index;
+    tell_answer(guest->service, guest->node, guest->kind, guest->id,
+                status || fits ? status : CULVERT_EUNKNOWN, fits ? result->data : NULL,
+                fits ? result->length : 0);
+    guest_free(guest);
+}
+
+static void on_guest_lease(void *arg, int status, uint64_t remaining, uint64_t granted)
+{
+    struct guest *guest = arg;
+    const uint64_t times[2] = {htobe64(remaining), htobe64(granted)};
+
+    tell_answer(guest->service, guest->node, guest->kind, guest->id, status, times, sizeof(times));
+    guest_free(guest);
+}
+
+static void on_guest_leads(void *arg, int status)
+{
+    struct guest *guest = arg;
+
+    if (status)
+        on_guest_lease(guest, CULVERT_ENOTLEADER, 0, 0);
+    else
+        duty_lease(guest->service, guest->kind, guest->lease, on_guest_lease, guest);
+}
+
+/* The asker's bytes go into the log: only what is a command gets there. */
+static int propose(struct guest *guest, struct kv_slice bytes)
+{
+    struct kv_service *service = guest->service;
+    struct arena arena = {0};
+    struct kv_command command;
+    int error = kv_command_decode(&command, &arena, bytes);
+
+    if (!error)
+        error = kv_command_check(&command, bytes.length, &service->options.limits);
+    arena_free(&arena);
+    if (!error)
+        error = group_propose(service->group, bytes.data, bytes.length, on_guest_proposed, guest);
+    return error;
+}
+
+static void receive_request(struct kv_service *service, uint64_t from, unsigned kind, uint64_t id,
+                            struct kv_reader *reader)
+{
+    struct guest *guest = guest_new(service, from, kind, id);
+    int error = guest ? 0 : CULVERT_EFULL;
+
+    if (guest && kind == REQUEST_PROPOSE) {
+        error =
+            propose(guest, (struct kv_slice){.data = reader->at, .length = kv_reader_left(reader)});
+    } else if (guest) {
+        guest->lease = (int64_t)kv_read_be64(reader);
+        error = reader->bad ? CULVERT_EPROTO : group_read(service->group, on_guest_leads, guest);
+    }
+    if (!error)
+        return;
+    if (guest)
+        guest_free(guest);
+    tell_answer(service, from, kind, id, error, (const uint64_t[2]){0}, 2 * sizeof(uint64_t));
+}
+
+void peer_told(void *arg, uint64_t from, const void *bytes, size_t length)
+{
+    struct kv_service *service = arg;
+    struct kv_reader reader = kv_reader_of((struct kv_slice){.data = bytes, .length = length});
+    unsigned version = kv_read_byte(&reader), kind = kv_read_byte(&reader);
+    uint64_t id = kv_read_be64(&reader);
+
+    if (reader.bad || version != PEER_VERSION)
+        return;
+    switch (kind & ~PEER_ANSWER) {
+    case REQUEST_PROPOSE:
+    case REQUEST_KEEP:
+    case REQUEST_TIME:
+        break;
+    default:
+        return;
+    }
+    if (kind & PEER_ANSWER)
+        receive_answer(service, from, kind & ~PEER_ANSWER, id, &reader);
+    else
+        receive_request(service, from, kind, id, &reader);
+}
+
+/* A command that was with that node may have been done; a question about a lease is asked again. */
+void peer_connected(void *arg, uint64_t node, bool up)
+{
+    struct kv_service *service = arg;
+    struct request *next;
+
+    for (struct request *request = service->first; request && !up; request = next) {
+        next = request->next;
+        if (request->state != REQUEST_AWAY || request->node != node)
+            continue;
+        if (request->kind == REQUEST_PROPOSE)
+            request_end(request, CULVERT_EUNKNOWN, NULL);
+        else
+            request_again(request);
+    }
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * This node's part of the replicated core, as one thing: its identity, the connections to other
+ * nodes, the log and the store in the state folder, group 0, the service over it, the site's
+ * history, and the etcd front.
+ *
+ *   STATE-DIR/lock           held by the culvertd that runs
+ *   STATE-DIR/identity/      key, certificates, peers (controlplane/identity)
+ *   STATE-DIR/identity.new/  another identity, when the node joins a site: takes the place of the
+ *                            first, and log and store are removed, once its node.pem is there
+ *   STATE-DIR/restore.dump   a backup that becomes the store of a new site
+ *   STATE-DIR/log/           the write-ahead log
+ *   STATE-DIR/db/            the store
+ */
+#ifndef CULVERT_DAEMON_CLUSTER_H
+#define CULVERT_DAEMON_CLUSTER_H
+
+#include <uv.h>
+
+#include "controlplane/history/history.h"
+#include "controlplane/identity/token.h"
+
+struct cluster;
+
+#define CLUSTER_ETCD_MAX 4u      /* addresses of either kind */
+#define CLUSTER_NODES_MAX 32u    /* of a site */
+#define CLUSTER_VOTERS 3u        /* so many are promoted without being told */
+#define CLUSTER_VOTERS_MAX 7u
+#define CLUSTER_TEXT 300u
+#define CLUSTER_LISTEN "[::]:7480"
+#define CLUSTER_ETCD "127.0.0.1:2379"
+
+/* Addresses are texts of units_parse_endpoint(), or "none". */
+struct cluster_addresses {
+    const char *name;      /* of the node; NULL: the host's */
+    const char *listen;    /* for other nodes; NULL: CLUSTER_LISTEN */
+    const char *advertise; /* where they find it; NULL: found out */
+    const char *etcd[CLUSTER_ETCD_MAX]; /* none of either: CLUSTER_ETCD */
+    const char *etcd_tls[CLUSTER_ETCD_MAX];
+    unsigned etcd_count, etcd_tls_count;
+    const char *etcd_certificate, *etcd_key, *etcd_ca; /* PEM files for the second */
+};
+
+struct cluster_options {
+    uv_loop_t *loop;
+    const char *state_dir;
+    const char *host; /* the node's name unless the addresses have one */
+    const struct cluster_addresses *addresses;
+    bool settle; /* wait, at most some seconds, until what was acknowledged is there to be read */
+    /* The node can't go on (a full disk): nothing is stored any more until it is opened anew. */
+    void (*failed)(void *arg, int error, const char *problem);
+    void (*changed)(void *arg); /* the history's */
+    void (*removed)(void *arg); /* this node is no longer a member of its site: it must end */
+    void *arg;
+};
+
+/* Opens everything, or makes it at the first start: a site of one node. Blocks; with `settle` it
+ * runs the loop, too. On an error one line says why on standard error. */
+int cluster_open(struct cluster **out, const struct cluster_options *options);
+/* Hands leadership on, ends what is under way, and frees all. Runs the loop meanwhile. */
+void cluster_close(struct cluster *cluster);
+
+struct env *cluster_env(const struct cluster *cluster);
+struct kv_service *cluster_service(const struct cluster *cluster);
+struct history *cluster_history(const struct cluster *cluster);
+
+/* ---- nodes (cluster_nodes.c) ---- */
+
+enum cluster_role { CLUSTER_JOINING, CLUSTER_STANDBY, CLUSTER_VOTER };
+
+struct cluster_node {
+    uint64_t id;
+    char name[65], address[UNITS_TEXT], version[32];
+    enum cluster_role role;
+    bool self, leader, connected, leaving;
+    int64_t lag;     /* entries behind the leader; -1: not known here */
+    int64_t expires; /* its certificate, seconds since 1970; 0: not known */
+};
+
+/* All nodes of the site as this one knows them, at most CLUSTER_NODES_MAX. Returns how many, or an
+ * error. */
+int cluster_nodes(struct cluster *cluster, struct cluster_node list[CLUSTER_NODES_MAX]);
+
+struct cluster_state {
+    char site[SITE_ID_TEXT];
+    uint64_t node, leader;
+    unsigned voters;
+    bool quorum;  /* a leader is known */
+    bool listens; /* for other nodes */
+    char address[UNITS_TEXT];
+    uint64_t size, quota; /* bytes of the store */
+    bool full;            /* it takes deletions only */
+};
+void cluster_state(struct cluster *cluster, struct cluster_state *out);
+/* Calls `each` for every problem that the operator should know of. */
+void cluster_alarms(struct cluster *cluster, void (*each)(void *arg, const char *text), void *arg);
+
+/* Status 0, or an error and what is wrong, valid during the call. */
+typedef void (*cluster_done)(void *arg, int status, const char *text);
+
+/* Makes a join token; `done` gets its text. CULVERT_EINVAL: `life`, in seconds; CULVERT_EFULL,
+ * CULVERT_ENOMEM; CULVERT_EUNSUPPORTED: this node doesn't listen for others. On an error of the
+ * call `done` is not called. */
+int cluster_token(struct cluster *cluster, int64_t life, bool multiple, cluster_done done,
+                  void *arg);
+
+enum cluster_change { CLUSTER_REMOVE, CLUSTER_PROMOTE };
+/* Removes or promotes a node; `done` when the members are so, or CULVERT_ETIMEOUT: not yet, it goes
+ * on. CULVERT_ECONFLICT: it may not be, and why. Likewise. */
+int cluster_node_change(struct cluster *cluster, uint64_t id, enum cluster_change change,
+                        cluster_done done, void *arg);
+
+/* ---- backup (cluster_backup.c) ---- */
+
+/* Begins a dump of the whole store as it is now; an earlier one is cut off. */
+int cluster_backup_begin(struct cluster *cluster, uint64_t *id);
+/* Appends the next piece; nothing: the one before was the last. CULVERT_ENOTFOUND: cut off. */
+int cluster_backup_next(struct cluster *cluster, uint64_t id, struct buffer *chunk);
+
+/* ---- other states (cluster_state.c): prepared on the disk, for the next cluster_open() ---- */
+
+/* Whether there is nothing to lose: a site of this node alone without a revision. */
+bool cluster_is_fresh(struct cluster *cluster);
+/* Asks the site of the token to let this node in, at `at`: run() blocks and is for a worker. After
+ * take() the node is a member of it from the next cluster_open() on, and all that it has now is
+ * gone. `problem`: for the operator. The cluster outlives it until then. */
+struct cluster_join;
+int cluster_join_new(struct cluster_join **out, struct cluster *cluster, const char *token,
+                     const char *at, char problem[CLUSTER_TEXT]);
+int cluster_join_run(struct cluster_join *join, char problem[CLUSTER_TEXT]);
+int cluster_join_take(struct cluster_join *join, char problem[CLUSTER_TEXT]);
+void cluster_join_free(struct cluster_join *join); /* NULL is allowed */
+/* The next cluster_open() makes this node the only member of its site. */
+int cluster_recover(struct cluster *cluster);
+/* The next cluster_open() begins a new site with the backup that lies at STATE-DIR/restore.tmp. */
+int cluster_restore(struct cluster *cluster, char problem[CLUSTER_TEXT]);
+
+#endif

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the cluster*.c files only. */
+#ifndef CULVERT_DAEMON_CLUSTER_INTERNAL_H
+#define CULVERT_DAEMON_CLUSTER_INTERNAL_H
+
+#include "controlplane/base/env_uv.h"
+#include "controlplane/core/kv/service.h"
+#include "controlplane/core/node.h"
+#include "controlplane/core/transport.h"
+#include "controlplane/daemon/cluster.h"
+#include "controlplane/fronts/etcd/front.h"
+
+#define CLUSTER_TICK_MS 200u
+#define CLUSTER_SEGMENT ((uint64_t)32 << 20) /* bytes of the log; two are there at the least */
+#define CLUSTER_WAITERS_MAX 16u
+
+/* A change of the members that somebody waits for. */
+struct waiter {
+    cluster_done done; /* NULL: none */
+    void *arg;
+    uint64_t id, deadline; /* ns of the environment */
+    enum cluster_change change;
+    bool stored; /* the wish is in the store */
+};
+
+struct etcd_address {
+    struct endpoint endpoint;
+    bool tls, up;
+    char problem[160];
+};
+
+struct cluster {
+    struct cluster_options options;
+    char name[65];
+    struct identity *identity;
+    EVP_PKEY *join_key; /* NULL: not needed yet */
+    uint64_t node_id, site_id; /* the second: the first bytes of the site's */
+    int lock;
+    char *path; /* scratch */
+    struct endpoint listen;
+    bool listens, listening;     /* it should, it does */
+    int listen_error;            /* why it doesn't */
+    char address[UNITS_TEXT];    /* where others find it; "" when it doesn't listen */
+    char member[UNITS_TEXT];     /* the same among the group's members, where it can't be empty */
+    struct join_member peers[JOIN_MEMBERS_MAX]; /* as of the last look, or of joining */
+    size_t peer_count;
+    struct transport *transport;
+    struct env_uv *uv;
+    struct kv_store *store;
+    struct node *node;
+    struct group *group;
+    struct kv_service *service;
+    struct history *history;
+    struct etcd_front *etcd;
+    SSL_CTX *etcd_tls;
+    struct etcd_address etcds[2 * CLUSTER_ETCD_MAX];
+    unsigned etcd_count;
+    struct env_timer tick;
+    uint64_t ticks;
+    bool failed, stopped, settled, ticking, removed;
+    bool changing;               /* the group's members, by this node */
+    bool storing;                /* a record of a node, likewise */
+    bool describing, publishing; /* this node itself */
+    struct waiter waiters[CLUSTER_WAITERS_MAX];
+    struct {
+        struct machine_dump *dump; /* NULL: none, or all of it was read */
+        uint64_t id, used;         /* the second: tick of the last use */
+    } backup;
+    unsigned closing; /* parts that the close waits for */
+};
+
+/* ---- cluster.c ---- */
+
+/* The path of something in the state folder, until the next call. NULL: out of memory. */
+const char *cluster_path(struct cluster *cluster, const char *name);
+
+/* ---- cluster_identity.c ---- */
+
+int cluster_identity_open(struct cluster *cluster);
+/* Renews the certificate when it is time. */
+void cluster_identity_tick(struct cluster *cluster);
+/* Writes an identity and its peers where the next start takes them. */
+int cluster_identity_replace(struct cluster *cluster, const struct identity *identity,
+                             const struct join_member *peers, size_t count);
+/* Notes the peers beside the identity, for a start before the log knows them. */
+int cluster_peers_save(struct cluster *cluster);
+/* From now on this node doesn't start any more. */
+void cluster_identity_removed(struct cluster *cluster);
+
+/* ---- cluster_net.c ---- */
+
+int cluster_net_open(struct cluster *cluster);
+/* Makes the transport's peers those of the group; notices that this node was removed. */
+void cluster_net_tick(struct cluster *cluster);
+bool cluster_net_connected(struct cluster *cluster, uint64_t node);
+
+/* ---- cluster_records.c: what the site knows of its nodes, in the store ---- */
+
+enum node_want {
+    WANT_JOIN,   /* is to become a member */
+    WANT_MEMBER, /* is one */
+    WANT_VOTER,  /* is to be a voter whatever the number of them */
+    WANT_GONE,
+};
+
+struct node_record {
+    uint64_t id, mod; /* the second: revision of its last change; 0: it is new */
+    enum node_want want;
+    char address[UNITS_TEXT], name[65], version[32];
+    int64_t expires;
+};
+
+/* This node's state, not more: at most CLUSTER_NODES_MAX, or an error. */
+int records_read(struct cluster *cluster, struct node_record list[CLUSTER_NODES_MAX]);
+struct node_record *records_find(struct node_record *list, int count, uint64_t id);
+
+#define RECORD_KEY 32u
+#define RECORD_VALUE 320u
+struct record_put {
+    char key[RECORD_KEY], value[RECORD_VALUE];
+};
+/* The operation that writes a record, and the comparison that it is as it was read. */
+struct kv_op record_put(const struct node_record *record, struct record_put *memory);
+struct kv_compare record_same(const struct node_record *record, struct record_put *memory);
+/* Writes one, if it is as it was read: the answer's txn says whether. */
+int record_store(struct cluster *cluster, const struct node_record *record, kv_answer answer,
+                 void *arg);
+/* Removes one, and what the node told of itself. */
+int record_delete(struct cluster *cluster, const struct node_record *record, kv_answer answer,
+                  void *arg);
+
+/* ---- cluster_keep.c ---- */
+
+/* What whoever leads does to make the members what the records say; what this node tells of
+ * itself; who waits is told. */
+void cluster_keep_tick(struct cluster *cluster);
+void cluster_keep_close(struct cluster *cluster);
+/* Another one waits. CULVERT_EFULL. */
+int cluster_wait(struct cluster *cluster, uint64_t id, enum cluster_change change,
+                 cluster_done done, void *arg, struct waiter **out);
+void waiter_end(struct waiter *waiter, int status, const char *text);
+
+/* ---- cluster_admit.c: the site's side of joining ---- */
+
+/* transport_options.join; `arg` is the cluster. */
+void cluster_admit(void *arg, transport_call call, const struct join_request *request);
+
+/* ---- cluster_etcd.c ---- */
+
+int cluster_etcd_open(struct cluster *cluster);
+void cluster_etcd_tick(struct cluster *cluster); /* listens where it could not yet */
+void cluster_etcd_close(struct cluster *cluster);
+/* Where clients find it: "" when it doesn't listen. */
+void cluster_etcd_address(const struct cluster *cluster, char text[UNITS_TEXT]);
+
+/* ---- cluster_backup.c ---- */
+
+/* Cuts off a backup that nobody reads on. */
+void cluster_backup_tick(struct cluster *cluster);
+void cluster_backup_close(struct cluster *cluster);
+
+/* ---- cluster_state.c ---- */
+
+/* What was asked of this start: a node that recovers, a backup that is restored. */
+int cluster_state_open(struct cluster *cluster);
+
+#endif

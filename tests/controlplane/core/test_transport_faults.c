@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory runs out, at each allocation in turn: in the transport while two nodes meet and talk, and
+ * in what makes certificates and answers. Connections may end and calls fail; nothing is lost of
+ * memory, and afterwards all goes on. The linker puts our allocator in place of the real one.
+ */
+#include "tests/controlplane/core/transport_rig.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "controlplane/base/error.h"
+
+static uint64_t allocations, fail_at; /* this one fails; 0: none */
+static bool counting;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+static bool allocation_fails(void)
+{
+    return counting && ++allocations == fail_at;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return allocation_fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return allocation_fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return allocation_fails() ? NULL : __real_realloc(old, size);
+}
+
+/* OpenSSL's own, while `counting` is set for it too. */
+static bool library;
+
+static void *library_malloc(size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return library && allocation_fails() ? NULL : __real_malloc(size);
+}
+
+static void *library_realloc(void *old, size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return library && allocation_fails() ? NULL : __real_realloc(old, size);
+}
+
+static void library_free(void *old, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    free(old);
+}
+
+static void begin(uint64_t at)
+{
+    allocations = 0;
+    fail_at = at;
+    counting = true;
+}
+
+/* True when the one that was to fail came. */
+static bool end(void)
+{
+    counting = false;
+    return allocations >= fail_at;
+}
+
+/* ---- the transport ---- */
+
+static struct rig rig;
+
+static bool is_bulk(const void *bytes, size_t length)
+{
+    return length && *(const uint8_t *)bytes == 'b';
+}
+
+static void set_up(void)
+{
+    rig_open(&rig, 2);
+    for (unsigned id = 1; id <= 2; id++) {
+        rig.node[id].options.bulk = is_bulk;
+        rig.node[id].options.backoff_max_ms = 10;
+        rig.node[id].options.defer_ms = 1;
+        rig_start_alone(&rig, id);
+    }
+}
+
+/* They meet and talk, as far as memory allows. */
+static void meet(void)
+{
+    static char bulk[100000] = "b";
+
+    transport_peer_set(rig.node[1].transport, 2, &rig.node[2].endpoint);
+    transport_peer_set(rig.node[2].transport, 1, &rig.node[1].endpoint);
+    for (int step = 0; step < 200 && rig.node[2].messages < 3; step++) {
+        rig_step(&rig, -1, 0);
+        if (step % 10 == 9) {
+            rig_send(&rig, 1, 2, "hello", 5);
+            rig_send(&rig, 1, 2, bulk, sizeof(bulk));
+        }
+    }
+}
+
+static void test_transport(void **state)
+{
+    bool came = true;
+
+    (void)state;
+    for (uint64_t at = 1; came; at++) {
+        size_t before;
+
+        set_up();
+        begin(at);
+        meet();
+        came = end();
+        rig_introduce(&rig, 1, 2);
+        rig_until(&rig, rig_stats(&rig, 1).connections == 1 && rig_connected(&rig, 1, 2));
+        before = rig.node[2].messages;
+        rig_until(&rig, !rig_send(&rig, 1, 2, "hello", 5));
+        rig_until(&rig, rig.node[2].messages > before);
+        rig_close(&rig);
+        assert_true(at < 1000);
+    }
+    assert_true(allocations > 15);
+}
+
+/* ---- identities ---- */
+
+/* A site, a certificate for another node, a rollover, a token, an answer that is read again. */
+static int make_all(struct identity **site, struct join_result *result)
+{
+    struct token_record record;
+    char text[TOKEN_TEXT];
+    struct buffer reply = {0};
+    EVP_PKEY *key = NULL;
+    int error = identity_found(site, 1, rig_now());
+
+    if (!error)
+        error = identity_rollover(*site, rig_now());
+    if (!error)
+        error = identity_renew(*site, rig_now());
+    if (!error)
+        error = token_make(*site, rig_now(), 60, false, text, &record);
+    if (!error)
+        error = certificate_key_make(&key);
+    if (!error)
+        error = join_reply_grant(*site, 2, key, rig_now(), NULL, 0, &reply);
+    if (!error)
+        error =
+            join_reply_read((uint8_t *)reply.data, reply.length, key, (*site)->name.site, result);
+    EVP_PKEY_free(key);
+    buffer_free(&reply);
+    return error;
+}
+
+static void fail_each(bool of_library, uint64_t step)
+{
+    static struct join_result result;
+    bool came = true;
+
+    for (uint64_t at = 1; came; at += step) {
+        struct identity *site = NULL;
+        int error;
+
+        memset(&result, 0, sizeof(result));
+        library = of_library;
+        begin(at);
+        error = make_all(&site, &result);
+        came = end();
+        library = false;
+        if (!came)
+            assert_int_equal(error, 0);
+        else if (!of_library)
+            assert_int_equal(error, CULVERT_ENOMEM);
+        assert_true(!error == (result.identity != NULL));
+        identity_free(result.identity);
+        identity_free(site);
+    }
+}
+
+static void test_identity(void **state)
+{
+    (void)state;
+    fail_each(false, 1);
+}
+
+/* The library may do without some of what it asks for. */
+static void test_identity_and_library(void **state)
+{
+    (void)state;
+    fail_each(true, 7);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_transport),
+        cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_identity_and_library),
+    };
+
+    if (CRYPTO_set_mem_functions(library_malloc, library_realloc, library_free) != 1)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
