@@ -49,7 +49,7 @@ static int submit(struct group *group, const struct raft_configuration *members)
 
     if (raft_configuration_encode(members, &encoded))
         return CULVERT_ENOMEM;
-    entry = raft_malloc(sizeof(*entry) + encoded.len);
+    entry = malloc(sizeof(*entry) + encoded.len);
     if (entry) {
         memcpy(entry + 1, encoded.base, encoded.len);
         *entry = (struct raft_entry){.term = group->raft.current_term,
@@ -66,7 +66,7 @@ static int submit(struct group *group, const struct raft_configuration *members)
     event.submit.n = 1;
     error = group_step(group, &event);
     if (error == CULVERT_EREJECTED) {
-        raft_free(entry);
+        free(entry);
         error = CULVERT_EBUSY;
     }
     return error;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controlplane/base/error.h"
+#include "controlplane/base/log.h"
 #include "controlplane/core/group_private.h"
 
 struct node {
@@ -206,6 +207,49 @@ static void writable(void *arg, uint64_t other)
 {
 }
 
+/* ---- libraft's memory ---- */
+
+static void *heap_have(void *memory, size_t size)
+{
+    if (!memory && size) {
+        log_error("out of memory in libraft, %zu bytes: the process ends", size);
+        abort();
+    }
+    return memory;
+}
+
+static void *heap_malloc(void *data, size_t size)
+{
+    return heap_have(malloc(size), size);
+}
+
+static void *heap_calloc(void *data, size_t count, size_t size)
+{
+    return heap_have(calloc(count, size), count * size);
+}
+
+static void *heap_realloc(void *data, void *memory, size_t size)
+{
+    return heap_have(realloc(memory, size), size);
+}
+
+static void heap_free(void *data, void *memory)
+{
+    free(memory);
+}
+
+/* Some of libraft's own ways out of a lack of memory leave freed memory in use without an error
+ * (its RestoreSnapshot, membershipRollback), so there is none: a node that ends may begin again.
+ * What libraft asks for is small; entries and their data are allocated, and refused, by this
+ * folder with malloc(), and freed by either. */
+static void heap_set(void)
+{
+    static struct raft_heap heap = {
+        .malloc = heap_malloc, .free = heap_free, .calloc = heap_calloc, .realloc = heap_realloc};
+
+    raft_heap_set(&heap);
+}
+
 /* ---- opening, stopping, closing ---- */
 
 int node_open(struct node **out, struct env *env, const struct node_options *options,
@@ -218,6 +262,7 @@ int node_open(struct node **out, struct env *env, const struct node_options *opt
         *problem = NULL;
     if (!node)
         return CULVERT_ENOMEM;
+    heap_set();
     node->env = env;
     node->id = options->id;
     node->address = strdup(options->address);
