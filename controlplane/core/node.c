@@ -25,6 +25,7 @@ struct node {
     int error; /* dead */
     char *problem;
     bool stopping;
+    unsigned handing; /* groups whose leadership is on its way */
     struct env_timer stop;
     void (*stopped)(void *arg);
     void *stopped_arg;
@@ -302,10 +303,6 @@ int node_group_open(struct node *node, uint32_t number, struct machine *machine,
     return 0;
 }
 
-static void handed_over(void *arg, int status)
-{
-}
-
 static void stopped(void *arg)
 {
     struct node *node = arg;
@@ -313,22 +310,26 @@ static void stopped(void *arg)
     node->stopped(node->stopped_arg);
 }
 
-/* Waits for no group in particular: an election timeout is what a transfer may take. */
+/* libraft gives a transfer up after an election timeout, so each ends. */
+static void handed_over(void *arg, int status)
+{
+    struct node *node = arg;
+
+    if (--node->handing || !node->stop.fn || node->closed)
+        return;
+    node->env->ops->timer_set(node->env, &node->stop, env_now(node->env));
+}
+
 void node_stop(struct node *node, void (*done)(void *arg), void *arg)
 {
-    uint64_t wait = 0;
-
     node->stopping = true;
     node->stopped = done;
     node->stopped_arg = arg;
-    for (struct group *group = node->groups; group && !node->error; group = group->next) {
-        if (group_transfer(group, 0, handed_over, NULL))
-            continue;
-        if (group->options.election_ms > wait)
-            wait = group->options.election_ms;
-    }
     node->stop = (struct env_timer){.fn = stopped, .arg = node};
-    node->env->ops->timer_set(node->env, &node->stop, env_now(node->env) + wait * NS_PER_MS);
+    for (struct group *group = node->groups; group && !node->error; group = group->next)
+        node->handing += !group_transfer(group, 0, handed_over, node);
+    if (!node->handing)
+        node->env->ops->timer_set(node->env, &node->stop, env_now(node->env));
 }
 
 void node_close(struct node *node)
