@@ -18,7 +18,7 @@ struct node {
     struct env_timer turn;
     bool turn_set;
     struct wal_sync sync;
-    bool syncing, closed; /* closed: freed when the sync is done */
+    bool syncing, closed; /* closed: freed, with the log, when the sync is done */
     struct buffer scratch;
     void (*failed)(void *arg, int error, const char *problem);
     void *arg;
@@ -122,13 +122,22 @@ void node_fail(struct node *node, int error, const char *problem)
 
 static void begin_sync(struct node *node);
 
+static void node_free(struct node *node)
+{
+    wal_close(node->wal);
+    buffer_free(&node->scratch);
+    free(node->address);
+    free(node->problem);
+    free(node);
+}
+
 static void synced(struct wal_sync *sync, int status)
 {
     struct node *node = sync->arg;
 
     node->syncing = false;
     if (node->closed) {
-        free(node);
+        node_free(node);
         return;
     }
     if (node->error)
@@ -348,11 +357,7 @@ void node_close(struct node *node)
         node->env->ops->timer_stop(node->env, &node->turn);
     if (node->stop.fn)
         node->env->ops->timer_stop(node->env, &node->stop);
-    wal_close(node->wal);
-    buffer_free(&node->scratch);
-    free(node->address);
-    free(node->problem);
     node->closed = true;
     if (!node->syncing)
-        free(node);
+        node_free(node);
 }

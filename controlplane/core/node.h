@@ -47,7 +47,7 @@ void node_stop(struct node *node, void (*done)(void *arg), void *arg);
 
 /* Frees the node and its groups; all that is under way ends with CULVERT_EUNKNOWN or
  * CULVERT_ENOTLEADER, inside this call. The environment, and the machines, must live on until they
- * have ended the write and the flushes that are under way. NULL is allowed. */
+ * have ended the sync and the flushes that are under way. NULL is allowed. */
 void node_close(struct node *node);
 
 #endif
