@@ -202,6 +202,52 @@ static void test_members(void **state)
     end(sim);
 }
 
+/* A leader that has not committed in its term may not know of a change that is. */
+static void test_early_change(void **state)
+{
+    struct sim *sim = cluster(3, 4, 1);
+    struct group_member fourth = {.id = 4, .role = GROUP_STANDBY, .address = "n4"};
+    int first, status = PENDING;
+
+    while (sim_leader(sim, 0) < 0)
+        sim_next(sim);
+    first = sim_leader(sim, 0);
+    assert_int_equal(group_member_add(at(sim, first, 0), &fourth, ended, &status), CULVERT_EBUSY);
+    run_for(sim, 100);
+    assert_int_equal(group_member_add(at(sim, first, 0), &fourth, ended, &status), 0);
+    wait_for(sim, &status);
+    assert_int_equal(status, 0);
+    end(sim);
+}
+
+/* A leader that was replaced and hasn't heard of it, and a follower that hasn't either and asks it
+ * for a read: those who know of the new term must not confirm the old one. */
+static void test_replaced_leader(void **state)
+{
+    struct sim *sim = cluster(5, 5, 1);
+    int first = leader(sim, 0), next = (first + 1) % 5, late = (first + 2) % 5;
+    int handed = PENDING, write = PENDING, read = PENDING;
+    uint64_t before;
+
+    write_all(sim, 0, 3);
+    run_for(sim, 200);
+    before = sim_machine_get(sim->slot[late].machines[0], 0);
+    sim->link[next][first].cut = sim->link[next][late].cut = true;
+    assert_int_equal(group_transfer(at(sim, first, 0), sim->slot[next].id, ended, &handed), 0);
+    while (!status_of(sim, next, 0).leading)
+        sim_next(sim);
+    assert_int_equal(propose(sim, next, 0, &write), 0);
+    while (write == PENDING)
+        sim_next(sim);
+    assert_int_equal(write, 0);
+    assert_true(status_of(sim, first, 0).leading || handed == 0);
+    assert_int_equal(status_of(sim, late, 0).leader, sim->slot[first].id);
+    assert_int_equal(group_read(at(sim, late, 0), ended, &read), 0);
+    wait_for(sim, &read);
+    assert_true(read != 0 || sim_machine_get(sim->slot[late].machines[0], 0) != before);
+    end(sim);
+}
+
 static void test_bounds(void **state)
 {
     static const uint8_t large[GROUP_COMMAND_MAX + 1];
@@ -253,6 +299,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_write_and_read),  cmocka_unit_test(test_no_quorum),
         cmocka_unit_test(test_stop_hands_over), cmocka_unit_test(test_members),
+        cmocka_unit_test(test_early_change),    cmocka_unit_test(test_replaced_leader),
         cmocka_unit_test(test_bounds),          cmocka_unit_test(test_sixteen_groups),
     };
 
