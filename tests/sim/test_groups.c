@@ -4,10 +4,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+#include <raft.h>
 
 #include "controlplane/base/error.h"
 #include "tests/sim/sim.h"
@@ -248,6 +250,73 @@ static void test_replaced_leader(void **state)
     end(sim);
 }
 
+static struct raft_buffer members_of(unsigned count)
+{
+    struct raft_configuration members;
+    struct raft_buffer encoded;
+
+    raft_configuration_init(&members);
+    for (unsigned i = 0; i < count; i++) {
+        char address[16];
+
+        snprintf(address, sizeof(address), "n%u", i + 1);
+        assert_int_equal(
+            raft_configuration_add(&members, i + 1, address, i < 3 ? RAFT_VOTER : RAFT_STANDBY), 0);
+    }
+    assert_int_equal(raft_configuration_encode(&members, &encoded), 0);
+    raft_configuration_close(&members);
+    return encoded;
+}
+
+/* Entries from another node, as the leader of a term. */
+static void append(struct sim *sim, uint64_t from, uint64_t term, uint64_t prev, uint64_t prev_term,
+                   struct wal_entry *entries, unsigned count)
+{
+    struct message message = {.kind = MESSAGE_APPEND, .term = term};
+    struct buffer bytes = {0};
+
+    message.append.prev_index = prev;
+    message.append.prev_term = prev_term;
+    message.append.commit = 1;
+    message.append.entries = entries;
+    message.append.count = count;
+    message_encode(&message, &bytes);
+    sim_env_deliver(sim->slot[0].env, from, (const uint8_t *)bytes.data, bytes.length);
+    buffer_free(&bytes);
+    run_for(sim, 20);
+}
+
+static int count_members(void *arg, const struct group_member *member)
+{
+    ++*(unsigned *)arg;
+    return 0;
+}
+
+/* Two changes in one message; then another leader takes the second back, but not the first. */
+static void test_change_taken_back(void **state)
+{
+    struct sim *sim = cluster(3, 1, 1);
+    struct raft_buffer four = members_of(4), five = members_of(5);
+    struct wal_entry changes[] = {
+        {.term = 2, .type = MESSAGE_BARRIER, .data = "", .length = 0},
+        {.term = 2, .type = MESSAGE_MEMBERS, .data = four.base, .length = four.len},
+        {.term = 2, .type = MESSAGE_BARRIER, .data = "", .length = 0},
+        {.term = 2, .type = MESSAGE_MEMBERS, .data = five.base, .length = five.len}};
+    struct wal_entry other = {.term = 3, .type = MESSAGE_BARRIER, .data = "", .length = 0};
+    unsigned count = 0;
+
+    append(sim, 2, 2, 1, 1, changes, 4);
+    group_members(at(sim, 0, 0), count_members, &count);
+    assert_int_equal(count, 5);
+    append(sim, 3, 3, 4, 2, &other, 1);
+    count = 0;
+    group_members(at(sim, 0, 0), count_members, &count);
+    assert_int_equal(count, 4);
+    raft_free(four.base);
+    raft_free(five.base);
+    end(sim);
+}
+
 static void test_bounds(void **state)
 {
     static const uint8_t large[GROUP_COMMAND_MAX + 1];
@@ -297,10 +366,11 @@ static void test_sixteen_groups(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_write_and_read),  cmocka_unit_test(test_no_quorum),
-        cmocka_unit_test(test_stop_hands_over), cmocka_unit_test(test_members),
-        cmocka_unit_test(test_early_change),    cmocka_unit_test(test_replaced_leader),
-        cmocka_unit_test(test_bounds),          cmocka_unit_test(test_sixteen_groups),
+        cmocka_unit_test(test_write_and_read),    cmocka_unit_test(test_no_quorum),
+        cmocka_unit_test(test_stop_hands_over),   cmocka_unit_test(test_members),
+        cmocka_unit_test(test_early_change),      cmocka_unit_test(test_replaced_leader),
+        cmocka_unit_test(test_change_taken_back), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_sixteen_groups),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
