@@ -47,7 +47,7 @@ def test_deterministic(build):
 @pytest.mark.parametrize(
     "bug, expected",
     [
-        ("early-sync", "another (command|state)|not linearizable|not well"),
+        ("early-sync", "another (command|state)|not linearizable|not well|damaged"),
         ("stale-read", "not linearizable"),
         ("no-vote", "lead in term"),
     ],
