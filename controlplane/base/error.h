@@ -25,16 +25,14 @@
     X(ESYSTEM, 15, "a system call failed")                                                         \
     X(EUNSUPPORTED, 16, "not supported here")                                                      \
     X(ETIMEOUT, 17, "timed out")                                                                   \
-    X(ENOTLEADER, 18, "another node leads")                                                        \
-    X(EUNKNOWN, 19, "the outcome is not known")                                                    \
-    X(ECOMPACTED, 20, "the revision has been compacted")                                           \
-    X(EFUTURE, 21, "the revision is in the future")                                                \
-    X(ETOOMANY, 22, "too many operations in the transaction")                                      \
-    X(ETOOLARGE, 23, "the request is too large")                                                   \
-    X(ENOLEASE, 24, "the lease was not found")                                                     \
-    X(EQUOTA, 25, "the store has reached its size limit")                                          \
-    X(EDUPLICATE, 26, "a key is changed twice in the transaction")                                 \
-    X(ETTL, 27, "the time to live is out of range")
+    X(ECOMPACTED, 18, "the revision has been compacted")                                           \
+    X(EFUTURE, 19, "the revision is in the future")                                                \
+    X(ETOOMANY, 20, "too many operations in the transaction")                                      \
+    X(ETOOLARGE, 21, "the request is too large")                                                   \
+    X(ENOLEASE, 22, "the lease was not found")                                                     \
+    X(EQUOTA, 23, "the store has reached its size limit")                                          \
+    X(EDUPLICATE, 24, "a key is changed twice in the transaction")                                 \
+    X(ETTL, 25, "the time to live is out of range")
 
 enum culvert_error {
     CULVERT_OK = 0,

@@ -243,7 +243,7 @@ int kv_lessor_renew(struct kv_lessor *lessor, int64_t id, uint64_t *ttl, bool *r
     uint64_t now = now_ms(lessor);
 
     if (!lessor->leads)
-        return CULVERT_ENOTLEADER;
+        return CULVERT_EUNSUPPORTED;
     if (!timed || timed->expiry <= now)
         return CULVERT_ENOLEASE;
     timed->expiry = now + timed->lease.ttl * MS_PER_S;
@@ -265,7 +265,7 @@ int kv_lessor_lookup(struct kv_lessor *lessor, int64_t id, struct kv_lease *leas
     uint64_t now = now_ms(lessor);
 
     if (!lessor->leads)
-        return CULVERT_ENOTLEADER;
+        return CULVERT_EUNSUPPORTED;
     if (!timed || timed->expiry <= now)
         return CULVERT_ENOLEASE;
     *lease = timed->lease;

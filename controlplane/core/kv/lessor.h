@@ -26,7 +26,7 @@ void kv_lessor_demote(struct kv_lessor *lessor);
 
 /* A client says that it is alive. `*reset`: a checkpoint with remaining 0 must be committed before
  * the client is answered. CULVERT_ENOLEASE: there is none, or it has expired;
- * CULVERT_ENOTLEADER: this node doesn't lead. */
+ * CULVERT_EUNSUPPORTED: this node doesn't lead. */
 int kv_lessor_renew(struct kv_lessor *lessor, int64_t id, uint64_t *ttl, bool *reset);
 /* The lease with the seconds it has left, rounded up. Errors are those of renew. */
 int kv_lessor_lookup(struct kv_lessor *lessor, int64_t id, struct kv_lease *lease);
