@@ -7,33 +7,48 @@
 #include "controlplane/core/kv/store_internal.h"
 
 struct kv_view {
-    struct kv_engine *engine;
+    struct kv_store *store;
     struct kv_snapshot *snapshot;
-    struct buffer lower, upper; /* of the last read */
+    struct kv_meta meta;
+    struct buffer lower, upper; /* of the last read by kv_view_each() */
 };
 
 int kv_view_open(struct kv_view **out, struct kv_store *store)
 {
     struct kv_view *view = calloc(1, sizeof(*view));
-    int error;
+    int error =
+        view ? store->engine->ops->snapshot(store->engine, &view->snapshot) : CULVERT_ENOMEM;
 
-    if (!view)
-        return CULVERT_ENOMEM;
-    view->engine = store->engine;
-    error = view->engine->ops->snapshot(view->engine, &view->snapshot);
     if (error) {
         free(view);
         return error;
     }
+    view->store = store;
+    view->meta = store->meta;
     *out = view;
     return 0;
+}
+
+int kv_view_read(struct kv_view *view, const struct kv_command *command, struct buffer *result)
+{
+    struct kv_work work = {.store = view->store,
+                           .snapshot = view->snapshot,
+                           .meta = view->meta,
+                           .start = view->meta.revision,
+                           .result = result};
+    int error;
+
+    buffer_init(&work.pairs, KV_RESULT_MAX);
+    error = kv_read_run(&work, command);
+    kv_work_end(&work);
+    return error;
 }
 
 void kv_view_close(struct kv_view *view)
 {
     if (!view)
         return;
-    view->engine->ops->snapshot_free(view->snapshot);
+    view->store->engine->ops->snapshot_free(view->snapshot);
     buffer_free(&view->lower);
     buffer_free(&view->upper);
     free(view);
@@ -46,8 +61,9 @@ static int open_range(struct kv_view *view, struct kv_slice first, struct kv_sli
     layout_key(&view->upper, LAYOUT_LIVE, end);
     if (view->lower.error || view->upper.error)
         return CULVERT_ENOMEM;
-    return view->engine->ops->iterator(view->engine, view->snapshot, kv_buffer_slice(&view->lower),
-                                       kv_buffer_slice(&view->upper), out);
+    return view->store->engine->ops->iterator(view->store->engine, view->snapshot,
+                                              kv_buffer_slice(&view->lower),
+                                              kv_buffer_slice(&view->upper), out);
 }
 
 static int add_value(void *arg, struct kv_slice key, struct kv_slice value)

@@ -15,6 +15,9 @@ struct kv_view;
 int kv_view_open(struct kv_view **out, struct kv_store *store);
 void kv_view_close(struct kv_view *view); /* NULL is allowed */
 
+/* Answers as kv_store_read() did when the view was opened. */
+int kv_view_read(struct kv_view *view, const struct kv_command *command, struct buffer *result);
+
 /* Appends a key's value. CULVERT_ENOTFOUND, CULVERT_ENOMEM, or the engine's error. */
 int kv_view_get(struct kv_view *view, struct kv_slice key, struct buffer *value);
 
