@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "controlplane/base/error.h"
 
@@ -92,6 +93,16 @@ static void meet(void)
     }
 }
 
+/* A node takes connections, as before. */
+static void check_listening(unsigned id)
+{
+    uint64_t accepted = rig_stats(&rig, id).accepted;
+    int fd = rig_dial(&rig, id);
+
+    rig_until(&rig, rig_stats(&rig, id).accepted > accepted);
+    close(fd);
+}
+
 static void test_transport(void **state)
 {
     bool came = true;
@@ -104,6 +115,8 @@ static void test_transport(void **state)
         begin(at);
         meet();
         came = end();
+        check_listening(1);
+        check_listening(2);
         rig_introduce(&rig, 1, 2);
         rig_until(&rig, rig_stats(&rig, 1).connections == 1 && rig_connected(&rig, 1, 2));
         before = rig.node[2].messages;
