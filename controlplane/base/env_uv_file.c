@@ -104,7 +104,7 @@ static int zeros_write(int descriptor, uint64_t from, uint64_t to)
 
 int env_uv_file_allocate(struct env *env, struct env_file *file, uint64_t size)
 {
-    uint64_t old;
+    uint64_t old = 0;
     int error = env_uv_file_size(env, file, &old);
 
     if (error || size <= old)

@@ -34,7 +34,7 @@ struct wal_entry {
 struct wal_group {
     uint64_t id;
     uint64_t term, vote;
-    uint64_t first, last; /* indexes of the entries held; last < first: none */
+    uint64_t first, last; /* indexes of the entries held; last < first (1 and 0, at first): none */
     uint64_t snapshot_index, snapshot_term;
     const void *meta; /* of the snapshot mark (the members); valid until the next change */
     size_t meta_length;
@@ -47,9 +47,9 @@ struct wal_options {
 /* Opens and recovers the log; blocks. `*problem` (may be NULL) is set to a text for the operator,
  * to free(), on an error. CULVERT_ECORRUPT: damaged before its tail. */
 int wal_open(struct wal **out, struct env *env, const struct wal_options *options, char **problem);
-/* No sync may be under way; what was not synced is lost. NULL is allowed. What the environment still
- * does for the log (a write, a work) goes on: the memory is freed when the last of it was called
- * back, so an environment that ends, or is crashed, calls all of its callbacks. */
+/* No sync may be under way; what was not synced is lost. NULL is allowed. What the environment
+ * still does for the log (a write, a work) goes on: the memory is freed when the last of it was
+ * called back, so an environment that ends, or is crashed, calls all of its callbacks. */
 void wal_close(struct wal *wal);
 
 /* The group's state as of the last append, on the disk or not. CULVERT_ENOTFOUND. */
@@ -66,10 +66,10 @@ int wal_set_term(struct wal *wal, uint64_t group, uint64_t term, uint64_t vote);
  * them are appended or, on an error, none. CULVERT_EINVAL: also an entry too long for a segment. */
 int wal_append(struct wal *wal, uint64_t group, uint64_t index, const struct wal_entry *entries,
                size_t count);
-/* The state up to `index`, not before the last snapshot's, is safe elsewhere. Entries up to `index -
- * trailing` are forgotten; all of them where the log doesn't reach `index` or has another term
- * there. Segments that hold nothing of use any more are removed; where there are many of them,
- * trailing entries in the oldest are forgotten too. */
+/* The state up to `index`, not before the last snapshot's, is safe elsewhere. Entries up to
+ * `index - trailing` are forgotten; all of them where the log doesn't reach `index` or has another
+ * term there. Segments that hold nothing of use any more are removed; where there are many of
+ * them, trailing entries in the oldest are forgotten too. */
 int wal_snapshot(struct wal *wal, uint64_t group, uint64_t index, uint64_t term, uint64_t trailing,
                  const void *meta, size_t length);
 

@@ -3,6 +3,7 @@
 
 #include <endian.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "controlplane/base/crc32c.h"
@@ -37,10 +38,12 @@ void wal_name(uint64_t sequence, char name[WAL_NAME_BYTES])
 uint64_t wal_name_sequence(const char *name)
 {
     char again[WAL_NAME_BYTES];
-    unsigned long long sequence = 0;
+    uint64_t sequence;
 
-    if (strlen(name) != WAL_NAME_BYTES - 4 || sscanf(name, "wal-%16llx", &sequence) != 1 ||
-        sequence > WAL_SEQUENCE_MAX)
+    if (strncmp(name, "wal-", 4))
+        return 0;
+    sequence = strtoull(name + 4, NULL, 16);
+    if (sequence > WAL_SEQUENCE_MAX)
         return 0;
     wal_name(sequence, again);
     return strcmp(name, again) ? 0 : sequence;

@@ -74,12 +74,14 @@ static inline uint64_t wal_record_size(uint64_t length)
     return WAL_RECORD_BYTES + ((length + 7) & ~(uint64_t)7);
 }
 
+/* The file name of a segment. */
 void wal_name(uint64_t sequence, char name[WAL_NAME_BYTES]);
 /* The sequence number in a file's name; 0: it is not a segment's. */
 uint64_t wal_name_sequence(const char *name);
 
+/* A segment's header to and from its bytes. Reading: CULVERT_ECORRUPT; CULVERT_EUNSUPPORTED: whole,
+ * but of another version. */
 void wal_header_write(const struct wal_header *header, uint8_t to[WAL_HEADER_BYTES]);
-/* CULVERT_ECORRUPT; CULVERT_EUNSUPPORTED: whole, but of another version. */
 int wal_header_read(struct wal_header *header, const uint8_t from[WAL_HEADER_BYTES]);
 
 /* Writes all wal_record_size() bytes. */

@@ -175,7 +175,7 @@ void wal_write_next(struct wal *wal);
 /* The log has failed for good. Calls the syncs: from callbacks of the environment only. */
 void wal_fail(struct wal *wal, int status);
 void wal_timer_fired(void *arg);
-/* A kept or waiting batch with this place in it; NULL: it is to be read from the file. */
+/* The kept or waiting batch with this record in it; NULL: it is to be read from the file. */
 const struct wal_batch *wal_batch_find(const struct wal *wal, uint64_t lsn);
 /* The record of a kept batch. */
 static inline const uint8_t *wal_batch_at(const struct wal_batch *batch, uint64_t lsn)
@@ -202,6 +202,7 @@ int wal_put_snapshot(struct wal *wal, const struct wal_state *state, const struc
 
 /* wal_recover.c */
 
+/* Opening: reads the files and fills an empty log; *problem (may be NULL) as of wal_open(). */
 int wal_recover(struct wal *wal, char **problem);
 
 /* wal_window.c */

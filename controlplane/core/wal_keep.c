@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Segments come and go. The next one is made ahead on a thread: allocated (or the file of a segment
- * that isn't needed is used again, for which one is left), its header written, and only then named, so that a file with a
- * segment's name always has a header. The oldest one goes when no group has an entry in it; the
- * newest marks that are still in it are framed again before. A segment is removed after a record
- * that says so (WAL_LOW) is on the disk: so a missing file is told from one that went.
+ * that isn't needed is used again, for which one is left), its header written, and only then named,
+ * so that a file with a segment's name always has a header. The oldest one goes when no group has
+ * an entry in it; the newest marks that are still in it are framed again before. A segment is
+ * removed after a record that says so (WAL_LOW) is on the disk: so a missing file is told from one
+ * that went.
  */
 #include <endian.h>
 #include <stdlib.h>

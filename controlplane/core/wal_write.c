@@ -188,7 +188,6 @@ void wal_take_back(struct wal *wal, const struct wal_point *point)
 const struct wal_batch *wal_batch_find(const struct wal *wal, uint64_t lsn)
 {
     size_t low = wal->batch_head, high = wal->batch_end;
-    const struct wal_batch *batch;
 
     while (low < high) {
         size_t middle = (low + high) / 2;
@@ -198,10 +197,7 @@ const struct wal_batch *wal_batch_find(const struct wal *wal, uint64_t lsn)
         else
             high = middle;
     }
-    if (low == wal->batch_head)
-        return NULL;
-    batch = wal->batches[low - 1];
-    return lsn < batch->lsn + batch->length ? batch : NULL;
+    return low > wal->batch_head ? wal->batches[low - 1] : NULL;
 }
 
 static void syncs_call(struct wal_sync *sync, int status)
@@ -301,7 +297,7 @@ void wal_write_next(struct wal *wal)
 /* By the timer, so that all that comes in one round of the loop goes out in one write. */
 void wal_kick(struct wal *wal)
 {
-    if (!wal->writing && !wal->closing)
+    if ((!wal->writing || wal->failed) && !wal->closing)
         wal->env->ops->timer_set(wal->env, &wal->timer, env_now(wal->env));
 }
 

@@ -451,6 +451,14 @@ void sim_disk_crash(struct sim_disk *disk, struct sim_random *random)
     folder_sync(disk);
 }
 
+void sim_disk_kill(struct sim_disk *disk)
+{
+    disk->epoch++;
+    for (struct file *file = disk->files; file; file = file->next)
+        for (size_t i = 0; i < file->pending_count; i++)
+            file->pending[i].write = NULL;
+}
+
 bool sim_disk_rot(struct sim_disk *disk, const char *name, uint64_t offset, uint8_t mask)
 {
     struct file *file = file_find(disk, name);

@@ -60,6 +60,9 @@ int sim_disk_write_end(struct sim_disk *disk, const struct env_write *write);
 
 /* The power is cut: see the faults. Writes that were begun are not to be ended any more. */
 void sim_disk_crash(struct sim_disk *disk, struct sim_random *random);
+/* The process is killed, the machine goes on: reads give all that was begun, but what was not
+ * synced still is not. */
+void sim_disk_kill(struct sim_disk *disk);
 /* Flips bits of one byte for good; false: there is no such byte. */
 bool sim_disk_rot(struct sim_disk *disk, const char *name, uint64_t offset, uint8_t mask);
 

@@ -76,7 +76,7 @@ static void clients_run(uv_loop_t *loop, unsigned count, double seconds)
 {
     static struct client clients[CLIENTS_MOST];
     uint64_t start = env_now(env), took;
-    size_t noted;
+    size_t noted, median, late;
 
     entries = writes = 0;
     end = start + (uint64_t)(seconds * 1e9);
@@ -88,10 +88,12 @@ static void clients_run(uv_loop_t *loop, unsigned count, double seconds)
     uv_run(loop, UV_RUN_DEFAULT);
     took = env_now(env) - start;
     noted = entries < TIMES_MOST ? (size_t)entries : TIMES_MOST;
+    median = noted / 2;
+    late = noted * 99 / 100;
     qsort(times, noted, sizeof(*times), time_compare);
     printf("%2u clients: %8.0f entries/s, %6.0f fsyncs/s, latency p50 %.0f us, p99 %.0f us\n",
            count, (double)entries * 1e9 / (double)took, (double)writes * 1e9 / (double)took,
-           (double)times[noted / 2] / 1e3, (double)times[noted * 99 / 100] / 1e3);
+           (double)times[median] / 1e3, (double)times[late] / 1e3);
 }
 
 /* The disk alone, over a file as the log's are. */

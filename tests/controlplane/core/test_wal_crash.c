@@ -44,8 +44,10 @@ static void live(struct wal *wal, unsigned changes, struct sim_random *random)
         int error = model_change(&model, wal, random);
 
         assert_true(error == 0 || (rig.dead && error == CULVERT_EIO));
-        if (sim_random_percent(random, 50) && count < 256)
+        if (sim_random_percent(random, model.longest ? 50 : 10) && count < 256)
             model_sync(&model, wal, &syncs[count++]);
+        if (sim_random_percent(random, 5))
+            assert_true(model_find(&model, wal, model.count) >= 0 || rig.dead);
         for (uint64_t steps = sim_random_below(random, 4); steps; steps--)
             rig_step(&rig);
     }
@@ -64,6 +66,7 @@ static void recover(struct sim_random *random)
 
     rig_revive(&rig);
     while (!wal) {
+        rig.kill = sim_random_percent(random, 30);
         if (sim_random_percent(random, 50))
             rig.crash_at = rig.calls + 1 + sim_random_below(random, 40);
         wal = open_log();
@@ -74,6 +77,7 @@ static void recover(struct sim_random *random)
         }
     }
     rig.crash_at = 0;
+    rig.kill = false;
     at = model_find(&model, wal, model.acknowledged);
     assert_true(at >= 0);
     model_rewind(&model, (uint64_t)at);
@@ -97,6 +101,7 @@ static bool die_at(uint64_t seed, uint64_t call, unsigned changes, bool torn)
     *sim_disk_faults(rig.disk) = (struct sim_disk_faults){.lost = true, .torn = torn};
     model_init(&model);
     rig.crash_at = call;
+    rig.kill = sim_random_percent(&after, 30);
     wal = open_log();
     if (wal)
         live(wal, changes, &random);
@@ -132,6 +137,8 @@ static void lives(uint64_t seed, unsigned count)
 
     rig_open(&rig, seed);
     model_init(&model);
+    if (seed % 2)
+        model.longest = 0; /* records of one size: what was cut would fit in again */
     for (unsigned i = 0; i < count; i++) {
         struct wal *wal = open_log();
         int64_t at = model_find(&model, wal, model.acknowledged);
@@ -139,7 +146,8 @@ static void lives(uint64_t seed, unsigned count)
         assert_true(at >= 0);
         model_rewind(&model, (uint64_t)at);
         *sim_disk_faults(rig.disk) = (struct sim_disk_faults){.lost = i % 3, .torn = i % 2};
-        rig.crash_at = rig.calls + 1 + sim_random_below(&random, 400);
+        rig.kill = sim_random_percent(&random, 50);
+        rig.crash_at = rig.calls + 1 + sim_random_below(&random, i % 5 ? 400 : 60);
         live(wal, 40, &random);
         rig_revive(&rig);
     }

@@ -152,22 +152,25 @@ void wal_basic_replace(void **state)
 
     wal_host_open(host);
     for (uint64_t i = 1; i <= 9; i++)
-        append(host, 1, i, 1, 20);
+        append(host, 1, i, i < 6 ? 1 : i, 20);
     sync_now(host);
     append(host, 1, 4, 2, 30);
     append(host, 1, 5, 3, 40);
+    append(host, 1, 6, 3, 50);
+    append(host, 1, 6, 3, 60);
     for (int round = 0; round < 2; round++) {
-        assert_int_equal(group_of(host, 1).last, 5);
+        assert_int_equal(group_of(host, 1).last, 6);
         assert_int_equal(wal_term_at(host->wal, 1, 3), 1);
         assert_int_equal(wal_term_at(host->wal, 1, 4), 2);
         assert_int_equal(wal_term_at(host->wal, 1, 5), 3);
-        assert_int_equal(wal_term_at(host->wal, 1, 6), 0);
-        assert_int_equal(wal_read(host->wal, 1, 1, 9, 1000, out, &memory), 5);
-        assert_true(out[3].term == 2 && out[3].length == 30);
+        assert_int_equal(wal_term_at(host->wal, 1, 6), 3);
+        assert_int_equal(wal_term_at(host->wal, 1, 7), 0);
+        assert_int_equal(wal_read(host->wal, 1, 1, 9, 1000, out, &memory), 6);
+        assert_true(out[3].term == 2 && out[3].length == 30 && out[5].length == 60);
         free(memory);
         assert_int_equal(wal_read(host->wal, 1, 1, 9, 70, out, &memory), 3); /* by the bound */
         free(memory);
-        assert_int_equal(wal_read(host->wal, 1, 6, 9, 70, out, &memory), CULVERT_ENOTFOUND);
+        assert_int_equal(wal_read(host->wal, 1, 7, 9, 70, out, &memory), CULVERT_ENOTFOUND);
         sync_now(host);
         wal_host_open(host);
     }
@@ -383,6 +386,16 @@ void wal_basic_old(void **state)
                         *(const uint8_t *)out[j].data == (uint8_t)((i + j) * 7 + 1));
         free(memory);
     }
+    /* What was read of the file before it grew is not what it has now. */
+    wal_host_open(host);
+    check_entry(host, 1, 6000, 1, 1000);
+    append(host, 1, 6001, 1, 1000);
+    for (uint64_t i = 6001; i < 15000; i++) {
+        append(host, 0, i, 1, 1000);
+        if (i % 500 == 0)
+            sync_now(host);
+    }
+    check_entry(host, 1, 6001, 1, 1000);
 }
 
 void wal_basic_invalid(void **state)

@@ -39,6 +39,7 @@ struct model {
     uint64_t longest;                /* bytes of an entry */
 };
 
+/* No change yet; entries of up to 700 bytes (`longest`). */
 void model_init(struct model *model);
 /* Does one thing by chance to the log and, if the log takes it, to the model: the log's error. */
 int model_change(struct model *model, struct wal *wal, struct sim_random *random);

@@ -17,7 +17,10 @@ static bool alive(struct rig *rig)
     if (++rig->calls == rig->crash_at && !rig->dead) {
         rig->dead = true;
         rig->inside = true;
-        sim_disk_crash(rig->disk, &rig->random);
+        if (rig->kill)
+            sim_disk_kill(rig->disk);
+        else
+            sim_disk_crash(rig->disk, &rig->random);
         rig->inside = false;
     }
     return !rig->dead;
@@ -183,6 +186,7 @@ static void write_done(struct rig *rig, unsigned which)
     memmove(rig->writes + which, rig->writes + which + 1,
             (rig->write_count - which) * sizeof(struct env_write *));
     status = (int)DISK(rig, sim_disk_write_end(rig->disk, write));
+    rig->write_failed |= status != 0;
     write->done(write, status);
 }
 
