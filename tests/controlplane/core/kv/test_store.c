@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "controlplane/core/kv/view.h"
 #include "tests/controlplane/core/kv/rig.h"
 
 static struct kv_info info_of(struct rig *rig)
