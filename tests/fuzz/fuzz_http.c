@@ -157,7 +157,7 @@ void explain_leaves(uint8_t *frame, size_t length, const char *reason, struct bu
 {
 }
 
-/* ---- handlers that read no body ---- */
+/* ---- handlers that read no body, or that of the cluster, which is not here ---- */
 
 static void answer(struct http_exchange *exchange)
 {
@@ -185,6 +185,14 @@ ANSWER(api_revision)
 ANSWER(api_revision_diff)
 ANSWER(api_status)
 ANSWER(api_counters)
+ANSWER(api_nodes)
+ANSWER(api_node_token)
+ANSWER(api_node_join)
+ANSWER(api_node_remove)
+ANSWER(api_node_promote)
+ANSWER(api_node_recover)
+ANSWER(api_backup)
+ANSWER(api_backup_next)
 
 #define SINK_FAILS_AT '!'
 
@@ -211,6 +219,16 @@ void api_put_blob(struct http_exchange *exchange)
 {
     tell(exchange->sink_arg, sizeof(uint64_t));
     http_respond(exchange, 201, NULL, 0);
+}
+
+void api_begin_restore(struct http_exchange *exchange)
+{
+    api_begin_blob(exchange);
+}
+
+void api_restore(struct http_exchange *exchange)
+{
+    api_put_blob(exchange);
 }
 
 /* ---- a connection, as server.c has it ---- */
