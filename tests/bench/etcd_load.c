@@ -2,10 +2,10 @@
 /*
  * Load on a server that speaks etcd's gRPC API, and its rate and latencies as a line of JSON:
  *
- *     etcd_load put|get|watch CLIENTS SECONDS HOST:PORT...
+ *     etcd_load put|get|watch CLIENTS SECONDS KEYS HOST:PORT...
  *
  * Every client has a connection of its own, the endpoints in turn, and one request under way. put:
- * values of 256 bytes under 10,000 keys; get: linearizable reads of these; watch: half of the
+ * values of 256 bytes, the keys in turn; get: linearizable reads of these; watch: half of the
  * clients watch what the others put, at a rate of 1,000 a second in all, and what is timed is from
  * the answer to a put (or from its sending, "sent") to its event at a watcher.
  */
@@ -27,7 +27,7 @@
 
 #include <nghttp2/nghttp2.h>
 
-#define KEYS 10000u
+#define STRIDE 7919u /* a prime: keys are taken in turn, but not in their order */
 #define VALUE 256u
 #define BODY_MAX 1024u
 #define ANSWER_MAX 65536u
@@ -61,7 +61,7 @@ static uint32_t *samples, *sent_samples; /* ns */
 static size_t count, sent_count, errors;
 static struct put_time *put_times;
 static size_t put_count;
-static unsigned writers;
+static unsigned writers, keys;
 static uint64_t started, now_ns, until;
 
 static uint64_t clock_ns(void)
@@ -127,7 +127,8 @@ static void see_events(const uint8_t *bytes, size_t length)
 
         if (number < put_count) {
             sample(sent_samples, &sent_count, put_times[number].sent);
-            sample(samples, &count, put_times[number].answered ? put_times[number].answered : now_ns);
+            sample(samples, &count,
+                   put_times[number].answered ? put_times[number].answered : now_ns);
         }
         at += sizeof(mark) - 1;
     }
@@ -148,9 +149,8 @@ static nghttp2_ssize on_send(nghttp2_session *session, const uint8_t *data, size
     return sent;
 }
 
-static nghttp2_ssize read_body(nghttp2_session *session, int32_t stream, uint8_t *to,
-                               size_t length, uint32_t *flags, nghttp2_data_source *source,
-                               void *arg)
+static nghttp2_ssize read_body(nghttp2_session *session, int32_t stream, uint8_t *to, size_t length,
+                               uint32_t *flags, nghttp2_data_source *source, void *arg)
 {
     struct client *client = source->ptr;
     size_t left = client->body_length - client->body_sent;
@@ -195,7 +195,7 @@ static void send_next(struct client *client)
     static unsigned turn;
     uint8_t *at = client->body + 5;
     char key[64], value[VALUE + 1];
-    unsigned number = ++turn * 2654435761u % KEYS;
+    unsigned number = (unsigned)((uint64_t)++turn * STRIDE % keys);
 
     snprintf(key, sizeof(key), "bench/%08u", number);
     at = put_bytes(at, 1, key, strlen(key));
@@ -361,7 +361,8 @@ static void run(struct client *clients, unsigned number)
 
             receive(client);
             note_answer(client, was_busy);
-            if (nghttp2_session_want_write(client->session) && nghttp2_session_send(client->session))
+            if (nghttp2_session_want_write(client->session) &&
+                nghttp2_session_send(client->session))
                 fail("send");
         }
     }
@@ -384,14 +385,15 @@ static double percentile(uint32_t *list, size_t length, double part)
 int main(int argc, char **argv)
 {
     static const char *const modes[] = {"put", "get", "watch"};
-    unsigned number = argc > 4 ? (unsigned)atoi(argv[2]) : 0;
-    double seconds = argc > 4 ? atof(argv[3]) : 0;
+    unsigned number = argc > 5 ? (unsigned)atoi(argv[2]) : 0;
+    double seconds = argc > 5 ? atof(argv[3]) : 0;
     struct client *clients = calloc(number + 1, sizeof(*clients));
 
     while (argc > 1 && mode <= MODE_WATCH && strcmp(argv[1], modes[mode]))
         mode++;
-    if (!number || mode > MODE_WATCH) {
-        fprintf(stderr, "usage: etcd_load put|get|watch CLIENTS SECONDS HOST:PORT...\n");
+    keys = argc > 5 ? (unsigned)atoi(argv[4]) : 0;
+    if (!number || !keys || mode > MODE_WATCH) {
+        fprintf(stderr, "usage: etcd_load put|get|watch CLIENTS SECONDS KEYS HOST:PORT...\n");
         return 2;
     }
     samples = calloc(SAMPLES_MAX, sizeof(*samples));
@@ -403,7 +405,7 @@ int main(int argc, char **argv)
         clients[i].number = i;
         clients[i].watches = mode == MODE_WATCH && i % 2;
         writers += !clients[i].watches;
-        connect_to(&clients[i], argv[4 + i % (unsigned)(argc - 4)]);
+        connect_to(&clients[i], argv[5 + i % (unsigned)(argc - 5)]);
     }
     until = clock_ns() + WARM_NS + (uint64_t)(seconds * 1e9);
     run(clients, number);
@@ -416,7 +418,8 @@ int main(int argc, char **argv)
            percentile(samples, count, 1));
     if (mode == MODE_WATCH)
         printf(", \"sent_p50_us\": %.1f, \"sent_p99_us\": %.1f",
-               percentile(sent_samples, sent_count, 0.5), percentile(sent_samples, sent_count, 0.99));
+               percentile(sent_samples, sent_count, 0.5),
+               percentile(sent_samples, sent_count, 0.99));
     printf("}\n");
     return errors ? 1 : 0;
 }

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Three culvertd against three etcd, in turn: the same machine, client and disk, every write synced by both."""
+
+import contextlib
+import json
+import os
+import time
+
+from tests.lab.cluster import ETCD, Cluster
+from tests.lab.wait import wait_until
+
+CLIENTS, SECONDS, KEYS, MANY_KEYS = 64, 4, 10_000, 1_000_000
+PEER = 2380
+IDLE_SECONDS = 10
+
+
+def load(cluster, build, mode, clients=CLIENTS, seconds=SECONDS, keys=KEYS):
+    """One line of etcd_load's figures."""
+    endpoints = [f"{node.address}:{ETCD}" for node in cluster.nodes]
+    command = [os.path.join(build, "tests", "bench", "etcd_load"), mode, clients, seconds, keys, *endpoints]
+    return json.loads(cluster.client.run(*command, timeout=seconds + 120).stdout)
+
+
+def best(cluster, build, mode, rounds, **options):
+    """The round with the highest rate: others share the machine."""
+    return max((load(cluster, build, mode, **options) for _ in range(rounds)), key=lambda line: line["rate"])
+
+
+@contextlib.contextmanager
+def three_etcd(cluster):
+    """etcd on every node of the cluster, as Debian has it."""
+    members = ",".join(f"{node.name}=http://{node.address}:{PEER}" for node in cluster.nodes)
+    running = []
+    for node in cluster.nodes:
+        running.append(node.namespace.start(
+            "etcd", "etcd", "--name", node.name, "--data-dir", os.path.join(node.folder, "etcd"),
+            "--listen-client-urls", f"http://{node.address}:{ETCD}",
+            "--advertise-client-urls", f"http://{node.address}:{ETCD}",
+            "--listen-peer-urls", f"http://{node.address}:{PEER}",
+            "--initial-advertise-peer-urls", f"http://{node.address}:{PEER}",
+            "--initial-cluster", members, "--log-level", "error",
+        ))  # fmt: skip
+    wait_until(lambda: all(node.etcdctl("endpoint", "health", check=False).returncode == 0 for node in cluster.nodes), "etcd")
+    try:
+        yield
+    finally:
+        for process in running:
+            process.stop(20)
+
+
+def rates(cluster, build, rounds, who, tell):
+    """Writes, reads and watches of what runs on the nodes now."""
+    lines = {mode: best(cluster, build, mode, rounds) for mode in ("put", "get")}
+    lines["watch"] = min((load(cluster, build, "watch", clients=16) for _ in range(rounds)), key=lambda line: line["p99_us"])
+    for mode, line in lines.items():
+        tell(f"store {who} {mode}: {line['rate']:.0f}/s, {line['p50_us']:.0f} us, 99 %: {line['p99_us']:.0f} us")
+    return lines
+
+
+def usage(node):
+    """Resident MB, and seconds of processor time so far, of a node's culvertd."""
+    with open(f"/proc/{node.process.pid}/status", encoding="ascii") as file:
+        resident = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+    with open(f"/proc/{node.process.pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return resident / 1024, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def idle(cluster):
+    """The most that a node takes while nothing is asked of it."""
+    before = [usage(node) for node in cluster.nodes]
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() - began >= IDLE_SECONDS, "the idle time", timeout=IDLE_SECONDS + 10, pause=1)
+    took = time.monotonic() - began
+    after = [usage(node) for node in cluster.nodes]
+    return max(now[0] for now in after), max((now[1] - then[1]) / took for then, now in zip(before, after, strict=True))
+
+
+def failover(cluster):
+    """Seconds from the leader's death to the next write."""
+    leader = cluster.leader()
+    others = [node for node in cluster.nodes if node is not leader]
+    leader.kill()
+    seconds = cluster.writes_again(others)
+    leader.start()
+    return seconds
+
+
+def restart(cluster, build):
+    """Seconds until a node with a million keys that was killed answers a linearizable read again."""
+    load(cluster, build, "put", clients=256, seconds=0.1, keys=KEYS)
+    while int(cluster.nodes[0].etcdctl("get", "bench/", "--prefix", "--count-only", "-w", "fields", timeout=60)
+              .stdout.partition('"Count" : ')[2].split()[0]) < MANY_KEYS:  # fmt: skip
+        load(cluster, build, "put", clients=256, seconds=10, keys=MANY_KEYS)
+    node = cluster.nodes[-1]
+    node.kill()
+    began = time.monotonic()
+    node.start(wait=False)
+    wait_until(lambda: node.etcdctl("get", "bench/00000001", check=False).returncode == 0, "a read", timeout=60, pause=0)
+    return time.monotonic() - began
+
+
+def measure(build, _sizes, rounds, tell):
+    with Cluster(build) as cluster:
+        with three_etcd(cluster):
+            theirs = rates(cluster, build, rounds, "etcd", tell)
+        cluster.form()
+        cluster.leader()
+        memory, processor = idle(cluster)
+        tell(f"store idle: {memory:.0f} MB, {100 * processor:.1f} % of a core")
+        ours = rates(cluster, build, rounds, "culvert", tell)
+        dead = failover(cluster)
+        tell(f"store failover: {dead:.2f} s")
+        again = restart(cluster, build)
+        tell(f"store restart with {MANY_KEYS} keys: {again:.2f} s, {usage(cluster.nodes[-1])[0]:.0f} MB")
+    return {
+        "writes_per_s": ours["put"]["rate"],
+        "writes_vs_etcd": round(ours["put"]["rate"] / theirs["put"]["rate"], 2),
+        "write_p99_us": ours["put"]["p99_us"],
+        "write_p99_vs_etcd": round(ours["put"]["p99_us"] / theirs["put"]["p99_us"], 2),
+        "reads_per_s": ours["get"]["rate"],
+        "reads_vs_etcd": round(ours["get"]["rate"] / theirs["get"]["rate"], 2),
+        "watch_p99_us": ours["watch"]["p99_us"],
+        "failover_s": round(dead, 2),
+        "idle_mb": round(memory, 1),
+        "idle_core": round(processor, 3),
+        "restart_1M_s": round(again, 2),
+    }
