@@ -130,6 +130,8 @@ def test_elect(server):
     wait_until(lambda: "p1" in listener.log(), "the listener")
     first.stop()
     wait_until(lambda: "p2" in second.log() and "p2" in listener.log(), "the second to be elected")
+    second.kill()  # it would resign first
+    listener.kill()
 
 
 def test_endpoint_and_members(server):
