@@ -183,8 +183,7 @@ static void add_message(struct client_stream *stream, const ProtobufCMessage *me
 #define FIELD(name, value) {(uint8_t *)(name), (uint8_t *)(value), strlen(name), strlen(value), 0}
 
 struct client_stream *client_call(struct client *client, const char *path,
-                                  const ProtobufCMessage *message, bool more,
-                                  const char *timeout)
+                                  const ProtobufCMessage *message, bool more, const char *timeout)
 {
     struct client_stream *stream = &client->streams[client->stream_count];
     nghttp2_data_provider2 provider = {.source.ptr = stream, .read_callback = read_out};
@@ -203,8 +202,8 @@ struct client_stream *client_call(struct client *client, const char *path,
     stream->finished = !more;
     if (message)
         add_message(stream, message);
-    stream->id = nghttp2_submit_request2(client->session, NULL, fields, timeout ? 6 : 5,
-                                         &provider, stream);
+    stream->id =
+        nghttp2_submit_request2(client->session, NULL, fields, timeout ? 6 : 5, &provider, stream);
     must(stream->id > 0);
     return stream;
 }

@@ -45,8 +45,7 @@ void client_run(struct client *client);
 
 /* Starts a call with one message (NULL: none yet); `more`: others follow. `timeout` may be NULL. */
 struct client_stream *client_call(struct client *client, const char *path,
-                                  const ProtobufCMessage *message, bool more,
-                                  const char *timeout);
+                                  const ProtobufCMessage *message, bool more, const char *timeout);
 void client_send(struct client_stream *stream, const ProtobufCMessage *message);
 void client_send_raw(struct client_stream *stream, const void *bytes, size_t length);
 void client_finish(struct client_stream *stream);

@@ -68,7 +68,8 @@ static void test_values(void **state)
                  "{\"keys_only\":true,\"min_mod_revision\":\"3\"}");
     assert_again(RANGE, "{\"what\":{\"is\":[]},\"key\":\"\"}", "{}");
     assert_again(WATCH, "{\"filters\":[\"NOPUT\",1]}", "{\"filters\":[\"NOPUT\",\"NODELETE\"]}");
-    assert_again(&etcdserverpb__member__descriptor, "{\"ID\":\"18446744073709551615\",\"peerURLs\":[\"a\"]}",
+    assert_again(&etcdserverpb__member__descriptor,
+                 "{\"ID\":\"18446744073709551615\",\"peerURLs\":[\"a\"]}",
                  "{\"ID\":\"18446744073709551615\",\"peerURLs\":[\"a\"]}");
 }
 
@@ -84,11 +85,23 @@ static void test_unions(void **state)
 static void test_wrong(void **state)
 {
     static const char *const wrong[] = {
-        "[]", "1", "{\"key\":1}", "{\"key\":\"!\"}", "{\"key\":\"Z\"}", "{\"limit\":\"x\"}",
-        "{\"limit\":\"\"}", "{\"limit\":\" 1\"}", "{\"limit\":\"1x\"}", "{\"limit\":1.5}",
-        "{\"limit\":9223372036854775808}", "{\"limit\":\"9223372036854775808\"}",
-        "{\"limit\":true}", "{\"keys_only\":1}", "{\"sort_order\":\"UP\"}",
-        "{\"sort_order\":3000000000}", "{\"key\":[]}",
+        "[]",
+        "1",
+        "{\"key\":1}",
+        "{\"key\":\"!\"}",
+        "{\"key\":\"Z\"}",
+        "{\"limit\":\"x\"}",
+        "{\"limit\":\"\"}",
+        "{\"limit\":\" 1\"}",
+        "{\"limit\":\"1x\"}",
+        "{\"limit\":1.5}",
+        "{\"limit\":9223372036854775808}",
+        "{\"limit\":\"9223372036854775808\"}",
+        "{\"limit\":true}",
+        "{\"keys_only\":1}",
+        "{\"sort_order\":\"UP\"}",
+        "{\"sort_order\":3000000000}",
+        "{\"key\":[]}",
     };
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
