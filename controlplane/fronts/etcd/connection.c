@@ -7,11 +7,10 @@
 /* RFC 9113 section 3.4 */
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-int etcd_connection_init(struct etcd_connection *connection, struct etcd_front *front)
+void etcd_connection_init(struct etcd_connection *connection, struct etcd_front *front)
 {
     connection->front = front;
     connection->protocol = ETCD_UNKNOWN;
-    return 0;
 }
 
 void etcd_connection_clear(struct etcd_connection *connection)

@@ -37,11 +37,10 @@ void etcd_snapshot_release(struct etcd_call *call)
 
 static void send_blob(struct etcd_call *call, const void *data, size_t length)
 {
-    const struct kv_status *status = etcd_front_status(call->front);
     Etcdserverpb__SnapshotResponse response = ETCDSERVERPB__SNAPSHOT_RESPONSE__INIT;
     Etcdserverpb__ResponseHeader header;
 
-    etcd_front_header(call->front, &header, status->store.revision);
+    etcd_front_header_now(call->front, &header);
     response.header = &header;
     response.blob.data = (uint8_t *)data;
     response.blob.len = length;
