@@ -119,6 +119,8 @@ void etcd_connection_check(struct etcd_connection *connection, uint64_t now)
 
     for (struct etcd_call *call = connection->calls; call; call = next) {
         next = call->next;
+        if (call->wants_leader && connection->front->leaderless >= ETCD_LEADERLESS_S)
+            etcd_call_end(call, ETCD_NO_LEADER);
         if (call->out.length > call->out_at && now > call->taken_at + patience)
             etcd_call_end(call, ETCD_SLOW);
     }

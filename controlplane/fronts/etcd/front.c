@@ -147,7 +147,7 @@ static void on_tick(uv_timer_t *tick)
 
     end_late_calls(front, now);
     if (front->ticks++ % (1000 / ETCD_TICK_MS) == 0) {
-        etcd_front_status(front);
+        front->leaderless = etcd_front_status(front)->leader ? 0 : front->leaderless + 1;
         front->pump = true; /* some were left behind for want of memory */
         check_sockets(front, now);
     }

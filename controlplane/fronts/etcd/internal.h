@@ -16,6 +16,7 @@ struct etcd_tls;
 
 #define ETCD_TICK_MS 100u
 #define ETCD_CLOSE_MS 5000u         /* for unary calls to be answered while closing */
+#define ETCD_LEADERLESS_S 3u        /* that streams which want a leader last without one */
 #define ETCD_SPARE_CALLS 256u       /* kept for the next ones */
 #define ETCD_SPARE_BYTES (8u << 10) /* of a buffer that is kept */
 #define ETCD_OUT_BYTES (256u << 10) /* handed to the socket at once */
@@ -48,7 +49,8 @@ struct etcd_front {
     uv_idle_t busy; /* while there is work for the next turn */
     uv_timer_t tick;
     bool handles_open, busy_on;
-    bool pump; /* there may be watches that are behind */
+    unsigned leaderless; /* seconds without a leader */
+    bool pump;           /* there may be watches that are behind */
     uint64_t ticks, close_at, progress_at;
     bool closing;
     void (*closed)(void *arg);
@@ -109,7 +111,7 @@ bool etcd_connection_done(const struct etcd_connection *connection);
 void etcd_connection_leave(struct etcd_connection *connection);
 /* Asks for a sign of life. */
 void etcd_connection_ping(struct etcd_connection *connection);
-/* Cuts calls whose client takes nothing. */
+/* Ends calls whose client takes nothing, or wants a leader where there is none. */
 void etcd_connection_check(struct etcd_connection *connection, uint64_t now);
 
 /* ---- http2.c ---- */

@@ -193,6 +193,7 @@ struct client_stream *client_call(struct client *client, const char *path,
         FIELD(":path", path),
         FIELD(":authority", "test"),
         FIELD("content-type", "application/grpc"),
+        FIELD("hasleader", client->wants_leader ? "true" : "false"),
         FIELD("grpc-timeout", timeout ? timeout : ""),
     };
 
@@ -203,7 +204,7 @@ struct client_stream *client_call(struct client *client, const char *path,
     if (message)
         add_message(stream, message);
     stream->id =
-        nghttp2_submit_request2(client->session, NULL, fields, timeout ? 6 : 5, &provider, stream);
+        nghttp2_submit_request2(client->session, NULL, fields, timeout ? 7 : 6, &provider, stream);
     must(stream->id > 0);
     return stream;
 }

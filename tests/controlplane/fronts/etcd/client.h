@@ -33,8 +33,9 @@ struct client {
     nghttp2_session *session;
     struct client_stream streams[CLIENT_STREAMS];
     size_t stream_count;
-    bool broken; /* the front wants the connection closed */
-    bool deaf;   /* takes nothing that the front sends */
+    bool broken;       /* the front wants the connection closed */
+    bool wants_leader; /* says so in calls */
+    bool deaf;         /* takes nothing that the front sends */
 };
 
 /* Zero options are the defaults. */

@@ -261,6 +261,8 @@ int kv_service_lease_time(struct kv_service *service, int64_t id, kv_lease_answe
 void kv_service_status(const struct kv_service *service, struct kv_status *out)
 {
     *out = (struct kv_status){.node = 11, .leader = 11, .term = 2, .site = 7};
+    if (service->fail == CULVERT_ENOTLEADER)
+        out->leader = 0;
     out->last = out->commit = out->applied = service->index;
     kv_store_info(service->store, &out->store);
 }

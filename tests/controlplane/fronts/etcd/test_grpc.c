@@ -304,6 +304,31 @@ static void test_slow_watch(void **state)
     assert_end(stream, 8, "the client reads too slowly");
 }
 
+/* Clients that ask for a leader (hasleader) don't stay with a node that has none. */
+static void test_no_leader(void **state)
+{
+    struct client_stream *patient = watch("a"), *stream, *unary;
+
+    client.wants_leader = true;
+    stream = watch("a");
+    client_run(&client);
+    single_fail(client.service, CULVERT_ENOTLEADER);
+    client.front->status.leader = 0; /* as of the next second */
+    unary = client_call(&client, "/etcdserverpb.Lease/LeaseLeases", NULL, true, NULL);
+    client_send_raw(unary, "\0\0\0\0", 5);
+    client_finish(unary);
+    client_run(&client);
+    assert_end(unary, 14, "etcdserver: no leader");
+    etcd_connection_check(&client.connection, uv_now(&client.loop));
+    client_run(&client);
+    assert_int_equal(stream->status, -1);
+    client.front->leaderless = ETCD_LEADERLESS_S;
+    etcd_connection_check(&client.connection, uv_now(&client.loop));
+    client_run(&client);
+    assert_end(stream, 14, "etcdserver: no leader");
+    assert_int_equal(patient->status, -1);
+}
+
 static void test_closing(void **state)
 {
     struct client_stream *stream = watch("a"), *unary;
@@ -335,6 +360,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_too_many_calls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_watch_and_progress, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_slow_watch, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_leader, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_closing, set_up, tear_down),
     };
 
