@@ -27,6 +27,15 @@ void etcd_connection_clear(struct etcd_connection *connection)
     connection->http1 = NULL;
 }
 
+/* The protocol is known, unless there is no memory for it. */
+static int set_protocol(struct etcd_connection *connection, enum etcd_protocol protocol)
+{
+    int error = protocol == ETCD_HTTP2 ? etcd_http2_new(connection) : etcd_http1_new(connection);
+
+    connection->protocol = error ? ETCD_UNKNOWN : protocol;
+    return error;
+}
+
 /* Tells HTTP/2 from HTTP/1 by the first bytes. */
 static int guess(struct etcd_connection *connection, const uint8_t *data, size_t length)
 {
@@ -35,14 +44,10 @@ static int guess(struct etcd_connection *connection, const uint8_t *data, size_t
 
     memcpy(connection->first + connection->first_length, data, take);
     connection->first_length += take;
-    if (memcmp(connection->first, preface, connection->first_length) != 0) {
-        connection->protocol = ETCD_HTTP1;
-        return etcd_http1_new(connection);
-    }
-    if (connection->first_length < sizeof(preface) - 1)
-        return 0;
-    connection->protocol = ETCD_HTTP2;
-    return etcd_http2_new(connection);
+    if (memcmp(connection->first, preface, connection->first_length) != 0)
+        return set_protocol(connection, ETCD_HTTP1);
+    return connection->first_length < sizeof(preface) - 1 ? 0
+                                                          : set_protocol(connection, ETCD_HTTP2);
 }
 
 static int input_known(struct etcd_connection *connection, const uint8_t *data, size_t length)

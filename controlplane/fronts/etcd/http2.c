@@ -427,7 +427,7 @@ int etcd_http2_output(struct etcd_connection *connection, struct buffer *to, siz
         if (length < 0)
             return CULVERT_EPROTO;
         if (!length)
-            return 0;
+            break;
         buffer_add(to, data, (size_t)length);
     }
     return to->error;

@@ -118,6 +118,12 @@ void client_close(struct client *client)
     must(!uv_loop_close(&client->loop));
 }
 
+static void around(struct client *client, bool begin)
+{
+    if (client->around)
+        client->around(begin);
+}
+
 /* What the client has to say. */
 static bool send_some(struct client *client)
 {
@@ -127,8 +133,10 @@ static bool send_some(struct client *client)
     must(length >= 0);
     if (!length)
         return false;
+    around(client, true);
     if (!client->broken && etcd_connection_input(&client->connection, data, (size_t)length))
         client->broken = true;
+    around(client, false);
     return true;
 }
 
@@ -139,8 +147,10 @@ static bool receive_some(struct client *client)
 
     if (client->deaf || client->broken)
         return false;
+    around(client, true);
     if (etcd_connection_output(&client->connection, &bytes, 1 << 20))
         client->broken = true;
+    around(client, false);
     some = bytes.length > 0;
     if (some)
         must(nghttp2_session_mem_recv2(client->session, (const uint8_t *)bytes.data,

@@ -33,9 +33,10 @@ struct client {
     nghttp2_session *session;
     struct client_stream streams[CLIENT_STREAMS];
     size_t stream_count;
-    bool broken;       /* the front wants the connection closed */
-    bool wants_leader; /* says so in calls */
-    bool deaf;         /* takes nothing that the front sends */
+    void (*around)(bool begin); /* called around what the front does with bytes; NULL: not */
+    bool broken;                /* the front wants the connection closed */
+    bool wants_leader;          /* says so in calls */
+    bool deaf;                  /* takes nothing that the front sends */
 };
 
 /* Zero options are the defaults. */
