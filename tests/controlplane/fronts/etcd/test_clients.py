@@ -88,8 +88,10 @@ def test_patroni(server):
     assert status == 200
     token = ["-H", f"authorization: {json.loads(answer)['token']}"]
     assert server.post("/v3/kv/range", {"key": b64("a")})[0] == 400
-    status, answer = server.post("/v3/kv/range", {"key": b64("a")}, "-H", "authorization: 70.1.aa")
-    assert status == 401 and json.loads(answer)["code"] == 16
+    signed = json.loads(answer)["token"]
+    for forged in ("x", "70.1.aa", "726f6f74.99999999999." + "0" * 64, signed[:-1], signed + "0", signed.upper()):
+        status, refusal = server.post("/v3/kv/range", {"key": b64("a")}, "-H", f"authorization: {forged}")
+        assert status == 401 and json.loads(refusal)["code"] == 16, forged
     lease = json.loads(server.post("/v3/lease/grant", {"TTL": 30}, *token)[1])["ID"]
     leader = {"key": b64("/service/leader"), "value": b64("one"), "lease": lease}
     race = {
