@@ -47,12 +47,16 @@ struct loader {
     char bytes[65536];
 };
 
-static void must(bool condition, const char *what)
+static void __attribute__((noreturn)) fail(const char *what)
 {
-    if (condition)
-        return;
     fprintf(stderr, "etcd_load: %s\n", what);
     exit(1);
+}
+
+static void must(bool condition, const char *what)
+{
+    if (!condition)
+        fail(what);
 }
 
 static void ask(struct loader *loader);
@@ -203,7 +207,8 @@ static void loader_start(struct load *load, const struct sockaddr_in *to)
     struct loader *loader = calloc(1, sizeof(*loader));
     nghttp2_session_callbacks *callbacks = NULL;
 
-    must(loader && !nghttp2_session_callbacks_new(&callbacks), "out of memory");
+    if (!loader || nghttp2_session_callbacks_new(&callbacks))
+        fail("out of memory");
     loader->load = load;
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);

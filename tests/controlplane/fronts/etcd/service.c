@@ -65,7 +65,7 @@ static const struct env_ops env_ops = {.now = env_clock, .work = env_works};
 
 /* ---- answers ---- */
 
-static void around(struct kv_service *service, bool begin)
+static void call_around(struct kv_service *service, bool begin)
 {
     if (service->around)
         service->around(begin);
@@ -74,24 +74,24 @@ static void around(struct kv_service *service, bool begin)
 static void tell(struct kv_service *service, struct question *question, int status,
                  const struct kv_result *result)
 {
-    around(service, true);
+    call_around(service, true);
     question->answer(question->arg, status, result);
-    around(service, false);
+    call_around(service, false);
 }
 
 static void tell_lease(struct kv_service *service, struct question *question, int status,
                        uint64_t remaining, uint64_t granted)
 {
-    around(service, true);
+    call_around(service, true);
     question->lease_answer(question->arg, status, remaining, granted);
-    around(service, false);
+    call_around(service, false);
 }
 
 static void tell_done(struct kv_service *service, struct question *question)
 {
-    around(service, true);
+    call_around(service, true);
     question->done(question->arg, question->status);
-    around(service, false);
+    call_around(service, false);
 }
 
 static void apply(struct kv_service *service, struct question *question)
@@ -153,7 +153,7 @@ static void tell_time(struct kv_service *service, struct question *question)
     tell_lease(service, question, status, lease.remaining, lease.ttl);
 }
 
-static void answer(struct kv_service *service, struct question *question)
+static void question_answer(struct kv_service *service, struct question *question)
 {
     bool kv = question->kind == ASK_PROPOSE || question->kind == ASK_READ;
 
@@ -185,7 +185,7 @@ static void on_turn(uv_idle_t *turn)
     uv_idle_stop(turn);
     for (; question; question = next) {
         next = question->next;
-        answer(service, question);
+        question_answer(service, question);
     }
 }
 
@@ -224,7 +224,7 @@ static struct question *command_question(const struct kv_command *command, int *
 }
 
 int kv_service_propose(struct kv_service *service, const struct kv_command *command,
-                       kv_answer answer_fn, void *arg)
+                       kv_answer answer, void *arg)
 {
     int error;
     struct question *question = command_question(command, &error);
@@ -232,12 +232,12 @@ int kv_service_propose(struct kv_service *service, const struct kv_command *comm
     if (!question)
         return error;
     question->kind = ASK_PROPOSE;
-    question->answer = answer_fn;
+    question->answer = answer;
     return ask(service, question, arg);
 }
 
 int kv_service_read(struct kv_service *service, const struct kv_command *command, bool serializable,
-                    kv_answer answer_fn, void *arg)
+                    kv_answer answer, void *arg)
 {
     int error;
     struct question *question = command_question(command, &error);
@@ -245,7 +245,7 @@ int kv_service_read(struct kv_service *service, const struct kv_command *command
     if (!question)
         return error;
     question->kind = ASK_READ;
-    question->answer = answer_fn;
+    question->answer = answer;
     return ask(service, question, arg);
 }
 
@@ -275,25 +275,23 @@ struct kv_store *kv_service_store(struct kv_service *service)
     return service->store;
 }
 
-int kv_service_lease_keep(struct kv_service *service, int64_t id, kv_lease_answer answer_fn,
-                          void *arg)
+int kv_service_lease_keep(struct kv_service *service, int64_t id, kv_lease_answer answer, void *arg)
 {
     struct question *question = plain_question(ASK_KEEP, id);
 
     if (!question)
         return CULVERT_ENOMEM;
-    question->lease_answer = answer_fn;
+    question->lease_answer = answer;
     return ask(service, question, arg);
 }
 
-int kv_service_lease_time(struct kv_service *service, int64_t id, kv_lease_answer answer_fn,
-                          void *arg)
+int kv_service_lease_time(struct kv_service *service, int64_t id, kv_lease_answer answer, void *arg)
 {
     struct question *question = plain_question(ASK_TIME, id);
 
     if (!question)
         return CULVERT_ENOMEM;
-    question->lease_answer = answer_fn;
+    question->lease_answer = answer;
     return ask(service, question, arg);
 }
 
@@ -399,9 +397,9 @@ void single_fail(struct kv_service *service, int status)
     service->fail = status;
 }
 
-void single_around(struct kv_service *service, void (*fn)(bool begin))
+void single_around(struct kv_service *service, void (*around)(bool begin))
 {
-    service->around = fn;
+    service->around = around;
 }
 
 void single_pause(struct kv_service *service, bool on)

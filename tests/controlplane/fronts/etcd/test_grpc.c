@@ -346,7 +346,7 @@ static void test_no_leader(void **state)
     client_run(&client);
     single_fail(client.service, CULVERT_ENOTLEADER);
     client.front->status.leader = 0; /* as of the next second */
-    unary = client_call(&client, "/etcdserverpb.Lease/LeaseLeases", NULL, true, NULL);
+    unary = client_call(&client, "/etcdserverpb.Cluster/MemberList", NULL, true, NULL);
     client_send_raw(unary, "\0\0\0\0", 5);
     client_finish(unary);
     client_run(&client);
