@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controlplane/core/kv/compactor.h"
 
-#define TIDY_RECORDS 2000u /* a few milliseconds of work */
+#define TIDY_RECORDS 500u /* a few milliseconds of work */
 
 static uint64_t of_revisions(struct kv_compactor *compactor, uint64_t now,
                              const struct kv_info *info)

@@ -10,11 +10,12 @@
 #include "controlplane/core/kv/store.h"
 
 #define KV_COMPACTOR_SAMPLES 64u
-#define KV_COMPACTOR_INTERVAL_MS 60000u /* between compactions that keep a number of revisions */
+#define KV_COMPACTOR_INTERVAL_MS 60000u /* between compactions by revisions */
 
 enum kv_compactor_mode { KV_COMPACT_OFF, KV_COMPACT_REVISIONS, KV_COMPACT_PERIOD };
 
-/* Set mode and keep, the rest zero. Each leader has its own: a new one keeps up to twice as long. */
+/* Set mode and keep, the rest zero. Each leader has its own, and a new one keeps up to twice as
+ * long. */
 struct kv_compactor {
     enum kv_compactor_mode mode;
     uint64_t keep; /* revisions, or ms */

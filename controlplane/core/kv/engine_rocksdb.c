@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "controlplane/base/log.h"
 #include "controlplane/base/units.h"
 #include "controlplane/core/kv/engine_rocksdb.h"
+#include "controlplane/core/kv/hash.h"
 
 #define CURRENT "current"
 #define CURRENT_MAX 32u /* bytes of the file */
@@ -30,7 +32,10 @@ static struct rocks_engine *rocks_of(struct kv_engine *engine)
 
 int rocks_error(char *text)
 {
+    static atomic_uint_fast64_t
+        said; /* hash of the last text: a disk that stays full says so once */
     int error = CULVERT_EIO;
+    uint64_t hash;
 
     if (!text)
         return 0;
@@ -38,34 +43,38 @@ int rocks_error(char *text)
         error = CULVERT_ENOSPC;
     else if (strstr(text, "Corruption"))
         error = CULVERT_ECORRUPT;
-    log_error("store: %s", text);
+    hash = kv_hash(KV_HASH_START, kv_text(text));
+    if (atomic_exchange(&said, hash) != hash)
+        log_error("store: %s", text);
     rocksdb_free(text);
     return error;
 }
 
 /* ---- databases ---- */
 
-static struct rocks_content *content_open(struct rocks_engine *rocks, uint64_t number)
+static int content_open(struct rocks_content **out, struct rocks_engine *rocks, uint64_t number)
 {
     struct rocks_content *content = calloc(1, sizeof(*content));
     char *text = NULL;
+    int error;
 
     if (!content)
-        return NULL;
+        return CULVERT_ENOMEM;
     content->references = 1;
     content->engine = rocks;
     if (asprintf(&content->path, "%s/" PREFIX "%" PRIu64, rocks->folder, number) < 0) {
         free(content);
-        return NULL;
+        return CULVERT_ENOMEM;
     }
     content->db = rocksdb_open(rocks->options, content->path, &text);
     if (!content->db) {
-        rocks_error(text);
+        error = rocks_error(text);
         free(content->path);
         free(content);
-        return NULL;
+        return error;
     }
-    return content;
+    *out = content;
+    return 0;
 }
 
 static struct rocks_content *content_hold(struct rocks_engine *rocks)
@@ -109,16 +118,18 @@ static void content_release(struct rocks_engine *rocks, struct rocks_content *co
 
 /* ---- reads and writes ---- */
 
-static int rocks_get(struct kv_engine *engine, struct kv_slice key, struct buffer *value)
+static int rocks_get(struct kv_engine *engine, struct kv_snapshot *snapshot, struct kv_slice key,
+                     struct buffer *value)
 {
     struct rocks_engine *rocks = rocks_of(engine);
+    const struct rocks_content *content = snapshot ? snapshot->content : rocks->content;
+    rocksdb_readoptions_t *read = snapshot ? snapshot->read : rocks->read;
     rocksdb_pinnableslice_t *pinned;
     char *text = NULL;
     const char *bytes;
     size_t length;
 
-    pinned = rocksdb_get_pinned(rocks->content->db, rocks->read, (const char *)key.data, key.length,
-                                &text);
+    pinned = rocksdb_get_pinned(content->db, read, (const char *)key.data, key.length, &text);
     if (text)
         return rocks_error(text);
     if (!pinned)
@@ -191,6 +202,8 @@ static int rocks_snapshot(struct kv_engine *engine, struct kv_snapshot **out)
         return CULVERT_ENOMEM;
     snapshot->content = content_hold(rocks_of(engine));
     snapshot->snapshot = rocksdb_create_snapshot(snapshot->content->db);
+    snapshot->read = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_snapshot(snapshot->read, snapshot->snapshot);
     *out = snapshot;
     return 0;
 }
@@ -199,6 +212,7 @@ static void rocks_snapshot_free(struct kv_snapshot *snapshot)
 {
     if (!snapshot)
         return;
+    rocksdb_readoptions_destroy(snapshot->read);
     rocksdb_release_snapshot(snapshot->content->db, snapshot->snapshot);
     content_release(snapshot->content->engine, snapshot->content);
     free(snapshot);
@@ -221,8 +235,7 @@ static int rocks_fresh_begin(struct kv_engine *engine)
     struct rocks_engine *rocks = rocks_of(engine);
 
     rocks_fresh_abort(engine);
-    rocks->fresh = content_open(rocks, ++rocks->number);
-    return rocks->fresh ? 0 : CULVERT_EIO;
+    return content_open(&rocks->fresh, rocks, ++rocks->number);
 }
 
 static int rocks_fresh_write(struct kv_engine *engine, const struct kv_batch *batch)
@@ -264,16 +277,14 @@ static int rocks_fresh_commit(struct kv_engine *engine)
 
 /* ---- opening and closing ---- */
 
-/* *number is 1 where nothing was ever written. */
 static int current_read(int folder, uint64_t *number)
 {
     size_t length;
     char *text;
     int error = file_read(folder, CURRENT, CURRENT_MAX, &text, &length);
 
-    *number = 1;
     if (error)
-        return error == CULVERT_ENOTFOUND ? 0 : error;
+        return error;
     text[strcspn(text, "\n")] = 0;
     if (units_parse_number(text, number) || !*number)
         error = CULVERT_ECORRUPT;
@@ -334,16 +345,20 @@ static int rocks_start(struct rocks_engine *rocks)
 {
     int error = file_make_folder(rocks->folder);
     int folder = error ? -1 : open(rocks->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool first;
 
     if (folder < 0)
         return error ? error : file_error(errno);
     error = current_read(folder, &rocks->number);
     close(folder);
-    if (error)
+    first = error == CULVERT_ENOTFOUND;
+    if (error && !first)
         return error;
+    if (first)
+        rocks->number = 1;
     remove_others(rocks);
-    rocks->content = content_open(rocks, rocks->number);
-    return rocks->content ? current_write(rocks, rocks->number) : CULVERT_EIO;
+    error = content_open(&rocks->content, rocks, rocks->number);
+    return error || !first ? error : current_write(rocks, rocks->number);
 }
 
 int kv_rocksdb_open(struct kv_engine **out, const char *folder,

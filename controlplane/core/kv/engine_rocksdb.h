@@ -33,9 +33,11 @@ struct rocks_engine {
 struct kv_snapshot {
     struct rocks_content *content;
     const rocksdb_snapshot_t *snapshot;
+    rocksdb_readoptions_t *read; /* at it */
 };
 
-/* The error of the table for RocksDB's text, which is freed and, unless it is NULL, logged. */
+/* The error of the table for RocksDB's text (NULL: none), which is freed, and logged unless it says
+ * the same as the last one. */
 int rocks_error(char *text);
 
 /* Like the engine's operation. */

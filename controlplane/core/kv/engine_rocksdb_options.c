@@ -21,7 +21,6 @@ static void table_options(struct rocks_engine *engine)
     rocksdb_block_based_options_set_block_size(table, BLOCK_BYTES);
     rocksdb_block_based_options_set_filter_policy(table,
                                                   rocksdb_filterpolicy_create_bloom(FILTER_BITS));
-    rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
     rocksdb_block_based_options_set_format_version(table, 5);
     rocksdb_options_set_block_based_table_factory(engine->options, table);
     rocksdb_block_based_options_destroy(table);

@@ -3,9 +3,11 @@
 
 #include "controlplane/core/kv/hash.h"
 
-#define ESCAPE 0xff /* behind a 00 within a key; larger than the first byte of any revision */
-#define BEHIND 0x80 /* larger than the first byte of any revision, smaller than the escape */
-#define CHAIN_AT 1u /* offset of the chain in a history's record */
+#define ESCAPE 0xff      /* behind a 00 within a key; larger than the first byte of any revision */
+#define BEHIND 0x80      /* larger than the first byte of any revision, smaller than the escape */
+#define HISTORY_HEAD 25u /* bytes of a history's record before the key: kind, chain, before */
+#define HISTORY_NUMBERS 24u /* and of a put's between key and value */
+#define CHAIN_AT 1u         /* offset of the chain in a history's record */
 
 void layout_key(struct buffer *to, char kind, struct kv_slice rest)
 {
@@ -81,6 +83,7 @@ void layout_meta_encode(struct buffer *to, const struct kv_meta *meta)
     kv_put_be64(to, meta->revision);
     kv_put_be64(to, meta->compacted);
     put_point(to, meta->tidied);
+    put_point(to, meta->seam);
     buffer_char(to, meta->tidying);
     buffer_char(to, meta->alarm);
     kv_put_be64(to, meta->chain);
@@ -99,6 +102,7 @@ bool layout_meta_decode(struct kv_meta *meta, struct kv_slice record)
     meta->revision = kv_read_be64(&reader);
     meta->compacted = kv_read_be64(&reader);
     meta->tidied = read_point(&reader);
+    meta->seam = read_point(&reader);
     meta->tidying = kv_read_byte(&reader);
     meta->alarm = kv_read_byte(&reader);
     meta->chain = kv_read_be64(&reader);
@@ -140,6 +144,15 @@ bool layout_live_decode(struct kv_live *live, struct kv_slice record)
     return !reader.bad;
 }
 
+size_t layout_history_size(size_t key_length, size_t value_length)
+{
+    size_t prefix = 1; /* of the key */
+
+    for (size_t rest = key_length; rest >= 0x80; rest >>= 7)
+        prefix++;
+    return HISTORY_HEAD + prefix + key_length + HISTORY_NUMBERS + value_length;
+}
+
 void layout_history_encode(struct buffer *to, struct kv_history *history, struct kv_point point,
                            uint64_t chain)
 {
@@ -150,6 +163,7 @@ void layout_history_encode(struct buffer *to, struct kv_history *history, struct
     buffer_char(to, history->put);
     kv_put_be64(to, chain);
     put_point(to, history->before);
+    kv_put_be32(to, history->before_size);
     kv_put_slice(to, history->key);
     if (history->put) {
         kv_put_be64(to, history->create);
@@ -173,6 +187,7 @@ bool layout_history_decode(struct kv_history *history, struct kv_slice record)
     *history = (struct kv_history){.put = kv_read_byte(&reader)};
     history->chain = kv_read_be64(&reader);
     history->before = read_point(&reader);
+    history->before_size = kv_read_be32(&reader);
     history->key = kv_read_slice(&reader);
     if (history->put) {
         history->create = kv_read_be64(&reader);
@@ -212,6 +227,14 @@ bool layout_index_decode(struct buffer *key, struct kv_point *point, struct kv_s
     buffer_add(key, index.data + plain, end - plain);
     *point = read_point(&reader);
     return true;
+}
+
+struct kv_point layout_index_point(struct kv_slice index)
+{
+    struct kv_reader reader = {index.data + index.length - LAYOUT_POINT, index.data + index.length,
+                               false};
+
+    return read_point(&reader);
 }
 
 void layout_lease_encode(struct buffer *to, const struct kv_lease *lease)

@@ -21,6 +21,7 @@ enum { LAYOUT_LEASE = 'l', LAYOUT_ATTACHED = 'a' };
 
 #define LAYOUT_VERSION 1
 #define LAYOUT_SUB_LAST UINT32_MAX
+#define LAYOUT_POINT 12u /* bytes of a point, at the end of an index key */
 
 /* A point in the history: the revision, and the change within it. Main 0 is before all. */
 struct kv_point {
@@ -40,6 +41,7 @@ struct kv_meta {
     uint64_t revision; /* 1: nothing was ever written */
     uint64_t compacted;
     struct kv_point tidied; /* removal goes on here */
+    struct kv_point seam;   /* changes of this revision before the point were looked at twice */
     bool tidying;           /* there are compacted records left to remove */
     bool alarm;             /* no space */
     uint64_t chain;         /* hash of all changes ever */
@@ -61,6 +63,7 @@ struct kv_history {
     bool put;
     uint64_t chain;         /* of all changes up to and with this one */
     struct kv_point before; /* the version that this one replaces; main 0: none */
+    uint32_t before_size;   /* bytes of that one's record */
     struct kv_slice key;
     uint64_t create, version; /* 0 of a deletion; so are these: */
     int64_t lease;
@@ -75,6 +78,9 @@ void layout_index_behind(struct buffer *to, struct kv_slice key); /* of all of t
 void layout_index_start(struct buffer *to, struct kv_slice key);  /* before all of the key's */
 void layout_lease_key(struct buffer *to, char kind, int64_t id, struct kv_slice key);
 
+/* Bytes of the record of a put. */
+size_t layout_history_size(size_t key_length, size_t value_length);
+
 /* Records; the buffer is cleared before. The decoders return false for what is none. */
 void layout_meta_encode(struct buffer *to, const struct kv_meta *meta);
 bool layout_meta_decode(struct kv_meta *meta, struct kv_slice record);
@@ -87,6 +93,8 @@ bool layout_history_decode(struct kv_history *history, struct kv_slice record);
 bool layout_point_decode(struct kv_point *point, struct kv_slice key); /* of a history's key */
 /* The user's key goes to `key`, which is cleared before; its error says out of memory. */
 bool layout_index_decode(struct buffer *key, struct kv_point *point, struct kv_slice index);
+struct kv_point
+layout_index_point(struct kv_slice index); /* of one that was decoded, or is like it */
 void layout_lease_encode(struct buffer *to, const struct kv_lease *lease);
 bool layout_lease_decode(struct kv_lease *lease, struct kv_slice key, struct kv_slice record);
 

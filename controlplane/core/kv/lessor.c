@@ -164,8 +164,11 @@ static void timed_remove(struct kv_lessor *lessor, struct timed *timed)
 
 static void forget_all(struct kv_lessor *lessor)
 {
-    while (lessor->count)
-        timed_remove(lessor, lessor->heap[0]);
+    for (size_t i = 0; i < lessor->count; i++)
+        free(lessor->heap[i]);
+    if (lessor->bucket_count)
+        memset(lessor->buckets, 0, lessor->bucket_count * sizeof(*lessor->buckets));
+    lessor->count = 0;
 }
 
 /* ---- what the store tells ---- */

@@ -17,44 +17,54 @@ int kv_compact(struct kv_work *work, uint64_t revision)
         return kv_refuse(work, CULVERT_EFUTURE);
     if (revision <= meta->compacted)
         return kv_refuse(work, CULVERT_ECOMPACTED);
-    if (meta->tidied.main == meta->compacted)
-        meta->tidied.sub = 0; /* what was spared of that revision goes now */
+    if (meta->tidied.main == meta->compacted) {
+        /* What was spared of that revision goes now. */
+        meta->seam = meta->tidied;
+        if (!meta->tidying)
+            meta->seam.sub = LAYOUT_SUB_LAST;
+        meta->tidied.sub = 0;
+    }
     meta->compacted = revision;
     meta->tidying = true;
     return 0;
 }
 
-/* Removes a record, if it is there, with its entry in the index. */
-static int remove_point(struct kv_work *work, struct kv_slice key, struct kv_point point)
+/* Removes a record of so many bytes with its entry in the index. */
+static int remove_point(struct kv_work *work, struct kv_slice key, struct kv_point point,
+                        size_t size)
 {
-    struct kv_engine *engine = work->store->engine;
-    int error;
-
     layout_history_key(&work->key, point);
-    buffer_clear(&work->found);
-    error = work->key.error ? work->key.error
-                            : engine->ops->get(engine, kv_buffer_slice(&work->key), &work->found);
-    if (error)
-        return error == CULVERT_ENOTFOUND ? 0 : error;
-    kv_work_remove(work, kv_buffer_slice(&work->key), work->found.length);
+    if (work->key.error)
+        return work->key.error;
+    kv_work_remove(work, kv_buffer_slice(&work->key), size);
     layout_index_key(&work->key, key, point);
     kv_work_remove(work, kv_buffer_slice(&work->key), 1);
     return work->key.error;
+}
+
+/* Whether what the change replaced was removed when the change was looked at for the first time. */
+static bool removed_before(const struct kv_meta *meta, struct kv_point point,
+                           struct kv_point replaced)
+{
+    return point.main == meta->seam.main && point.sub < meta->seam.sub &&
+           replaced.main < meta->seam.main;
 }
 
 /* One change at or before the compacted revision. Watches may start at that one: its own changes
  * are spared. */
 static int tidy_change(struct kv_work *work, struct kv_point point, struct kv_slice record)
 {
+    const struct kv_meta *meta = &work->meta;
     struct kv_history history;
     int error = 0;
 
     if (!layout_history_decode(&history, record))
         return CULVERT_ECORRUPT;
-    if (history.before.main && history.before.main < work->meta.compacted)
-        error = remove_point(work, history.key, history.before);
-    if (!error && !history.put && point.main < work->meta.compacted)
-        error = remove_point(work, history.key, point);
+    if (history.before.main && history.before.main < meta->compacted &&
+        !removed_before(meta, point, history.before))
+        error = remove_point(work, history.key, history.before, history.before_size);
+    if (!error && !history.put && point.main < meta->compacted)
+        error = remove_point(work, history.key, point, record.length);
     return error;
 }
 

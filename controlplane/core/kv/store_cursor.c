@@ -4,6 +4,8 @@
 #include "controlplane/base/error.h"
 #include "controlplane/core/kv/store_internal.h"
 
+#define PAST_STEPS 8u /* changes of a key that are walked over before it is searched for */
+
 static bool end_is_open(struct kv_slice end)
 {
     return end.length == 1 && !end.data[0];
@@ -42,8 +44,9 @@ static int open_iterator(struct kv_cursor *cursor)
     }
     error = cursor->seek.error ? cursor->seek.error : upper.error;
     if (!error)
-        error = engine->ops->iterator(engine, NULL, kv_buffer_slice(&cursor->seek),
-                                      kv_buffer_slice(&upper), &cursor->iterator);
+        error =
+            engine->ops->iterator(engine, cursor->work->snapshot, kv_buffer_slice(&cursor->seek),
+                                  kv_buffer_slice(&upper), &cursor->iterator);
     if (!error)
         cursor->iterator->ops->seek(cursor->iterator, kv_buffer_slice(&cursor->seek));
     buffer_free(&upper);
@@ -160,9 +163,9 @@ static int at_past(struct kv_cursor *cursor, struct kv_point point)
 
     layout_history_key(&cursor->seek, point);
     buffer_clear(&cursor->record);
-    error = cursor->seek.error
-                ? cursor->seek.error
-                : engine->ops->get(engine, kv_buffer_slice(&cursor->seek), &cursor->record);
+    error = cursor->seek.error ? cursor->seek.error
+                               : engine->ops->get(engine, cursor->work->snapshot,
+                                                  kv_buffer_slice(&cursor->seek), &cursor->record);
     if (error)
         return error == CULVERT_ENOTFOUND ? CULVERT_ECORRUPT : error;
     if (!layout_history_decode(&history, kv_buffer_slice(&cursor->record)))
@@ -172,6 +175,34 @@ static int at_past(struct kv_cursor *cursor, struct kv_point point)
     return history.put;
 }
 
+/* Whether the iterator stands at a change of the key that `seek` is an index key of. */
+static bool same_key(const struct kv_cursor *cursor, struct kv_slice index)
+{
+    return index.length == cursor->seek.length &&
+           !memcmp(index.data, cursor->seek.data, index.length - LAYOUT_POINT);
+}
+
+/* Walks over the changes of the key in cursor->key, where the iterator stands, up to the revision.
+ * True in *done: it stands behind them all; else it gave up, for there are many. */
+static int walk_past(struct kv_cursor *cursor, struct kv_point *point, bool *found, bool *done)
+{
+    struct kv_iterator *iterator = cursor->iterator;
+    struct kv_point at;
+
+    *found = *done = false;
+    for (unsigned step = 0; step < PAST_STEPS; step++, iterator->ops->next(iterator)) {
+        *done = !iterator->ops->valid(iterator) || !same_key(cursor, iterator->ops->key(iterator));
+        if (*done)
+            break;
+        at = layout_index_point(iterator->ops->key(iterator));
+        if (at.main <= cursor->revision) {
+            *point = at;
+            *found = true;
+        }
+    }
+    return iterator->ops->valid(iterator) ? 0 : iterator->ops->error(iterator);
+}
+
 /* The last change of the key in cursor->key that is not after the revision. Leaves the iterator
  * behind all of the key's changes. False in *found: there is none. */
 static int find_past(struct kv_cursor *cursor, struct kv_point *point, bool *found)
@@ -179,22 +210,20 @@ static int find_past(struct kv_cursor *cursor, struct kv_point *point, bool *fou
     struct kv_iterator *iterator = cursor->iterator;
     struct kv_slice key = kv_buffer_slice(&cursor->key);
     struct kv_point last = {cursor->revision, LAYOUT_SUB_LAST};
-    struct kv_slice index;
+    bool done;
+    int error;
 
-    *found = false;
     layout_index_key(&cursor->seek, key, last);
+    error = cursor->seek.error ? cursor->seek.error : walk_past(cursor, point, found, &done);
+    if (error || done)
+        return error;
+    iterator->ops->seek_last(iterator, kv_buffer_slice(&cursor->seek));
+    *found = iterator->ops->valid(iterator) && same_key(cursor, iterator->ops->key(iterator));
+    if (*found)
+        *point = layout_index_point(iterator->ops->key(iterator));
+    layout_index_behind(&cursor->seek, key);
     if (cursor->seek.error)
         return cursor->seek.error;
-    iterator->ops->seek_last(iterator, kv_buffer_slice(&cursor->seek));
-    if (iterator->ops->valid(iterator)) {
-        index = iterator->ops->key(iterator);
-        *found = index.length == cursor->seek.length &&
-                 !memcmp(index.data, cursor->seek.data, index.length - 12) &&
-                 layout_index_decode(&cursor->record, point, index);
-    }
-    layout_index_behind(&cursor->seek, key);
-    if (cursor->seek.error || cursor->record.error)
-        return CULVERT_ENOMEM;
     iterator->ops->seek(iterator, kv_buffer_slice(&cursor->seek));
     return iterator->ops->valid(iterator) ? 0 : iterator->ops->error(iterator);
 }

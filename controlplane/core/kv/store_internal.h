@@ -37,10 +37,11 @@ struct kv_overlay {
 /* One command, or one read, at work. Memory is the arena's until the end. */
 struct kv_work {
     struct kv_store *store;
-    struct kv_meta meta; /* what it will be */
-    uint64_t start;      /* the revision before */
-    uint32_t changes;    /* so far, the next one's sub revision */
-    int status;          /* why it is refused */
+    struct kv_snapshot *snapshot; /* a read is of then; NULL: of now */
+    struct kv_meta meta;          /* what it will be */
+    uint64_t start;               /* the revision before */
+    uint32_t changes;             /* so far, the next one's sub revision */
+    int status;                   /* why it is refused */
     struct arena arena;
     struct kv_overlay *overlay; /* sorted */
     size_t overlay_count, overlay_capacity;
@@ -66,13 +67,15 @@ static inline uint64_t kv_work_revision(const struct kv_work *work)
     return work->start + (work->changes ? 1 : 0);
 }
 
+/* Between both, the work's memory is to be used. */
 void kv_work_begin(struct kv_work *work, struct kv_store *store, struct buffer *result);
 void kv_work_end(struct kv_work *work);
 
 /* The newest version as the command sees it; its value is valid until the next look-up.
  * CULVERT_ENOTFOUND. */
 int kv_work_find(struct kv_work *work, struct kv_slice key, struct kv_live *live);
-/* Changes a key whose present version is `old` (NULL: none). */
+/* Changes a key whose present version is `old` (NULL: none). The key's bytes must last as long as
+ * the work; the value is copied. */
 int kv_work_put(struct kv_work *work, struct kv_slice key, struct kv_slice value, int64_t lease,
                 const struct kv_live *old);
 int kv_work_delete(struct kv_work *work, struct kv_slice key, const struct kv_live *old);
@@ -105,6 +108,7 @@ int kv_cursor_open(struct kv_cursor *cursor, struct kv_work *work, const struct 
 int kv_cursor_next(struct kv_cursor *cursor); /* 1: there is one, 0: the end, or an error */
 void kv_cursor_close(struct kv_cursor *cursor);
 
+/* Refuses revisions that can't be read; appends the answer to the result. */
 int kv_range_check(struct kv_work *work, const struct kv_range *range);
 int kv_range_run(struct kv_work *work, const struct kv_range *range);
 
@@ -120,11 +124,18 @@ int kv_tidy(struct kv_work *work, size_t records);
 int kv_quota_check(struct kv_work *work, uint64_t bytes);
 void kv_quota_relax(struct kv_work *work); /* takes the alarm back when there is room again */
 
+/* A result's head, and filled in: where it says that something went wrong, or has become too
+ * large, the head is all of the result. `at`: where it begins. */
+void kv_result_room(struct buffer *result); /* NULL is allowed */
+int kv_result_finish(struct kv_work *work, size_t at, enum kv_kind kind);
+
+/* The machine's. */
 int kv_apply(struct machine *machine, uint64_t index, const void *command, size_t length,
              struct buffer *result);
 
 /* ---- whole states (store_dump.c, store_load.c) ---- */
 
+/* The machine's, too. */
 int kv_dump_open(struct machine *machine, struct machine_dump **out, uint64_t *index);
 int kv_dump_next(struct machine_dump *dump, size_t bound, struct buffer *chunk);
 void kv_dump_close(struct machine_dump *dump);

@@ -262,6 +262,7 @@ int kv_op_run(struct kv_work *work, const struct kv_op *op)
     uint64_t bytes = 0;
     int error = 0;
 
+    buffer_text(&path, "");
     if (op->kind == KV_TXN)
         error = txn_decide(work, &op->txn, &path);
     at = path.data;

@@ -69,9 +69,6 @@ static int overlay_set(struct kv_work *work, struct kv_slice key, struct kv_slic
         work->overlay = more;
         work->overlay_capacity = capacity;
     }
-    key.data = (const uint8_t *)arena_copy(&work->arena, (const char *)key.data, key.length);
-    if (!key.data)
-        return CULVERT_ENOMEM;
     memmove(&work->overlay[place + 1], &work->overlay[place],
             (work->overlay_count - place) * sizeof(*work->overlay));
     work->overlay[place] = (struct kv_overlay){key, record};
@@ -95,7 +92,7 @@ int kv_work_find(struct kv_work *work, struct kv_slice key, struct kv_live *live
     if (work->key.error)
         return work->key.error;
     buffer_clear(&work->found);
-    error = engine->ops->get(engine, kv_buffer_slice(&work->key), &work->found);
+    error = engine->ops->get(engine, work->snapshot, kv_buffer_slice(&work->key), &work->found);
     if (error)
         return error;
     return layout_live_decode(live, kv_buffer_slice(&work->found)) ? 0 : CULVERT_ECORRUPT;
@@ -170,12 +167,7 @@ static int note_event(struct kv_work *work, const struct kv_history *history, st
         .at = at,
         .before = history->before,
     };
-    event->now.key.data = (const uint8_t *)arena_copy(&work->arena, (const char *)history->key.data,
-                                                      history->key.length);
-    if (history->put)
-        event->now.value.data = (const uint8_t *)arena_copy(
-            &work->arena, (const char *)history->value.data, history->value.length);
-    return event->now.key.data && (!history->put || event->now.value.data) ? 0 : CULVERT_ENOMEM;
+    return 0;
 }
 
 /* What puts and deletions have in common, once the live record is done. */
@@ -184,7 +176,11 @@ static int work_change(struct kv_work *work, struct kv_history *history, struct 
 {
     int error;
 
-    history->before = old ? old->mod : (struct kv_point){0};
+    if (old) {
+        history->before = old->mod;
+        history->before_size =
+            (uint32_t)layout_history_size(history->key.length, old->value.length);
+    }
     error = record_attached(work, history->key, old ? old->lease : 0, history->lease);
     if (!error)
         error = record_history(work, history, at);

@@ -16,6 +16,7 @@ struct bench {
     uint64_t index, keys;
     size_t value_length;
     char *value;
+    uint64_t random;
     struct env env;
     struct env_work *work;
 };
@@ -29,12 +30,38 @@ static void bench_work(struct env *env, struct env_work *work)
 
 static const struct env_ops env_ops = {.work = bench_work};
 
-static double clock_s(void)
+static double clock_of(clockid_t clock)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static double clock_s(void)
+{
+    return clock_of(CLOCK_MONOTONIC);
+}
+
+/* A figure, and what it costs on a machine that has other things to do. */
+struct meter {
+    double wall, thread, process;
+};
+
+static struct meter meter_start(void)
+{
+    return (struct meter){clock_s(), clock_of(CLOCK_THREAD_CPUTIME_ID),
+                          clock_of(CLOCK_PROCESS_CPUTIME_ID)};
+}
+
+static void meter_print(const char *name, const struct meter *start, uint64_t count)
+{
+    struct meter now = meter_start();
+
+    printf("%-18s %9.0f/s, CPU %6.1f us, with RocksDB's threads %6.1f us\n", name,
+           (double)count / (now.wall - start->wall),
+           (now.thread - start->thread) / (double)count * 1e6,
+           (now.process - start->process) / (double)count * 1e6);
 }
 
 static void must(bool condition, const char *what)
@@ -85,12 +112,24 @@ static uint64_t key_number(uint64_t i)
     return (i * 0x9e3779b97f4a7c15ull) >> 20;
 }
 
+/* A value that can't be compressed. */
+static void new_value(struct bench *bench)
+{
+    for (size_t i = 0; i + 8 <= bench->value_length; i += 8) {
+        bench->random ^= bench->random << 13;
+        bench->random ^= bench->random >> 7;
+        bench->random ^= bench->random << 17;
+        memcpy(bench->value + i, &bench->random, 8);
+    }
+}
+
 static void put(struct bench *bench, uint64_t i)
 {
     struct kv_command command = {.kind = KV_PUT, .op.kind = KV_PUT};
     struct buffer bytes = {0}, result = {0};
     char key[40];
 
+    new_value(bench);
     snprintf(key, sizeof(key), "/bench/%020" PRIu64, key_number(i % bench->keys));
     command.op.put.key = kv_text(key);
     command.op.put.value = (struct kv_slice){(uint8_t *)bench->value, bench->value_length};
@@ -102,21 +141,20 @@ static void put(struct bench *bench, uint64_t i)
     buffer_free(&result);
 }
 
-static double puts_per_s(struct bench *bench, uint64_t count)
+static void puts_measured(struct bench *bench, const char *name, uint64_t count)
 {
-    double start = clock_s();
+    struct meter start = meter_start();
 
     for (uint64_t i = 0; i < count; i++)
         put(bench, i);
-    return (double)count / (clock_s() - start);
+    meter_print(name, &start, count);
 }
 
-static double ranges_per_s(struct bench *bench, uint64_t count, uint64_t limit, uint64_t revision)
+static void ranges(struct bench *bench, uint64_t count, uint64_t limit, uint64_t revision)
 {
     struct kv_command command = {.kind = KV_RANGE, .op.kind = KV_RANGE};
     struct kv_range *range = &command.op.range;
     struct buffer result = {0};
-    double start = clock_s();
     char key[40], end[40];
 
     for (uint64_t i = 0; i < count; i++) {
@@ -124,7 +162,7 @@ static double ranges_per_s(struct bench *bench, uint64_t count, uint64_t limit, 
 
         snprintf(key, sizeof(key), "/bench/%020" PRIu64, number);
         snprintf(end, sizeof(end), "/bench/%020" PRIu64,
-                 number + limit * ((1ull << 44) / bench->keys));
+                 number + limit * (((uint64_t)1 << 44) / bench->keys));
         *range = (struct kv_range){.keys.key = kv_text(key), .revision = revision};
         if (limit)
             range->keys.end = kv_text(end);
@@ -132,7 +170,15 @@ static double ranges_per_s(struct bench *bench, uint64_t count, uint64_t limit, 
         must(!kv_store_read(bench->store, &command, &result), "a range");
     }
     buffer_free(&result);
-    return (double)count / (clock_s() - start);
+}
+
+static void ranges_measured(struct bench *bench, const char *name, uint64_t count, uint64_t limit,
+                            uint64_t revision)
+{
+    struct meter start = meter_start();
+
+    ranges(bench, count, limit, revision);
+    meter_print(name, &start, count);
 }
 
 static void dump(struct bench *bench)
@@ -178,7 +224,7 @@ static void compact(struct bench *bench)
         step = clock_s() - step;
         worst = step > worst ? step : worst;
         kv_store_info(bench->store, &info);
-        command = (struct kv_command){.kind = KV_TIDY, .records = 2000};
+        command = (struct kv_command){.kind = KV_TIDY, .records = 500};
         steps++;
     } while (info.tidying);
     printf("compaction         %9.2f s, %u steps, the longest %.1f ms\n", clock_s() - start, steps,
@@ -198,7 +244,7 @@ static void restart(struct bench *bench, const char *folder)
     double start = clock_s();
 
     open_store(bench, folder);
-    ranges_per_s(bench, 1, 0, 0);
+    ranges(bench, 1, 0, 0);
     kv_store_info(bench->store, &info);
     bench->index = info.applied;
     printf("restart            %9.3f s, %" PRIu64 " keys, RSS %lu KiB\n", clock_s() - start,
@@ -210,10 +256,10 @@ static void measure(struct bench *bench)
     struct kv_info info;
 
     kv_store_info(bench->store, &info);
-    printf("gets/s             %9.0f\n", ranges_per_s(bench, 200000, 0, 0));
-    printf("ranges of ~20/s    %9.0f\n", ranges_per_s(bench, 20000, 20, 0));
-    printf("same, in the past  %9.0f\n", ranges_per_s(bench, 5000, 20, info.revision - 1));
-    printf("overwrites/s       %9.0f\n", puts_per_s(bench, bench->keys / 4));
+    ranges_measured(bench, "gets", 200000, 0, 0);
+    ranges_measured(bench, "ranges of 20", 20000, 20, 0);
+    ranges_measured(bench, "same, in the past", 5000, 20, info.revision - 1);
+    puts_measured(bench, "overwrites", bench->keys / 4);
     flush(bench);
     kv_store_info(bench->store, &info);
     printf("size               %9" PRIu64 " MB, %" PRIu64 " MB on the disk, RSS %lu KiB\n",
@@ -231,21 +277,19 @@ int main(int argc, char **argv)
 {
     char folder[] = "/tmp/culvert-kv-XXXXXX";
     const char *place = argc > 1 ? argv[1] : mkdtemp(folder);
-    struct bench bench = {.env.ops = &env_ops};
+    struct bench bench = {.random = 88172645463325252ull, .env.ops = &env_ops};
 
     bench.keys = argc > 2 ? strtoull(argv[2], NULL, 10) : 1000000;
     bench.value_length = argc > 3 ? strtoull(argv[3], NULL, 10) : 256;
     bench.value = calloc(1, bench.value_length + 1);
     must(place && bench.value, "memory");
-    for (size_t i = 0; i < bench.value_length; i++)
-        bench.value[i] = (char)(i * 2654435761u >> 24);
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc > 1 && !access(place, F_OK)) {
         restart(&bench, place);
         measure(&bench);
     } else {
         open_store(&bench, place);
-        printf("puts/s             %9.0f\n", puts_per_s(&bench, bench.keys));
+        puts_measured(&bench, "puts", bench.keys);
         flush(&bench);
         kv_store_close(bench.store);
         restart(&bench, place);

@@ -39,6 +39,7 @@ struct rig {
     size_t log_count;
 };
 
+/* A fresh store. */
 void rig_open(struct rig *rig, enum rig_engine kind);
 void rig_close(struct rig *rig); /* and removes its files */
 /* Opens the store anew; `flush`: else what was not flushed is lost, as far as the engine can lose

@@ -90,10 +90,19 @@ static void test_lists_are_bounded(void **state)
 {
     struct arena arena = {0};
     uint8_t bytes[100] = {1, KV_TXN, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1};
+    struct kv_slice many;
     size_t length = 2;
 
     assert_int_equal(decode(&arena, bytes, sizeof(bytes)), CULVERT_EPROTO);
     assert_int_equal(arena.total, 0);
+    many.length = KV_COMMAND_MAX;
+    many.data = calloc(1, many.length);
+    assert_non_null(many.data);
+    memcpy((uint8_t *)many.data, "\1\4\201\200\1", 5); /* 16385 comparisons */
+    assert_int_equal(decode(&arena, many.data, many.length), CULVERT_ETOOMANY);
+    assert_int_equal(arena.total, 0);
+    assert_int_equal(decode(&arena, many.data, many.length + 1), CULVERT_ETOOLARGE);
+    free((uint8_t *)many.data);
     for (unsigned depth = 0; depth < KV_DEPTH_MAX + 1; depth++) {
         bytes[length++] = 0; /* no comparison, no failure ops, one success op: a transaction */
         bytes[length++] = 0;

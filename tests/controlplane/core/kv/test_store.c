@@ -171,6 +171,31 @@ static void test_compaction(void **state)
     assert_string_equal(rig_range(rig, "b", "", 103), "");
 }
 
+/* How far a node has come with removing what is compacted doesn't show in the hash. */
+static void test_hash_leaves_compacted_out(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t hash, revision;
+
+    for (unsigned i = 0; i < 5; i++)
+        rig_put(rig, "before", "1");
+    for (unsigned i = 0; i < 300; i++)
+        rig_put(rig, i % 2 ? "a" : "b", "1");
+    rig_delete(rig, "b", "");
+    rig_put(rig, "c", "1");
+    rig_compact(rig, rig->result.revision);
+    rig_put(rig, "before", "2");
+    rig_delete(rig, "c", "");
+    revision = rig->result.revision;
+    hash = rig_hash(rig, revision);
+    assert_int_not_equal(hash, rig_hash(rig, revision - 1));
+    assert_true(info_of(rig).tidying);
+    while (info_of(rig).tidying) {
+        rig_apply(rig, &(struct kv_command){.kind = KV_TIDY, .records = 7});
+        assert_int_equal(rig_hash(rig, revision), hash);
+    }
+}
+
 /* Removal goes on with any command, in steps, and ends. */
 static void test_commands_tidy_on_their_way(void **state)
 {
@@ -249,6 +274,10 @@ static void test_quota(void **state)
         rig_apply(rig, &(struct kv_command){.kind = KV_TIDY, .records = 100});
     assert_false(info_of(rig).alarm);
     assert_int_equal(rig_put(rig, "a", value), 0);
+    rig_apply(rig, &(struct kv_command){.kind = KV_ALARM, .alarm = true});
+    assert_int_equal(rig_put(rig, "a", "1"), CULVERT_EQUOTA);
+    rig_apply(rig, &(struct kv_command){.kind = KV_ALARM, .alarm = false});
+    assert_int_equal(rig_put(rig, "a", "1"), 0);
 }
 
 /* The engine's failure is the node's: nothing is applied, and it can be tried again. */
@@ -324,6 +353,40 @@ static void test_dump_while_applying(void **state)
     buffer_free(&after);
 }
 
+/* A view stays as it was, in all that can be read. */
+static void test_view(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_compare compare = {.keys.key = kv_text("a"), .compared = KV_IF_MOD, .number = 3};
+    struct kv_op ops[] = {
+        {.kind = KV_RANGE, .range.keys = {kv_text("a"), kv_text("z")}},
+        {.kind = KV_RANGE, .range = {.keys.key = kv_text("a"), .revision = 2}},
+        {.kind = KV_RANGE, .range.keys.key = kv_text("a")},
+    };
+    struct kv_command txn = {.kind = KV_TXN, .op.kind = KV_TXN};
+    struct buffer before = {0}, after = {0};
+    struct kv_view *view;
+
+    txn.op.txn = (struct kv_txn){&compare, 1, {{0}, {ops, 3}}};
+    rig_put(rig, "a", "1");
+    rig_put(rig, "a", "2");
+    assert_int_equal(kv_view_open(&view, rig->store), 0);
+    assert_int_equal(kv_view_read(view, &txn, &before), 0);
+    rig_put(rig, "a", "3");
+    rig_put(rig, "b", "1");
+    rig_compact(rig, 5);
+    assert_int_equal(kv_view_read(view, &txn, &after), 0);
+    assert_int_equal(before.length, after.length);
+    assert_memory_equal(before.data, after.data, after.length);
+    assert_int_equal(kv_result_decode(&rig->result, &rig->arena, kv_buffer_slice(&after)), 0);
+    assert_true(rig->result.op.succeeded && rig->result.revision == 3);
+    assert_int_equal(rig->result.op.results[1].pairs.list[0].mod, 2);
+    assert_string_equal(rig_range(rig, "a", "*", 0), "a=3@4 b=1@5");
+    kv_view_close(view);
+    buffer_free(&before);
+    buffer_free(&after);
+}
+
 static int make_memory(void **state)
 {
     *state = malloc(sizeof(struct rig));
@@ -362,11 +425,13 @@ int main(void)
         BOTH(test_refused_whole),
         BOTH(test_garbage_is_applied_as_nothing),
         BOTH(test_compaction),
+        BOTH(test_hash_leaves_compacted_out),
         BOTH(test_commands_tidy_on_their_way),
         BOTH(test_lease),
         BOTH(test_checkpoint),
         BOTH(test_quota),
         BOTH(test_disk_full),
+        BOTH(test_view),
         BOTH(test_dump_is_checked),
         BOTH(test_dump_while_applying),
     };
