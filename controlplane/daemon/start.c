@@ -291,6 +291,8 @@ static int open_loop(struct daemon *daemon)
     daemon->jobs_end = &daemon->jobs;
     if (gethostname(daemon->host, sizeof(daemon->host) - 1))
         strcpy(daemon->host, "localhost");
+    if (daemon->options.addresses.name)
+        snprintf(daemon->host, sizeof(daemon->host), "%s", daemon->options.addresses.name);
     return uv_loop_init(&daemon->loop) ? CULVERT_ENOMEM : 0;
 }
 
