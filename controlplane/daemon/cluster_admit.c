@@ -88,9 +88,14 @@ static void deny(struct admission *admission, int status)
 static void grant(struct admission *admission)
 {
     struct cluster *cluster = admission->cluster;
-    int error = transport_grant(cluster->transport, admission->call, admission->node,
-                                cluster->peers, cluster->peer_count);
+    struct endpoint endpoint;
+    int error;
 
+    /* It will come before it is among the members. */
+    if (!units_parse_endpoint(admission->address, &endpoint))
+        transport_peer_set(cluster->transport, admission->node, &endpoint);
+    error = transport_grant(cluster->transport, admission->call, admission->node, cluster->peers,
+                            cluster->peer_count);
     if (error)
         log_warn("node %016" PRIx64 " joins, but did not hear of it: %s", admission->node,
                  culvert_strerror(error));
