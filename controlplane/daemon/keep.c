@@ -131,7 +131,8 @@ void daemon_reopen_due(struct daemon *daemon)
     reopen_end(reopen, daemon->ending ? CULVERT_EBUSY : open_anew(daemon));
 }
 
-/* A loop that turns within a callback of its own misses what waits behind that: it is left first. */
+/* A loop that turns within a callback of its own misses what waits behind that: it is left
+ * first. */
 static void reopen_start(struct job *job)
 {
     struct daemon *daemon = job->daemon;

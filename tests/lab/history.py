@@ -33,6 +33,7 @@ class Client:
         self.random = random.Random(number)
         self.connection = None
         self.count = 0
+        self.ended = threading.Event()
 
     def call(self, path, body):
         """The answer, or None when it isn't known what came of it. ValueError: it did not happen."""
@@ -72,7 +73,7 @@ class Client:
                 pairs = (answer or {}).get("kvs", [])
                 value = base64.b64decode(pairs[0]["value"]).decode() if pairs else None
         except ValueError:
-            time.sleep(0.02)  # a node that is down is not asked without pause
+            self.ended.wait(0.02)  # a node that is down is not asked without pause
             return
         end = time.monotonic() if answer is not None else None
         if answer is None and not writes:
@@ -97,13 +98,21 @@ def read(path):
     return keys
 
 
+def _certain(operations):
+    """The operations that happened, by their begin. A write that is unknown and was read came before the end of that
+    read; one that nobody read explains nothing and is left out."""
+    read_by = {}
+    for op in operations:
+        if op.kind == "get":
+            read_by[op.value] = min(op.end, read_by.get(op.value, op.end))
+    certain = [op if op.end is not None else op._replace(end=read_by.get(op.value)) for op in operations]
+    return sorted((op for op in certain if op.end is not None), key=lambda op: op.begin)
+
+
 def linearizable(operations):
     """Whether one register explains them, each at one moment between its begin and end (Wing and Gong's search with
-    Lowe's memory of states). Writes that are unknown may be left out, and those that nobody read are."""
-    seen = {op.value for op in operations if op.kind == "get"}
-    ops = sorted((op for op in operations if op.end is not None or op.value in seen), key=lambda op: op.begin)
-    ends = [op.end if op.end is not None else float("inf") for op in ops]
-    known = frozenset(i for i, op in enumerate(ops) if op.end is not None)
+    Lowe's memory of states)."""
+    ops = _certain(operations)
     stack, visited = [(0, frozenset(), None)], set()
     # A state: all before `first` are done, and those of `more`; the register's value.
     while stack:
@@ -111,19 +120,20 @@ def linearizable(operations):
         while first in more:
             more -= {first}
             first += 1
+        if first == len(ops):
+            return True
         if (first, more, value) in visited:
             continue
         visited.add((first, more, value))
-        left = [i for i in range(first, len(ops)) if i not in more]
-        bound = min((ends[i] for i in left), default=float("inf"))
-        if not any(i in known for i in left):
-            return True
-        for i in left:
+        bound = float("inf")
+        for i in range(first, len(ops)):
             if ops[i].begin > bound:
                 break
-            if ops[i].kind == "get" and ops[i].value != value:
+            if i in more:
                 continue
-            stack.append((first, more | {i}, ops[i].value if ops[i].kind == "put" else value))
+            bound = min(bound, ops[i].end)
+            if ops[i].kind == "put" or ops[i].value == value:
+                stack.append((first, more | {i}, ops[i].value if ops[i].kind == "put" else value))
     return False
 
 

@@ -78,7 +78,7 @@ class Faults:
         node, *others = self.random.sample(self.cluster.nodes, 3)
         node.kill()
         node.wipe()
-        node.start()
+        node.start("--joins")  # or clients would find an empty store there
         wait_until(lambda: node.join(others[0], check=False, timeout=60).returncode == 0, "joining", timeout=60)
 
     def choose(self):
