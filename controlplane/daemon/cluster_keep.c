@@ -78,8 +78,7 @@ static bool keep_record(struct cluster *cluster, const struct members *members,
         .id = record->id, .role = GROUP_STANDBY, .address = record->address};
 
     if (record->want == WANT_GONE && member)
-        cluster->changing =
-            !group_member_remove(cluster->group, record->id, on_changed, cluster);
+        cluster->changing = !group_member_remove(cluster->group, record->id, on_changed, cluster);
     else if (record->want == WANT_JOIN && !member)
         cluster->changing = !group_member_add(cluster->group, &added, on_changed, cluster);
     else if (!member)
@@ -87,8 +86,8 @@ static bool keep_record(struct cluster *cluster, const struct members *members,
     else if (record->want == WANT_JOIN)
         store(cluster, record, WANT_MEMBER);
     else if (record->address[0] && strcmp(record->address, member->address) != 0)
-        cluster->changing = !group_member_move(cluster->group, record->id, record->address,
-                                               on_changed, cluster);
+        cluster->changing =
+            !group_member_move(cluster->group, record->id, record->address, on_changed, cluster);
     else
         return false;
     return cluster->changing || cluster->storing;
@@ -106,8 +105,8 @@ static bool promote(struct cluster *cluster, const struct members *members,
             (members->voters >= CLUSTER_VOTERS && !told) ||
             !cluster_net_connected(cluster, member->id))
             continue;
-        cluster->changing = !group_member_assign(cluster->group, member->id, GROUP_VOTER,
-                                                 on_changed, cluster);
+        cluster->changing =
+            !group_member_assign(cluster->group, member->id, GROUP_VOTER, on_changed, cluster);
         if (cluster->changing)
             return true;
     }

@@ -100,8 +100,7 @@ static void listen_again(struct cluster *cluster)
         return;
     error = transport_listen(cluster->transport, &cluster->listen);
     if (error && error != cluster->listen_error)
-        log_error("no other node can reach this one: listening fails: %s",
-                  culvert_strerror(error));
+        log_error("no other node can reach this one: listening fails: %s", culvert_strerror(error));
     cluster->listen_error = error;
     cluster->listening = !error;
 }

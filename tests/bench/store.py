@@ -40,7 +40,7 @@ def three_etcd(cluster):
             "--initial-advertise-peer-urls", f"http://{node.address}:{PEER}",
             "--initial-cluster", members, "--log-level", "error",
         ))  # fmt: skip
-    wait_until(lambda: all(node.etcdctl("endpoint", "health", check=False).returncode == 0 for node in cluster.nodes), "etcd")
+    wait_until(lambda: all(node.etcdctl("endpoint", "health", check=False).returncode == 0 for node in cluster.nodes), "etcd", timeout=60)
     try:
         yield
     finally:

@@ -176,13 +176,23 @@ static void on_leads(void *arg, int status)
         duty_lease(request->service, request->kind, request->lease, on_lease, request);
 }
 
+static bool is_read(const struct request *request)
+{
+    return request->kind == REQUEST_READ || request->kind == REQUEST_BARRIER;
+}
+
+static void on_current(void *arg, int status);
+
 /* Hands a request to this node's group. */
 static int hand_here(struct request *request)
 {
     struct group *group = request->service->group;
-    int error = request->kind == REQUEST_PROPOSE
-                    ? group_propose(group, request->command, request->length, on_proposed, request)
-                    : group_read(group, on_leads, request);
+    int error;
+
+    if (request->kind == REQUEST_PROPOSE)
+        error = group_propose(group, request->command, request->length, on_proposed, request);
+    else
+        error = group_read(group, is_read(request) ? on_current : on_leads, request);
 
     if (!error)
         request->state = REQUEST_HERE;
@@ -196,7 +206,7 @@ static int hand_over(struct request *request)
     int error = 0;
 
     group_status(request->service->group, &status);
-    if (status.leading)
+    if (is_read(request) || status.leading)
         error = hand_here(request);
     else if (status.leader && peer_ask(request, status.leader))
         request->state = REQUEST_AWAY;
@@ -316,25 +326,24 @@ static void on_current(void *arg, int status)
     request->state = REQUEST_WAITING;
     if (request->answered)
         finish(request);
+    else if (status == CULVERT_ENOTLEADER)
+        request_again(request);
     else if (status || request->kind == REQUEST_BARRIER)
         request_end(request, status, NULL);
     else
         answer_read(request);
 }
 
-/* A read or a barrier: on any member, by the group. */
+/* A read or a barrier: on any member, by the group. Without a leader it waits for one. */
 static int begin_read(struct request *request)
 {
-    int error = group_read(request->service->group, on_current, request);
+    int error = hand_over(request);
 
     if (error) {
         request->answered = true;
         finish(request);
-        return error;
     }
-    request->state = REQUEST_HERE;
-    service_wake(request->service);
-    return 0;
+    return error;
 }
 
 /* Serves reads of this node's state as it is, in the loop's next turn. */
@@ -417,27 +426,6 @@ int kv_service_lease_keep(struct kv_service *service, int64_t id, kv_lease_answe
 int kv_service_lease_time(struct kv_service *service, int64_t id, kv_lease_answer answer, void *arg)
 {
     return ask_lease(service, REQUEST_TIME, id, answer, arg);
-}
-
-void kv_service_status(const struct kv_service *service, struct kv_status *out)
-{
-    struct group_status status;
-
-    group_status(service->group, &status);
-    *out = (struct kv_status){.node = status.node,
-                              .leader = status.leader,
-                              .term = status.term,
-                              .site = service->options.site,
-                              .last = status.last,
-                              .commit = status.commit,
-                              .applied = status.applied};
-    kv_store_info(service->store, &out->store);
-}
-
-int kv_service_transfer(struct kv_service *service, uint64_t node,
-                        void (*done)(void *arg, int status), void *arg)
-{
-    return group_transfer(service->group, node, done, arg);
 }
 
 /* ---- opening and closing ---- */
