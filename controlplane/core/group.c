@@ -279,6 +279,7 @@ void group_settle(struct group *group)
     group_members_settle(group);
     group_apply(group);
     group_reads_settle(group);
+    group_commit_settle(group);
     group_compact(group);
     if (!node_dead(group->node))
         set_timer(group);
@@ -407,6 +408,7 @@ int group_open(struct group **out, struct node *node, uint32_t number, struct ma
     set_defaults(&group->options);
     group->timer = (struct env_timer){.fn = tick, .arg = group};
     group->reads_timer = (struct env_timer){.fn = group_reads_tick, .arg = group};
+    group->commit_timer = (struct env_timer){.fn = group_commit_tick, .arg = group};
     group->held_last = &group->held;
     group->waiting.last = &group->waiting.first;
     group->under_way.last = &group->under_way.first;
@@ -433,6 +435,7 @@ void group_close(struct group *group)
     node_deactivate(group->node, group);
     group->env->ops->timer_stop(group->env, &group->timer);
     group->env->ops->timer_stop(group->env, &group->reads_timer);
+    group->env->ops->timer_stop(group->env, &group->commit_timer);
     group_lose_proposals(group, CULVERT_ENOTLEADER, CULVERT_EUNKNOWN);
     group_reads_fail(group, CULVERT_ENOTLEADER);
     group_members_fail(group, CULVERT_EUNKNOWN);

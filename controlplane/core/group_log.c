@@ -289,6 +289,8 @@ void group_send_entries(struct group *group, const struct raft_message *from)
         message.append.count = (unsigned)count;
         sent = group_send(group, from->server_id, &message);
         free(memory);
+        if (sent)
+            group_note_told(group, from->server_id, args->leader_commit);
         if (!count || !sent)
             return;
         message.append.prev_index += (unsigned)count;

@@ -142,6 +142,13 @@ struct group {
     uint64_t fetch_first, fetch_id; /* follower: its requests to the leader so far */
     struct env_timer reads_timer;
 
+    struct {
+        uint64_t id, commit; /* what followers were told, in told_term */
+    } told[GROUP_MEMBERS_MAX];
+    uint64_t told_term;
+    struct env_timer commit_timer;
+    bool telling; /* it is set */
+
     struct stream streams[GROUP_STREAMS_MAX];
     struct load load;
 
@@ -197,6 +204,11 @@ void group_compact(struct group *group); /* begins a flush when enough was appli
 void group_submit(struct group *group);
 void group_apply(struct group *group);
 void group_lose_proposals(struct group *group, int waiting, int under_way);
+
+/* ---- group_commit.c ---- */
+void group_note_told(struct group *group, uint64_t node, uint64_t commit);
+void group_commit_settle(struct group *group);
+void group_commit_tick(void *arg); /* commit_timer's; a group */
 
 /* ---- group_read.c ---- */
 void group_reads_turn(struct group *group);

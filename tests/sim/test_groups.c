@@ -137,6 +137,29 @@ static void test_write_and_read(void **state)
 }
 
 /* Without a quorum nothing is acknowledged, and a leader that hears nobody stops being one. */
+/* A lone write, after which nothing else is sent: all have applied it long before a heartbeat. */
+static void test_followers_hear_soon(void **state)
+{
+    struct sim *sim = cluster(3, 3, 1);
+    struct group_status first, other;
+    int status;
+
+    for (unsigned round = 0; round < 5; round++) {
+        status = PENDING;
+        assert_int_equal(propose(sim, leader(sim, 0), 0, &status), 0);
+        wait_for(sim, &status);
+        assert_int_equal(status, 0);
+        run_for(sim, 4);
+        group_status(at(sim, leader(sim, 0), 0), &first);
+        for (int i = 0; i < 3; i++) {
+            group_status(at(sim, i, 0), &other);
+            assert_int_equal(other.applied, first.applied);
+        }
+        run_for(sim, 37);
+    }
+    end(sim);
+}
+
 static void test_no_quorum(void **state)
 {
     struct sim *sim = cluster(3, 3, 1);
@@ -370,7 +393,7 @@ int main(void)
         cmocka_unit_test(test_stop_hands_over),   cmocka_unit_test(test_members),
         cmocka_unit_test(test_early_change),      cmocka_unit_test(test_replaced_leader),
         cmocka_unit_test(test_change_taken_back), cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_sixteen_groups),
+        cmocka_unit_test(test_sixteen_groups),    cmocka_unit_test(test_followers_hear_soon),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
