@@ -2,10 +2,10 @@
 /*
  * Load on a server that speaks etcd's gRPC API, and its rate and latencies as a line of JSON:
  *
- *     etcd_load put|get|watch CLIENTS SECONDS KEYS HOST:PORT...
+ *     etcd_load put|get|fill|watch CLIENTS SECONDS KEYS HOST:PORT...
  *
  * Every client has a connection of its own, the endpoints in turn, and one request under way. put:
- * values of 256 bytes, the keys in turn; get: linearizable reads of these; watch: half of the
+ * values of 256 bytes, the keys in turn; get: linearizable reads of these; fill: puts, each key once, however long it takes; watch: half of the
  * clients watch what the others put, at a rate of 1,000 a second in all, and what is timed is from
  * the answer to a put (or from its sending, "sent") to its event at a watcher.
  */
@@ -35,7 +35,7 @@
 #define WATCH_RATE 1000u
 #define WARM_NS 500000000ull
 
-enum mode { MODE_PUT, MODE_GET, MODE_WATCH };
+enum mode { MODE_PUT, MODE_GET, MODE_FILL, MODE_WATCH };
 
 struct client {
     int fd;
@@ -61,7 +61,7 @@ static uint32_t *samples, *sent_samples; /* ns */
 static size_t count, sent_count, errors;
 static struct put_time *put_times;
 static size_t put_count;
-static unsigned writers, keys;
+static unsigned writers, keys, turns;
 static uint64_t started, now_ns, until;
 
 static uint64_t clock_ns(void)
@@ -82,7 +82,8 @@ static void sample(uint32_t *to, size_t *length, uint64_t from)
 {
     uint64_t took = now_ns > from ? now_ns - from : 0;
 
-    if (now_ns - started >= WARM_NS && now_ns <= until && *length < SAMPLES_MAX)
+    if ((mode == MODE_FILL || now_ns - started >= WARM_NS) && now_ns <= until &&
+        *length < SAMPLES_MAX)
         to[(*length)++] = took > UINT32_MAX ? UINT32_MAX : (uint32_t)took;
 }
 
@@ -192,10 +193,9 @@ static void submit(struct client *client, const char *path)
 
 static void send_next(struct client *client)
 {
-    static unsigned turn;
     uint8_t *at = client->body + 5;
     char key[64], value[VALUE + 1];
-    unsigned number = (unsigned)((uint64_t)++turn * STRIDE % keys);
+    unsigned number = (unsigned)((uint64_t)++turns * STRIDE % keys);
 
     snprintf(key, sizeof(key), "bench/%08u", number);
     at = put_bytes(at, 1, key, strlen(key));
@@ -313,7 +313,8 @@ static void go_on(struct client *client)
 {
     uint64_t pace = mode == MODE_WATCH ? writers * 1000000000ull / WATCH_RATE : 0;
 
-    if (!client->busy && now_ns < until && (!pace || now_ns >= client->next)) {
+    if (!client->busy && now_ns < until && (!pace || now_ns >= client->next) &&
+        (mode != MODE_FILL || turns < keys)) {
         client->next = (client->next ? client->next : now_ns) + pace;
         send_next(client);
     }
@@ -347,7 +348,7 @@ static void run(struct client *clients, unsigned number)
             send_watch(&clients[i]);
     }
     started = now_ns = clock_ns();
-    while (now_ns < until + 200000000) {
+    while (now_ns < until + 200000000 && (mode != MODE_FILL || count + errors < keys)) {
         int ready;
 
         for (unsigned i = 0; i < number; i++)
@@ -384,7 +385,7 @@ static double percentile(uint32_t *list, size_t length, double part)
 
 int main(int argc, char **argv)
 {
-    static const char *const modes[] = {"put", "get", "watch"};
+    static const char *const modes[] = {"put", "get", "fill", "watch"};
     unsigned number = argc > 5 ? (unsigned)atoi(argv[2]) : 0;
     double seconds = argc > 5 ? atof(argv[3]) : 0;
     struct client *clients = calloc(number + 1, sizeof(*clients));
@@ -393,7 +394,7 @@ int main(int argc, char **argv)
         mode++;
     keys = argc > 5 ? (unsigned)atoi(argv[4]) : 0;
     if (!number || !keys || mode > MODE_WATCH) {
-        fprintf(stderr, "usage: etcd_load put|get|watch CLIENTS SECONDS KEYS HOST:PORT...\n");
+        fprintf(stderr, "usage: etcd_load put|get|fill|watch CLIENTS SECONDS KEYS HOST:PORT...\n");
         return 2;
     }
     samples = calloc(SAMPLES_MAX, sizeof(*samples));
@@ -407,8 +408,10 @@ int main(int argc, char **argv)
         writers += !clients[i].watches;
         connect_to(&clients[i], argv[5 + i % (unsigned)(argc - 5)]);
     }
-    until = clock_ns() + WARM_NS + (uint64_t)(seconds * 1e9);
+    until = clock_ns() + WARM_NS + (uint64_t)(mode == MODE_FILL ? 1e15 : seconds * 1e9);
     run(clients, number);
+    if (mode == MODE_FILL)
+        seconds = (double)(now_ns - started) / 1e9;
     qsort(samples, count, sizeof(*samples), by_size);
     qsort(sent_samples, sent_count, sizeof(*samples), by_size);
     printf("{\"mode\": \"%s\", \"clients\": %u, \"count\": %zu, \"errors\": %zu, \"rate\": %.1f, "

@@ -18,7 +18,7 @@ def load(cluster, build, mode, clients=CLIENTS, seconds=SECONDS, keys=KEYS):
     """One line of etcd_load's figures."""
     endpoints = [f"{node.address}:{ETCD}" for node in cluster.nodes]
     command = [os.path.join(build, "tests", "bench", "etcd_load"), mode, clients, seconds, keys, *endpoints]
-    return json.loads(cluster.client.run(*command, timeout=seconds + 120).stdout)
+    return json.loads(cluster.client.run(*command, timeout=seconds + 600).stdout)
 
 
 def best(cluster, build, mode, rounds, **options):
@@ -86,12 +86,10 @@ def failover(cluster):
     return seconds
 
 
-def restart(cluster, build):
+def restart(cluster, build, tell):
     """Seconds until a node with a million keys that was killed answers a linearizable read again."""
-    load(cluster, build, "put", clients=256, seconds=0.1, keys=KEYS)
-    while int(cluster.nodes[0].etcdctl("get", "bench/", "--prefix", "--count-only", "-w", "fields", timeout=60)
-              .stdout.partition('"Count" : ')[2].split()[0]) < MANY_KEYS:  # fmt: skip
-        load(cluster, build, "put", clients=256, seconds=10, keys=MANY_KEYS)
+    filled = load(cluster, build, "fill", clients=256, keys=MANY_KEYS)
+    tell(f"store fill: {filled['rate']:.0f}/s")
     node = cluster.nodes[-1]
     node.kill()
     began = time.monotonic()
@@ -111,7 +109,7 @@ def measure(build, _sizes, rounds, tell):
         ours = rates(cluster, build, rounds, "culvert", tell)
         dead = failover(cluster)
         tell(f"store failover: {dead:.2f} s")
-        again = restart(cluster, build)
+        again = restart(cluster, build, tell)
         tell(f"store restart with {MANY_KEYS} keys: {again:.2f} s, {usage(cluster.nodes[-1])[0]:.0f} MB")
     return {
         "writes_per_s": ours["put"]["rate"],
