@@ -142,7 +142,9 @@ static int see_audit(void *arg, struct kv_slice key, struct kv_slice value)
         return 0;
     snprintf(name, sizeof(name), "%.*s", (int)key.length, (const char *)key.data);
     error = add_span(collection, PREFIX_AUDIT, name);
-    return error ? error : 1;
+    if (!error)
+        error = add_span(collection, name, "");
+    return error ? error : 1; /* and all before it */
 }
 
 static int look_over(struct history_collection *collection, const char *prefix, bool back,
