@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "controlplane/base/log.h"
 #include "controlplane/base/units.h"
 #include "controlplane/core/kv/engine_rocksdb.h"
+#include "controlplane/core/kv/hash.h"
 
 #define CURRENT "current"
 #define CURRENT_MAX 32u /* bytes of the file */
@@ -30,7 +32,10 @@ static struct rocks_engine *rocks_of(struct kv_engine *engine)
 
 int rocks_error(char *text)
 {
+    static atomic_uint_fast64_t
+        said; /* hash of the last text: a disk that stays full says so once */
     int error = CULVERT_EIO;
+    uint64_t hash;
 
     if (!text)
         return 0;
@@ -38,7 +43,9 @@ int rocks_error(char *text)
         error = CULVERT_ENOSPC;
     else if (strstr(text, "Corruption"))
         error = CULVERT_ECORRUPT;
-    log_error("store: %s", text);
+    hash = kv_hash(KV_HASH_START, kv_text(text));
+    if (atomic_exchange(&said, hash) != hash)
+        log_error("store: %s", text);
     rocksdb_free(text);
     return error;
 }

@@ -35,7 +35,8 @@ struct kv_snapshot {
     const rocksdb_snapshot_t *snapshot;
 };
 
-/* The error of the table for RocksDB's text, which is freed and, unless it is NULL, logged. */
+/* The error of the table for RocksDB's text (NULL: none), which is freed, and logged unless it says
+ * the same as the last one. */
 int rocks_error(char *text);
 
 /* Like the engine's operation. */

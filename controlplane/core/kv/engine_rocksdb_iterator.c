@@ -34,15 +34,10 @@ static void iterator_seek(struct kv_iterator *iterator, struct kv_slice key)
     rocksdb_iter_seek(iterator_of(iterator)->at, (const char *)key.data, key.length);
 }
 
+/* From past the upper bound, RocksDB goes to the last key before it by itself. */
 static void iterator_seek_last(struct kv_iterator *iterator, struct kv_slice key)
 {
-    struct rocks_iterator *rocks = iterator_of(iterator);
-
-    /* From past the upper bound, RocksDB would not come back to it by itself. */
-    if (rocks->upper.length && kv_compare_bytes(key, kv_buffer_slice(&rocks->upper)) >= 0)
-        rocksdb_iter_seek_to_last(rocks->at);
-    else
-        rocksdb_iter_seek_for_prev(rocks->at, (const char *)key.data, key.length);
+    rocksdb_iter_seek_for_prev(iterator_of(iterator)->at, (const char *)key.data, key.length);
 }
 
 static void iterator_next(struct kv_iterator *iterator)

@@ -229,6 +229,14 @@ bool layout_index_decode(struct buffer *key, struct kv_point *point, struct kv_s
     return true;
 }
 
+struct kv_point layout_index_point(struct kv_slice index)
+{
+    struct kv_reader reader = {index.data + index.length - LAYOUT_POINT, index.data + index.length,
+                               false};
+
+    return read_point(&reader);
+}
+
 void layout_lease_encode(struct buffer *to, const struct kv_lease *lease)
 {
     buffer_clear(to);

@@ -21,6 +21,7 @@ enum { LAYOUT_LEASE = 'l', LAYOUT_ATTACHED = 'a' };
 
 #define LAYOUT_VERSION 1
 #define LAYOUT_SUB_LAST UINT32_MAX
+#define LAYOUT_POINT 12u /* bytes of a point, at the end of an index key */
 
 /* A point in the history: the revision, and the change within it. Main 0 is before all. */
 struct kv_point {
@@ -92,6 +93,8 @@ bool layout_history_decode(struct kv_history *history, struct kv_slice record);
 bool layout_point_decode(struct kv_point *point, struct kv_slice key); /* of a history's key */
 /* The user's key goes to `key`, which is cleared before; its error says out of memory. */
 bool layout_index_decode(struct buffer *key, struct kv_point *point, struct kv_slice index);
+struct kv_point
+layout_index_point(struct kv_slice index); /* of one that was decoded, or is like it */
 void layout_lease_encode(struct buffer *to, const struct kv_lease *lease);
 bool layout_lease_decode(struct kv_lease *lease, struct kv_slice key, struct kv_slice record);
 

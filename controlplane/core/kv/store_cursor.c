@@ -4,8 +4,7 @@
 #include "controlplane/base/error.h"
 #include "controlplane/core/kv/store_internal.h"
 
-#define POINT_BYTES 12u /* at the end of an index key */
-#define PAST_STEPS 8u   /* changes of a key that are walked over before it is searched for */
+#define PAST_STEPS 8u /* changes of a key that are walked over before it is searched for */
 
 static bool end_is_open(struct kv_slice end)
 {
@@ -179,7 +178,7 @@ static int at_past(struct kv_cursor *cursor, struct kv_point point)
 static bool same_key(const struct kv_cursor *cursor, struct kv_slice index)
 {
     return index.length == cursor->seek.length &&
-           !memcmp(index.data, cursor->seek.data, index.length - POINT_BYTES);
+           !memcmp(index.data, cursor->seek.data, index.length - LAYOUT_POINT);
 }
 
 /* Walks over the changes of the key in cursor->key, where the iterator stands, up to the revision.
@@ -193,15 +192,14 @@ static int walk_past(struct kv_cursor *cursor, struct kv_point *point, bool *fou
     for (unsigned step = 0; step < PAST_STEPS; step++, iterator->ops->next(iterator)) {
         *done = !iterator->ops->valid(iterator) || !same_key(cursor, iterator->ops->key(iterator));
         if (*done)
-            return iterator->ops->valid(iterator) ? 0 : iterator->ops->error(iterator);
-        if (!layout_index_decode(&cursor->record, &at, iterator->ops->key(iterator)))
-            return CULVERT_ECORRUPT;
+            break;
+        at = layout_index_point(iterator->ops->key(iterator));
         if (at.main <= cursor->revision) {
             *point = at;
             *found = true;
         }
     }
-    return cursor->record.error;
+    return iterator->ops->valid(iterator) ? 0 : iterator->ops->error(iterator);
 }
 
 /* The last change of the key in cursor->key that is not after the revision. Leaves the iterator
@@ -219,12 +217,12 @@ static int find_past(struct kv_cursor *cursor, struct kv_point *point, bool *fou
     if (error || done)
         return error;
     iterator->ops->seek_last(iterator, kv_buffer_slice(&cursor->seek));
-    if (iterator->ops->valid(iterator))
-        *found = same_key(cursor, iterator->ops->key(iterator)) &&
-                 layout_index_decode(&cursor->record, point, iterator->ops->key(iterator));
+    *found = iterator->ops->valid(iterator) && same_key(cursor, iterator->ops->key(iterator));
+    if (*found)
+        *point = layout_index_point(iterator->ops->key(iterator));
     layout_index_behind(&cursor->seek, key);
-    if (cursor->seek.error || cursor->record.error)
-        return CULVERT_ENOMEM;
+    if (cursor->seek.error)
+        return cursor->seek.error;
     iterator->ops->seek(iterator, kv_buffer_slice(&cursor->seek));
     return iterator->ops->valid(iterator) ? 0 : iterator->ops->error(iterator);
 }

@@ -73,7 +73,8 @@ void kv_work_end(struct kv_work *work);
 /* The newest version as the command sees it; its value is valid until the next look-up.
  * CULVERT_ENOTFOUND. */
 int kv_work_find(struct kv_work *work, struct kv_slice key, struct kv_live *live);
-/* Changes a key whose present version is `old` (NULL: none). */
+/* Changes a key whose present version is `old` (NULL: none). The key's bytes must last as long as
+ * the work; the value is copied. */
 int kv_work_put(struct kv_work *work, struct kv_slice key, struct kv_slice value, int64_t lease,
                 const struct kv_live *old);
 int kv_work_delete(struct kv_work *work, struct kv_slice key, const struct kv_live *old);

@@ -69,9 +69,6 @@ static int overlay_set(struct kv_work *work, struct kv_slice key, struct kv_slic
         work->overlay = more;
         work->overlay_capacity = capacity;
     }
-    key.data = (const uint8_t *)arena_copy(&work->arena, (const char *)key.data, key.length);
-    if (!key.data)
-        return CULVERT_ENOMEM;
     memmove(&work->overlay[place + 1], &work->overlay[place],
             (work->overlay_count - place) * sizeof(*work->overlay));
     work->overlay[place] = (struct kv_overlay){key, record};
@@ -170,12 +167,7 @@ static int note_event(struct kv_work *work, const struct kv_history *history, st
         .at = at,
         .before = history->before,
     };
-    event->now.key.data = (const uint8_t *)arena_copy(&work->arena, (const char *)history->key.data,
-                                                      history->key.length);
-    if (history->put)
-        event->now.value.data = (const uint8_t *)arena_copy(
-            &work->arena, (const char *)history->value.data, history->value.length);
-    return event->now.key.data && (!history->put || event->now.value.data) ? 0 : CULVERT_ENOMEM;
+    return 0;
 }
 
 /* What puts and deletions have in common, once the live record is done. */

@@ -29,10 +29,12 @@ void kv_tree_release(struct kv_tree_node *root)
 {
     if (!root || --root->references)
         return;
+    /* NOLINTBEGIN(clang-analyzer-unix.Malloc): it doesn't count references */
     kv_tree_release(root->left);
     kv_tree_release(root->right);
     entry_release(root->entry);
     free(root);
+    /* NOLINTEND(clang-analyzer-unix.Malloc) */
 }
 
 static struct kv_tree_entry *entry_new(struct kv_slice key, struct kv_slice value)
@@ -154,8 +156,10 @@ static struct kv_tree_node *cut(struct kv_tree_node *node, struct kv_slice key, 
     if (!order)
         return merge(node->left, node->right, failed);
     child = cut(order < 0 ? node->left : node->right, key, failed);
-    if (*failed)
+    if (*failed) {
+        kv_tree_release(child);
         return NULL;
+    }
     child = order < 0 ? node_new(entry_hold(node->entry), child, kv_tree_hold(node->right))
                       : node_new(entry_hold(node->entry), kv_tree_hold(node->left), child);
     *failed = !child;

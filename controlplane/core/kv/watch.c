@@ -303,10 +303,14 @@ int kv_watch_hub_open(struct kv_watch_hub **out, struct kv_store *store)
     return 0;
 }
 
-static void drop_list(struct kv_watch **list)
+static void free_list(struct kv_watch *list)
 {
-    while (*list)
-        watch_drop(*list);
+    struct kv_watch *next;
+
+    for (; list; list = next) {
+        next = list->next;
+        free(list);
+    }
 }
 
 void kv_watch_hub_close(struct kv_watch_hub *hub)
@@ -314,11 +318,11 @@ void kv_watch_hub_close(struct kv_watch_hub *hub)
     if (!hub)
         return;
     kv_store_forget(hub->store, &hub->observer);
-    drop_list(&hub->behind);
-    drop_list(&hub->full);
-    drop_list(&hub->ranges);
+    free_list(hub->behind);
+    free_list(hub->full);
+    free_list(hub->ranges);
     for (size_t i = 0; i < WATCH_BUCKETS; i++)
-        drop_list(&hub->buckets[i]);
+        free_list(hub->buckets[i]);
     watch_batch_clear(hub->batch);
     buffer_free(&hub->batch->memory);
     free(hub->batch);

@@ -111,6 +111,8 @@ int kv_watch_pump(struct kv_watch_hub *hub, size_t records)
     struct kv_info info;
     size_t used;
 
+    if (!hub->behind)
+        return 0;
     kv_store_info(hub->store, &info);
     while (records && (watch = hub->behind)) {
         used = 0;

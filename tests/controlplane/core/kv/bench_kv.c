@@ -16,6 +16,7 @@ struct bench {
     uint64_t index, keys;
     size_t value_length;
     char *value;
+    uint64_t random;
     struct env env;
     struct env_work *work;
 };
@@ -111,12 +112,24 @@ static uint64_t key_number(uint64_t i)
     return (i * 0x9e3779b97f4a7c15ull) >> 20;
 }
 
+/* A value that can't be compressed. */
+static void new_value(struct bench *bench)
+{
+    for (size_t i = 0; i + 8 <= bench->value_length; i += 8) {
+        bench->random ^= bench->random << 13;
+        bench->random ^= bench->random >> 7;
+        bench->random ^= bench->random << 17;
+        memcpy(bench->value + i, &bench->random, 8);
+    }
+}
+
 static void put(struct bench *bench, uint64_t i)
 {
     struct kv_command command = {.kind = KV_PUT, .op.kind = KV_PUT};
     struct buffer bytes = {0}, result = {0};
     char key[40];
 
+    new_value(bench);
     snprintf(key, sizeof(key), "/bench/%020" PRIu64, key_number(i % bench->keys));
     command.op.put.key = kv_text(key);
     command.op.put.value = (struct kv_slice){(uint8_t *)bench->value, bench->value_length};
@@ -264,14 +277,12 @@ int main(int argc, char **argv)
 {
     char folder[] = "/tmp/culvert-kv-XXXXXX";
     const char *place = argc > 1 ? argv[1] : mkdtemp(folder);
-    struct bench bench = {.env.ops = &env_ops};
+    struct bench bench = {.random = 88172645463325252ull, .env.ops = &env_ops};
 
     bench.keys = argc > 2 ? strtoull(argv[2], NULL, 10) : 1000000;
     bench.value_length = argc > 3 ? strtoull(argv[3], NULL, 10) : 256;
     bench.value = calloc(1, bench.value_length + 1);
     must(place && bench.value, "memory");
-    for (size_t i = 0; i < bench.value_length; i++)
-        bench.value[i] = (char)(i * 2654435761u >> 24);
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc > 1 && !access(place, F_OK)) {
         restart(&bench, place);

@@ -13,6 +13,14 @@ static void must(bool condition)
         abort();
 }
 
+static void *grown(void *list, size_t count, size_t size)
+{
+    void *more = realloc(list, (count + 1) * size);
+
+    must(more);
+    return more;
+}
+
 static struct kv_slice copied(struct arena *arena, struct kv_slice bytes)
 {
     bytes.data = (const uint8_t *)arena_copy(arena, (const char *)bytes.data, bytes.length);
@@ -31,8 +39,7 @@ static struct model_key *key_of(struct model *model, struct kv_slice key, bool m
             return &model->keys[i];
     if (!make)
         return NULL;
-    model->keys = realloc(model->keys, (model->key_count + 1) * sizeof(*model->keys));
-    must(model->keys);
+    model->keys = grown(model->keys, model->key_count, sizeof(*model->keys));
     one = &model->keys[model->key_count++];
     *one = (struct model_key){.key = copied(&model->arena, key)};
     return one;
@@ -57,8 +64,7 @@ static void add_version(struct model *model, bool put, struct kv_pair pair)
     struct model_key *key = key_of(model, pair.key, true);
     struct model_version *version;
 
-    key->versions = realloc(key->versions, (key->count + 1) * sizeof(*key->versions));
-    must(key->versions);
+    key->versions = grown(key->versions, key->count, sizeof(*key->versions));
     version = &key->versions[key->count++];
     pair.mod = model->revision + 1;
     *version =

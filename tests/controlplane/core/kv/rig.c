@@ -108,6 +108,18 @@ static const struct kv_result *decode(struct rig *rig)
     return &rig->result;
 }
 
+static void log_grow(struct rig *rig)
+{
+    size_t count = rig->log_count;
+    void *more;
+
+    if (count & (count - 1)) /* the capacity is the next power of two */
+        return;
+    more = realloc(rig->log, (count ? 2 * count : 1) * sizeof(*rig->log));
+    assert_non_null(more);
+    rig->log = more;
+}
+
 const struct kv_result *rig_apply(struct rig *rig, const struct kv_command *command)
 {
     struct machine *machine = kv_store_machine(rig->store);
@@ -115,9 +127,7 @@ const struct kv_result *rig_apply(struct rig *rig, const struct kv_command *comm
 
     kv_command_encode(command, &bytes);
     assert_int_equal(bytes.error, 0);
-    if (!(rig->log_count & (rig->log_count - 1)))
-        rig->log = realloc(rig->log, (rig->log_count ? 2 * rig->log_count : 1) * sizeof(*rig->log));
-    assert_non_null(rig->log);
+    log_grow(rig);
     rig->log[rig->log_count].length = bytes.length;
     rig->log[rig->log_count].bytes = buffer_take(&bytes);
     buffer_clear(&rig->bytes);
@@ -165,8 +175,12 @@ int rig_load(struct rig *rig, const struct buffer *dump, size_t piece, uint64_t 
                                          dump->length - at < piece ? dump->length - at : piece);
     if (!error)
         error = machine->ops->load_commit(machine);
-    if (error)
+    if (error) {
         machine->ops->load_abort(machine);
+    } else {
+        assert_int_equal(machine->ops->applied(machine), index);
+        assert_int_equal(machine->ops->durable(machine), index);
+    }
     return error;
 }
 

@@ -171,6 +171,31 @@ static void test_compaction(void **state)
     assert_string_equal(rig_range(rig, "b", "", 103), "");
 }
 
+/* How far a node has come with removing what is compacted doesn't show in the hash. */
+static void test_hash_leaves_compacted_out(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t hash, revision;
+
+    for (unsigned i = 0; i < 5; i++)
+        rig_put(rig, "before", "1");
+    for (unsigned i = 0; i < 300; i++)
+        rig_put(rig, i % 2 ? "a" : "b", "1");
+    rig_delete(rig, "b", "");
+    rig_put(rig, "c", "1");
+    rig_compact(rig, rig->result.revision);
+    rig_put(rig, "before", "2");
+    rig_delete(rig, "c", "");
+    revision = rig->result.revision;
+    hash = rig_hash(rig, revision);
+    assert_int_not_equal(hash, rig_hash(rig, revision - 1));
+    assert_true(info_of(rig).tidying);
+    while (info_of(rig).tidying) {
+        rig_apply(rig, &(struct kv_command){.kind = KV_TIDY, .records = 7});
+        assert_int_equal(rig_hash(rig, revision), hash);
+    }
+}
+
 /* Removal goes on with any command, in steps, and ends. */
 static void test_commands_tidy_on_their_way(void **state)
 {
@@ -366,6 +391,7 @@ int main(void)
         BOTH(test_refused_whole),
         BOTH(test_garbage_is_applied_as_nothing),
         BOTH(test_compaction),
+        BOTH(test_hash_leaves_compacted_out),
         BOTH(test_commands_tidy_on_their_way),
         BOTH(test_lease),
         BOTH(test_checkpoint),
