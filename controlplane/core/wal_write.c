@@ -297,7 +297,7 @@ void wal_write_next(struct wal *wal)
 /* By the timer, so that all that comes in one round of the loop goes out in one write. */
 void wal_kick(struct wal *wal)
 {
-    if (!wal->writing && !wal->closing)
+    if ((!wal->writing || wal->failed) && !wal->closing)
         wal->env->ops->timer_set(wal->env, &wal->timer, env_now(wal->env));
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What opening makes of segments written by hand. */
+#include <endian.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "controlplane/base/crc32c.h"
 #include "controlplane/base/error.h"
 #include "wal_craft.h"
 #include "wal_rig.h"
@@ -250,12 +252,36 @@ static void test_identity(void **state)
     assert_false(wal_record_read(&again, 2, 2, bytes));
 }
 
+/* A header of another version is whole; it is not taken for damage. */
+static void test_header(void **state)
+{
+    struct wal_header header = {.id = 1, .sequence = 1, .size = SEGMENT, .low = 1}, again;
+    uint8_t bytes[WAL_HEADER_BYTES];
+    uint32_t checksum;
+
+    (void)state;
+    wal_header_write(&header, bytes);
+    assert_int_equal(wal_header_read(&again, bytes), 0);
+    assert_memory_equal(&header, &again, sizeof(header));
+    for (unsigned i = 0; i < 8 * WAL_HEADER_BYTES; i++) {
+        bytes[i / 8] ^= (uint8_t)(1u << i % 8);
+        assert_int_equal(wal_header_read(&again, bytes), CULVERT_ECORRUPT);
+        bytes[i / 8] ^= (uint8_t)(1u << i % 8);
+    }
+    bytes[8] = WAL_VERSION + 1;
+    memset(bytes + 12, 0, sizeof(checksum));
+    checksum = htole32(crc32c(0, bytes, sizeof(bytes)));
+    memcpy(bytes + 12, &checksum, sizeof(checksum));
+    assert_int_equal(wal_header_read(&again, bytes), CULVERT_EUNSUPPORTED);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_torn),  TEST(test_damaged),      TEST(test_cut),       TEST(test_seal_gone),
-        TEST(test_rests), TEST(test_missing_next), TEST(test_senseless), TEST(test_identity),
+        TEST(test_torn),      TEST(test_damaged),  TEST(test_cut),
+        TEST(test_seal_gone), TEST(test_rests),    TEST(test_missing_next),
+        TEST(test_senseless), TEST(test_identity), TEST(test_header),
     };
 #undef TEST
 
