@@ -60,9 +60,8 @@ static void open_peer(struct rig *rig, struct peer *peer)
     struct kv_engine *engine;
 
     for (unsigned i = 0; i < PEERS; i++)
-        members[i] = (struct group_member){.id = rig->sim.slot[i].id,
-                                           .role = GROUP_VOTER,
-                                           .address = rig->sim.slot[i].address};
+        members[i] = (struct group_member){
+            .id = rig->sim.slot[i].id, .role = GROUP_VOTER, .address = rig->sim.slot[i].address};
     slot->env = sim_env_new(&rig->sim, peer->place);
     assert_int_equal(kv_memory_open(&engine, &peer->disk), 0);
     assert_int_equal(kv_store_open(&peer->store, engine, slot->env), 0);
@@ -70,8 +69,8 @@ static void open_peer(struct rig *rig, struct peer *peer)
     assert_int_equal(node_group_open(slot->node, 0, kv_store_machine(peer->store), &options,
                                      members, PEERS, &peer->group),
                      0);
-    assert_int_equal(
-        kv_service_open(&peer->service, slot->env, peer->group, peer->store, &service), 0);
+    assert_int_equal(kv_service_open(&peer->service, slot->env, peer->group, peer->store, &service),
+                     0);
     history.env = slot->env;
     history.service = peer->service;
     history.node = slot->address;
@@ -361,8 +360,8 @@ void rig_check_equal(struct rig *rig)
         struct tables_usage usage;
 
         tables_usage(comparison.other, &usage);
-        assert_int_equal(
-            tables_each(rig->peer[i].tables, FP_KIND_COUNT, compare_each, &comparison), 0);
+        assert_int_equal(tables_each(rig->peer[i].tables, FP_KIND_COUNT, compare_each, &comparison),
+                         0);
         assert_int_equal(comparison.count, usage.entries);
     }
 }

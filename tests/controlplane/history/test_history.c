@@ -383,6 +383,23 @@ static void test_confirm(void **state)
     assert_int_equal(append(&rig->peer[1], 30, HISTORY_PENDS_REFUSE, 0), 0);
 }
 
+/* What was decided before the confirmation came is too late. */
+static void test_confirmed_just_in_time(void **state)
+{
+    struct peer *peer = rig_leader(rig);
+    struct edit late;
+
+    assert_int_equal(append(peer, 10, HISTORY_PENDS_REFUSE, 0), 0);
+    assert_int_equal(append(peer, 20, HISTORY_PENDS_REFUSE, 5000), 0);
+    rig_level(rig);
+    prepare(&late, peer, 10);
+    late.append.pends = HISTORY_PENDS_EXPIRE;
+    assert_int_equal(confirm(&rig->peer[(peer->place + 1) % PEERS]), 0);
+    edit_start(&late);
+    assert_int_equal(edit_finish(rig, &late), CULVERT_ECONFLICT);
+    assert_int_equal(history_latest(peer->history), 2);
+}
+
 static void test_expire(void **state)
 {
     struct peer *peer = rig_leader(rig), *other;
@@ -459,8 +476,8 @@ static char *random_site(void)
     for (unsigned i = 0; i < 6; i++) {
         if (sim_random_percent(random, 30))
             continue;
-        buffer_format(&text, "  p%u:\n    buckets: 64\n    backends: { z: { address: 10.1.%u.1 }", i,
-                      i);
+        buffer_format(&text, "  p%u:\n    buckets: 64\n    backends: { z: { address: 10.1.%u.1 }",
+                      i, i);
         for (unsigned j = 0; j < 3; j++)
             if (sim_random_percent(random, 60))
                 buffer_format(&text, ", b%u: { address: 10.0.%u.%u, weight: %u }", j, i, j + 1,
@@ -529,8 +546,8 @@ int main(void)
         TEST(test_restart),   TEST(test_blobs),
         TEST(test_damage),    TEST(test_collect),
         TEST(test_confirm),   TEST(test_collect_amid_an_append),
-        TEST(test_expire),    TEST(test_audit),
-        TEST(test_random_histories),
+        TEST(test_expire),    TEST(test_confirmed_just_in_time),
+        TEST(test_audit),     TEST(test_random_histories),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
