@@ -122,6 +122,68 @@ static void test_other_numbers(void **state)
     rig_close(&follower);
 }
 
+/* A document that is what it was, though its buckets are not: the follower has missed between. */
+static void test_back_again(void **state)
+{
+    struct rig maker, follower;
+    uint64_t before;
+
+    (void)state;
+    open_two(&maker, &follower);
+    before = rig_digest(&maker);
+    apply(&maker, POOLS, 10);
+    maker.now += 60000;
+    apply(&maker, POOLS, 100);
+    assert_true(rig_digest(&maker) != before); /* marks, at the least */
+    rig_adopt(&follower, &maker);
+    assert_int_equal(rig_digest(&maker), rig_digest(&follower));
+    rig_close(&maker);
+    rig_close(&follower);
+}
+
+static const char idle[] = "site: lab\n"
+                           "pools: { p: { backends: { a: { address: 10.0.0.1 }, b: { address: "
+                           "10.0.0.2, drain: true } } } }\n";
+static const char without_idle[] = "site: lab\n"
+                                   "pools: { p: { backends: { a: { address: 10.0.0.1 } } } }\n";
+static const char no_pools[] = "site: lab\n";
+
+/* A backend without buckets has another number, and the table is the same. */
+static void test_idle_backend(void **state)
+{
+    struct rig maker, follower;
+
+    (void)state;
+    rig_open(&maker);
+    rig_open(&follower);
+    rig_good(&maker, idle);
+    rig_adopt(&follower, &maker);
+    rig_good(&maker, without_idle);
+    rig_good(&maker, idle);
+    rig_adopt(&follower, &maker);
+    assert_int_equal(rig_digest(&maker), rig_digest(&follower));
+    rig_close(&maker);
+    rig_close(&follower);
+}
+
+/* A number that was freed by the revision that is taken over is not given out by the next one. */
+static void test_freed(void **state)
+{
+    struct rig maker, follower;
+
+    (void)state;
+    rig_open(&maker);
+    rig_open(&follower);
+    rig_good(&maker, without_idle);
+    rig_good(&maker, no_pools);
+    rig_adopt(&follower, &maker);
+    rig_good(&maker, without_idle);
+    rig_good(&follower, without_idle);
+    assert_int_equal(rig_digest(&maker), rig_digest(&follower));
+    rig_close(&maker);
+    rig_close(&follower);
+}
+
 static void test_refused(void **state)
 {
     struct site_revision revision;
@@ -188,8 +250,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_small_change),  cmocka_unit_test(test_moving_buckets),
-        cmocka_unit_test(test_other_numbers), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_other_numbers), cmocka_unit_test(test_back_again),
+        cmocka_unit_test(test_idle_backend),  cmocka_unit_test(test_freed),
+        cmocka_unit_test(test_refused),       cmocka_unit_test(test_abort),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
