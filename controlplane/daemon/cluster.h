@@ -33,6 +33,7 @@ int cluster_open(struct cluster **out, const struct cluster_options *options);
 /* Hands leadership on, ends what is under way, and frees all. Runs the loop meanwhile. */
 void cluster_close(struct cluster *cluster);
 
+/* Its parts, as long as it is open. */
 struct env *cluster_env(const struct cluster *cluster);
 struct kv_service *cluster_service(const struct cluster *cluster);
 struct history *cluster_history(const struct cluster *cluster);

@@ -39,6 +39,7 @@ struct history_view {
 
 /* ---- record.c ---- */
 
+/* Keys, as history.h has them. */
 void key_revision(char key[KEY_MAX], uint64_t number);
 void key_blob(char key[KEY_MAX], const char *digest);
 void key_chunk(char key[KEY_MAX], const char *digest, size_t chunk);
@@ -49,6 +50,7 @@ void key_behind(char key[KEY_MAX], const char *prefix);
 /* A number as s/latest and s/collected hold it. */
 bool number_read(struct kv_slice value, uint64_t *number);
 
+/* A revision's record, `document` the digest of its document. */
 void revision_write(struct buffer *json, const struct site_revision *revision, const char *node,
                     const char *document);
 /* Sets what the record has; strings are copied. *document points into the doc's memory. */

@@ -40,6 +40,7 @@ struct rig {
     struct peer peer[PEERS];
 };
 
+/* Opens and closes all of it; nothing may be under way at the end. */
 void rig_open(struct rig *rig, const struct history_options *options);
 void rig_close(struct rig *rig);
 /* Ends a node that has nothing under way and starts it over its disk. */
