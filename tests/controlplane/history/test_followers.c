@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Random histories made by any node, two at a time, and followed by all: the same tables at last. */
+/* Random histories, made by any node, two at a time, and followed by all: the same tables. */
 #include <stdio.h>
 
 #include "controlplane/base/error.h"
