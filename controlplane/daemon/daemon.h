@@ -62,9 +62,11 @@ struct daemon {
     char problem[600];         /* the last apply that failed for a reason of ours; "": none */
     int store_error;           /* why nothing can be stored now; 0: it can */
     char store_problem[300];   /* the same as a text */
+    bool store_failed;         /* since it was opened */
+    struct job *reopen_job;    /* its turn has come: daemon_run() does it, outside the loop */
     struct job *jobs, **jobs_end;
     unsigned job_count;
-    bool job_running, stopping;
+    bool ending, stopping; /* a signal came; it is being taken down */
     struct job *running;
     uv_work_t work;
     uv_timer_t tick;     /* marks of moving buckets that end */
@@ -148,10 +150,13 @@ int daemon_adopt(struct daemon *daemon, struct history_view *view, uint64_t numb
 /* The store has failed: it is opened again as soon as that goes. */
 void daemon_store_failed(struct daemon *daemon, int error, const char *problem);
 int daemon_open_cluster(struct daemon *daemon);
+/* Closes it and opens it again, for `reopen_job`; the second only ends that one's turn. */
+void daemon_reopen(struct daemon *daemon);
+void daemon_reopen_end(struct daemon *daemon, struct job *job);
 /* Whether something new can be stored: 0, or the error and in `problem` its text. A disk that is
  * nearly full takes no more: what the core has under way must never find it full. */
 int daemon_may_store(const struct daemon *daemon, char *problem, size_t size);
-void daemon_collect_start(struct daemon *daemon);
+void daemon_keep_start(struct daemon *daemon); /* once the timers are there */
 
 /* ---- commit.c ---- */
 

@@ -63,28 +63,39 @@ int daemon_may_store(const struct daemon *daemon, char *problem, size_t size)
 
 /* ---- opening again ---- */
 
-struct reopen {
-    struct job job;
-};
-
 static void on_reopen(uv_timer_t *timer);
 
 static void reopen_start(struct job *job)
 {
     struct daemon *daemon = job->daemon;
 
+    /* The loop is run meanwhile: not from within one of its callbacks. */
+    daemon->reopen_job = job;
+    uv_stop(&daemon->loop);
+}
+
+void daemon_reopen(struct daemon *daemon)
+{
+    struct job *job = daemon->reopen_job;
+
+    daemon->reopen_job = NULL;
     daemon->history = NULL;
     cluster_close(daemon->cluster);
-    daemon->reopening = false;
-    daemon->store_error = 0; /* it may fail anew while it is opened */
-    if (daemon_open_cluster(daemon) || daemon->store_error) {
-        daemon->store_error = daemon->store_error ? daemon->store_error : CULVERT_EIO;
+    daemon->store_failed = false; /* it may fail anew while it is opened */
+    if (daemon_open_cluster(daemon) || daemon->store_failed) {
         uv_timer_start(&daemon->reopen, on_reopen, REOPEN_MS, 0);
     } else {
         log_info("the store is open again");
+        daemon->store_error = 0;
         daemon->problem[0] = 0;
         daemon_follow(daemon);
     }
+    daemon_reopen_end(daemon, job);
+}
+
+void daemon_reopen_end(struct daemon *daemon, struct job *job)
+{
+    daemon->reopening = false;
     job_end(job);
     free(job);
 }
@@ -92,15 +103,14 @@ static void reopen_start(struct job *job)
 static void on_reopen(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
-    struct reopen *reopen =
-        daemon->reopening || daemon->stopping ? NULL : calloc(1, sizeof(*reopen));
+    struct job *job = daemon->reopening || daemon->stopping ? NULL : calloc(1, sizeof(*job));
 
-    if (!reopen)
+    if (!job)
         return;
-    reopen->job.start = reopen_start;
-    daemon->reopening = !daemon_submit(daemon, &reopen->job);
+    job->start = reopen_start;
+    daemon->reopening = !daemon_submit(daemon, job);
     if (!daemon->reopening) {
-        free(reopen);
+        free(job);
         uv_timer_start(&daemon->reopen, on_reopen, REOPEN_MS, 0);
     }
 }
@@ -108,6 +118,7 @@ static void on_reopen(uv_timer_t *timer)
 void daemon_store_failed(struct daemon *daemon, int error, const char *problem)
 {
     daemon->store_error = error;
+    daemon->store_failed = true;
     snprintf(daemon->store_problem, sizeof(daemon->store_problem), "%s: %s (%s)",
              daemon->options.state_dir, problem, culvert_strerror(error));
     log_error("nothing can be stored: %s", daemon->store_problem);
@@ -186,7 +197,9 @@ static void on_collect(uv_timer_t *timer)
         free(collect); /* busy: next time */
 }
 
-void daemon_collect_start(struct daemon *daemon)
+void daemon_keep_start(struct daemon *daemon)
 {
+    if (daemon->store_failed)
+        uv_timer_start(&daemon->reopen, on_reopen, REOPEN_MS, 0);
     uv_timer_start(&daemon->collect, on_collect, COLLECT_MS, COLLECT_MS);
 }

@@ -245,7 +245,10 @@ static void close_api(struct daemon *daemon)
 
 static void on_signal(uv_signal_t *signal, int number)
 {
+    struct daemon *daemon = signal->data;
+
     log_info("%s: ending", number == SIGTERM ? "SIGTERM" : "SIGINT");
+    daemon->ending = true;
     uv_stop(signal->loop);
 }
 
@@ -268,7 +271,7 @@ static int open_timers(struct daemon *daemon)
         daemon->signals[i].data = daemon;
         uv_signal_start(&daemon->signals[i], on_signal, i ? SIGINT : SIGTERM);
     }
-    daemon_collect_start(daemon);
+    daemon_keep_start(daemon);
     return daemon_watchdog_start(daemon);
 }
 
@@ -341,7 +344,13 @@ void daemon_run(struct daemon *daemon)
 {
     log_info("ready: API at %s", daemon->api_path);
     daemon_notify("READY=1");
-    uv_run(&daemon->loop, UV_RUN_DEFAULT);
+    while (!daemon->ending) {
+        uv_run(&daemon->loop, UV_RUN_DEFAULT);
+        if (daemon->reopen_job && !daemon->ending)
+            daemon_reopen(daemon);
+    }
+    if (daemon->reopen_job)
+        daemon_reopen_end(daemon, daemon->reopen_job);
     daemon_notify("STOPPING=1");
     daemon_stop(daemon, STAGES);
 }
