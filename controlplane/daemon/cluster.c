@@ -20,7 +20,7 @@
 #define NODE_FILE "node.json"
 #define NODE_FILE_MAX 65536u
 #define SEGMENT_BYTES ((uint64_t)32 << 20) /* of the log; two of them are there at the least */
-#define HISTORY_MS (3600u * 1000)          /* that the store keeps versions of keys */
+#define HISTORY_MS (600u * 1000)           /* that the store keeps versions of keys */
 
 struct cluster {
     struct cluster_options options;

@@ -85,6 +85,8 @@ bool blob_head_read(struct blob_head *head, struct kv_slice record, struct kv_sl
 /* ---- view.c ---- */
 
 int view_number(struct kv_view *view, const char *key, uint64_t *number); /* 0: not there */
+/* A blob's length, 0: it isn't there. */
+uint64_t view_blob_length(struct history_view *view, const char *digest);
 /* A revision's document, to free(); one that isn't there is damage. */
 int view_document(struct history_view *view, const char *digest, const void **text, size_t *length);
 

@@ -58,6 +58,7 @@ def test_killed_meanwhile(daemon):
     weigh(daemon, 60, "--confirm", "1h")
     daemon.kill()
     daemon.start()
+    assert "revision 2 is loaded" in daemon.text()  # before the API answered
     assert daemon.json("get", WEIGHT)["value"] == 60
     daemon.json("confirm")
     weigh(daemon, 70, "--confirm", "100ms")

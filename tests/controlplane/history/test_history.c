@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "controlplane/base/error.h"
+#include "controlplane/history/internal.h"
 #include "tests/controlplane/history/rig.h"
 
 #define BLOB_BYTES ((size_t)3 << 20) /* three chunks and a piece more */
@@ -314,6 +315,24 @@ static void test_collect(void **state)
     free(data);
 }
 
+/* Large ones are fewer; the one to go back to stays in any case. */
+static void test_collect_by_bytes(void **state)
+{
+    struct history_view *view;
+    uint64_t number = 0;
+
+    rig->peer[0].history->options.keep_bytes = 1;
+    for (unsigned weight = 1; weight <= 4; weight++)
+        apply(rig_leader(rig), weight);
+    rig_level(rig);
+    assert_int_equal(collect(3600 * 1000), 0);
+    assert_int_equal(collect(3600 * 1000), CULVERT_ENOTFOUND);
+    view = look(0);
+    assert_int_equal(history_view_list(view, count_revision, &number), 0);
+    assert_int_equal(number, 3);
+    history_view_close(view);
+}
+
 /* A revision that was made from blobs which are gone meanwhile is refused. */
 static void test_collect_amid_an_append(void **state)
 {
@@ -470,11 +489,17 @@ static void test_audit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_read_back), TEST(test_two_at_once),
-        TEST(test_restart),   TEST(test_blobs),
-        TEST(test_damage),    TEST(test_collect),
-        TEST(test_confirm),   TEST(test_collect_amid_an_append),
-        TEST(test_expire),    TEST(test_confirmed_just_in_time),
+        TEST(test_read_back),
+        TEST(test_two_at_once),
+        TEST(test_restart),
+        TEST(test_blobs),
+        TEST(test_damage),
+        TEST(test_collect),
+        TEST(test_collect_by_bytes),
+        TEST(test_confirm),
+        TEST(test_collect_amid_an_append),
+        TEST(test_expire),
+        TEST(test_confirmed_just_in_time),
         TEST(test_audit),
     };
 
