@@ -122,7 +122,7 @@ void daemon_store_failed(struct daemon *daemon, int error, const char *problem)
     snprintf(daemon->store_problem, sizeof(daemon->store_problem), "%s: %s (%s)",
              daemon->options.state_dir, problem, culvert_strerror(error));
     log_error("nothing can be stored: %s", daemon->store_problem);
-    if (daemon->planes)
+    if (daemon->planes && !daemon->stopping)
         uv_timer_start(&daemon->reopen, on_reopen, REOPEN_MS, 0);
 }
 

@@ -116,8 +116,9 @@ static int load_latest(struct daemon *daemon, struct history_view *view, uint64_
                       daemon_clock_ms(), &errors);
     if (error) {
         log_site_errors(&errors);
-        log_error("revision %llu does not compile: %s", (unsigned long long)number,
-                  culvert_strerror(error));
+        log_error("revision %llu does not compile: %s; start the version of culvertd that made it, "
+                  "and apply what this one takes",
+                  (unsigned long long)number, culvert_strerror(error));
     } else {
         log_info("revision %llu is loaded", (unsigned long long)number);
     }

@@ -104,7 +104,8 @@ static bool keeps(struct history_collection *collection)
 {
     const struct history_options *options = &collection->history->options;
 
-    return collection->kept++ < KEEP_LEAST ||
+    collection->kept++;
+    return collection->kept <= KEEP_LEAST ||
            (collection->kept <= options->keep && collection->bytes < options->keep_bytes);
 }
 
