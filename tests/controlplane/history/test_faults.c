@@ -41,6 +41,21 @@ char *__wrap_strdup(const char *text)
     return fault_now() ? NULL : __real_strdup(text);
 }
 
+struct sim_event *__real_sim_at(struct sim *sim, uint64_t at, void (*fn)(void *arg), void *arg);
+struct sim_event *__wrap_sim_at(struct sim *sim, uint64_t at, void (*fn)(void *arg), void *arg);
+
+/* The simulator's own memory never fails. */
+struct sim_event *__wrap_sim_at(struct sim *sim, uint64_t at, void (*fn)(void *arg), void *arg)
+{
+    long saved = countdown;
+    struct sim_event *event;
+
+    countdown = -1;
+    event = __real_sim_at(sim, at, fn, arg);
+    countdown = saved;
+    return event;
+}
+
 static const char first[] = "site: lab\npools: { p: { backends: { a: { address: 10.0.0.1 } } } }\n";
 static const char second[] =
     "site: lab\npools: { p: { backends: { a: { address: 10.0.0.2 } } } }\n";
