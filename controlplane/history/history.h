@@ -142,8 +142,9 @@ void history_note(struct history *history, const struct history_audit *audit);
 
 /* ---- what nobody needs any more ---- */
 
-/* Revisions past the number or the bytes that are kept, blobs that none of the others names and that are older
- * than `age_ms` (an upload comes before its apply), lines of the audit log past the number kept. */
+/* Revisions past the number or the bytes that are kept, blobs that none of the others names and
+ * that are older than `age_ms` (an upload comes before its apply), lines of the audit log past the
+ * number kept. */
 struct history_collection;
 /* Looks for it; on any thread. NULL in *out: there is nothing. */
 int history_collect_find(struct history_collection **out, struct history *history,

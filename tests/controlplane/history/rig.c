@@ -312,6 +312,34 @@ int rig_put(struct rig *rig, struct peer *peer, const void *data, size_t length,
     return waiting.status;
 }
 
+uint8_t *rig_random(struct rig *rig, size_t length)
+{
+    uint8_t *data = malloc(length);
+
+    assert_non_null(data);
+    for (size_t i = 0; i < length; i++)
+        data[i] = (uint8_t)sim_random(&rig->sim.random);
+    return data;
+}
+
+void rig_check_blob(struct rig *rig, unsigned place, const char *digest, const void *data,
+                    size_t length)
+{
+    struct history_view *view;
+    struct site_blobs *blobs;
+    const void *got;
+    size_t got_length;
+
+    assert_int_equal(history_view_open(&view, rig->peer[place].history), 0);
+    blobs = history_view_blobs(view);
+    assert_int_equal(history_view_has(view, digest), 0);
+    assert_int_equal(blobs->get(blobs, digest, &got, &got_length), 0);
+    assert_int_equal(got_length, length);
+    assert_memory_equal(got, data, length);
+    blobs->release(blobs, got, got_length);
+    history_view_close(view);
+}
+
 void peer_follow(struct rig *rig, struct peer *peer)
 {
     struct site_revision *revision;

@@ -79,6 +79,11 @@ void rig_apply(struct rig *rig, struct peer *peer, const char *text);
 /* Puts a blob and waits. The status. */
 int rig_put(struct rig *rig, struct peer *peer, const void *data, size_t length,
             char digest[DIGEST_TEXT]);
+/* Bytes to free(). */
+uint8_t *rig_random(struct rig *rig, size_t length);
+/* A node has a blob, and it is that. */
+void rig_check_blob(struct rig *rig, unsigned place, const char *digest, const void *data,
+                    size_t length);
 /* Takes over the latest revision that a peer's store has. */
 void peer_follow(struct rig *rig, struct peer *peer);
 /* Every node's tables are the same, byte for byte. */

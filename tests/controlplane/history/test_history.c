@@ -152,31 +152,6 @@ static void test_restart(void **state)
 
 /* ---- blobs ---- */
 
-static uint8_t *random_bytes(size_t length)
-{
-    uint8_t *data = malloc(length);
-
-    assert_non_null(data);
-    for (size_t i = 0; i < length; i++)
-        data[i] = (uint8_t)sim_random(&rig->sim.random);
-    return data;
-}
-
-static void check_blob(unsigned place, const char *digest, const void *data, size_t length)
-{
-    struct history_view *view = look(place);
-    struct site_blobs *blobs = history_view_blobs(view);
-    const void *got;
-    size_t got_length;
-
-    assert_int_equal(history_view_has(view, digest), 0);
-    assert_int_equal(blobs->get(blobs, digest, &got, &got_length), 0);
-    assert_int_equal(got_length, length);
-    assert_memory_equal(got, data, length);
-    blobs->release(blobs, got, got_length);
-    history_view_close(view);
-}
-
 static void test_blobs(void **state)
 {
     static const size_t lengths[] = {0, 1, 256 << 10, (256 << 10) + 1, 1 << 20, BLOB_BYTES + 77};
@@ -184,13 +159,13 @@ static void test_blobs(void **state)
 
     rig_leader(rig);
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
-        uint8_t *data = random_bytes(lengths[i] + 1);
+        uint8_t *data = rig_random(rig, lengths[i] + 1);
 
         assert_int_equal(rig_put(rig, &rig->peer[i % PEERS], data, lengths[i], digest), 0);
         assert_int_equal(rig_put(rig, &rig->peer[i % PEERS], data, lengths[i], digest), 0);
         rig_level(rig);
         for (unsigned place = 0; place < PEERS; place++)
-            check_blob(place, digest, data, lengths[i]);
+            rig_check_blob(rig, place, digest, data, lengths[i]);
         free(data);
     }
 }
@@ -215,7 +190,7 @@ static void overwrite(const char *key, const void *value, size_t length)
 /* What isn't what was stored is never taken for it, and a blob isn't there before it is whole. */
 static void test_damage(void **state)
 {
-    uint8_t *data = random_bytes(BLOB_BYTES);
+    uint8_t *data = rig_random(rig, BLOB_BYTES);
     char digest[DIGEST_TEXT], key[128];
     struct site_revision *revision;
     struct history_view *view;
@@ -285,7 +260,7 @@ static int count_audit(void *arg, const struct history_audit *audit)
 
 static void test_collect(void **state)
 {
-    uint8_t *data = random_bytes(BLOB_BYTES);
+    uint8_t *data = rig_random(rig, BLOB_BYTES);
     struct site_revision *revision;
     struct history_view *view;
     char digest[DIGEST_TEXT];
@@ -296,7 +271,7 @@ static void test_collect(void **state)
         apply(&rig->peer[weight % PEERS], weight);
     rig_level(rig);
     assert_int_equal(collect(3600 * 1000), 0);
-    check_blob(0, digest, data, BLOB_BYTES); /* too young */
+    rig_check_blob(rig, 0, digest, data, BLOB_BYTES); /* too young */
     rig_pass(rig, 1000);
     assert_int_equal(collect(500), 0);
     assert_int_equal(collect(500), CULVERT_ENOTFOUND);
@@ -336,7 +311,7 @@ static void test_collect_by_bytes(void **state)
 /* A revision that was made from blobs which are gone meanwhile is refused. */
 static void test_collect_amid_an_append(void **state)
 {
-    uint8_t *data = random_bytes(1000);
+    uint8_t *data = rig_random(rig, 1000);
     char digest[DIGEST_TEXT];
     struct edit edit;
 
