@@ -28,6 +28,13 @@ struct kv_store {
     struct kv_load *load; /* NULL: none is under way */
 };
 
+/* A moment that is kept. */
+struct kv_view {
+    struct kv_store *store;
+    struct kv_snapshot *snapshot;
+    struct kv_meta meta;
+};
+
 /* A key changed by the command at work. */
 struct kv_overlay {
     struct kv_slice key;
@@ -146,9 +153,5 @@ void kv_load_abort(struct machine *machine);
 
 /* Reads the meta record; the empty store's where there is none. */
 int kv_meta_read(struct kv_engine *engine, struct kv_meta *meta);
-
-/* Answers KV_RANGE, or a KV_TXN that only reads, as of the work's state. Uses nothing of the store
- * but its engine. */
-int kv_read_run(struct kv_work *work, const struct kv_command *command);
 
 #endif
