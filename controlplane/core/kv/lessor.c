@@ -35,6 +35,12 @@ static uint64_t now_ms(const struct kv_lessor *lessor)
     return env_now(lessor->env) / NS_PER_MS;
 }
 
+/* When a time to live that begins now is over: rounded up, early is not safe. */
+static uint64_t expiry_of(const struct kv_lessor *lessor, uint64_t seconds)
+{
+    return (env_now(lessor->env) + NS_PER_MS - 1) / NS_PER_MS + seconds * MS_PER_S;
+}
+
 /* ---- the heap ---- */
 
 static void heap_place(struct kv_lessor *lessor, size_t place, struct timed *timed)
@@ -141,7 +147,7 @@ static int timed_add(struct kv_lessor *lessor, const struct kv_lease *lease, uin
     if (!timed)
         return CULVERT_ENOMEM;
     timed->lease = *lease;
-    timed->expiry = now + (lease->remaining ? lease->remaining : lease->ttl) * MS_PER_S + extend;
+    timed->expiry = expiry_of(lessor, lease->remaining ? lease->remaining : lease->ttl) + extend;
     plan_checkpoint(timed, now);
     bucket = bucket_of(lessor, lease->id);
     timed->next = *bucket;
@@ -246,7 +252,7 @@ int kv_lessor_renew(struct kv_lessor *lessor, int64_t id, uint64_t *ttl, bool *r
         return CULVERT_EUNSUPPORTED;
     if (!timed || timed->expiry <= now)
         return CULVERT_ENOLEASE;
-    timed->expiry = now + timed->lease.ttl * MS_PER_S;
+    timed->expiry = expiry_of(lessor, timed->lease.ttl);
     plan_checkpoint(timed, now);
     wake_at(lessor, timed);
     *ttl = timed->lease.ttl;
