@@ -93,7 +93,7 @@ bool sim_operate(struct sim *sim, unsigned number, int slot, unsigned group,
                           .slot = slot,
                           .command = *command,
                           .call = ++sim->order};
-    if (command->kind == SIM_GET && sim_bug == SIM_BUG_STALE_READ) {
+    if (command->kind == SIM_GET && sim_bug == SIM_BUG_STALE_READ && !sim->store) {
         group_status(at, &status);
         if (!status.leading)
             return false;

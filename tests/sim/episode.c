@@ -163,7 +163,8 @@ static void recover(struct sim *sim)
         if (sim_administer(sim) || !sim->clients_stop)
             continue;
         said = said || last_words(sim, well);
-        if (said && level(sim, well, why) && (!sim->store || sim_store_level(sim, sim_leader(sim, 0), why))) {
+        if (said && level(sim, well, why) &&
+            (!sim->store || sim_store_level(sim, sim_leader(sim, 0), why))) {
             well++;
             said = false;
         }

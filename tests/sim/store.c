@@ -247,6 +247,8 @@ bool sim_store_level(struct sim *sim, int leader, char why[128])
 void sim_store_new(struct sim *sim)
 {
     struct sim_store *store = calloc(1, sizeof(*store));
+    static const enum kv_compactor_mode modes[] = {KV_COMPACT_REVISIONS, KV_COMPACT_REVISIONS,
+                                                   KV_COMPACT_PERIOD, KV_COMPACT_OFF};
     struct sim_random *random = &sim->random;
 
     if (!store)
@@ -260,10 +262,24 @@ void sim_store_new(struct sim *sim)
     store->newest = store->acked = 1; /* of an empty store */
     store->options = (struct kv_service_options){
         .timeout_ms = 200 + (unsigned)sim_random_below(random, 800),
-        .compact = sim_random_percent(random, 60) ? KV_COMPACT_REVISIONS : KV_COMPACT_OFF,
-        .keep = 1 + sim_random_below(random, 60),
+        .compact = modes[sim_random_below(random, sizeof(modes) / sizeof(modes[0]))],
         .requests_max = sim_random_percent(random, 10) ? 3 : 0,
     };
+    store->options.keep =
+        1 + sim_random_below(random, store->options.compact == KV_COMPACT_PERIOD ? 2000 : 60);
+}
+
+void sim_store_full(struct sim *sim, unsigned slot)
+{
+    if (sim->store->life[slot])
+        sim->store->life[slot]->disk.fail = CULVERT_ENOSPC;
+}
+
+void sim_store_heal(struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->slots; i++)
+        if (sim->store->life[i])
+            sim->store->life[i]->disk.fail = 0;
 }
 
 void sim_store_start(struct sim *sim)

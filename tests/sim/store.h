@@ -97,6 +97,9 @@ struct sim_store {
 void sim_store_new(struct sim *sim);
 void sim_store_start(struct sim *sim); /* holders of leases, and watchers */
 void sim_store_free(struct sim *sim);
+/* There is no room for what the store writes, until the node starts anew or all is healed. */
+void sim_store_full(struct sim *sim, unsigned slot);
+void sim_store_heal(struct sim *sim);
 /* What a key was at a revision, 0: not there. */
 uint64_t sim_store_value(const struct sim_store *store, unsigned key, uint64_t revision);
 /* A slot to ask; negative: none that is up. */

@@ -155,10 +155,14 @@ static int begin_read(struct kv_service *service, struct sim_op *op)
     op->read = (enum sim_read)sim_random_below(&op->sim->random, SIM_READS_KINDS);
     if (op->client >= op->sim->clients)
         op->read = SIM_READ_ONE;
+    if (sim_bug == SIM_BUG_STALE_READ && op->read == SIM_READ_BARRIER)
+        op->read = SIM_READ_ONE;
     encode_read(op, &command);
     if (op->read == SIM_READ_BARRIER)
         return kv_service_barrier(service, barrier_done, op);
-    return kv_service_read(service, &command, op->read == SIM_READ_LOCAL, read_answered, op);
+    return kv_service_read(service, &command,
+                           op->read == SIM_READ_LOCAL || sim_bug == SIM_BUG_STALE_READ,
+                           read_answered, op);
 }
 
 static int begin_write(struct kv_service *service, struct sim_op *op)

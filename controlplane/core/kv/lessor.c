@@ -14,6 +14,7 @@ struct timed {
     struct timed *next; /* in its bucket */
     struct kv_lease lease;
     uint64_t expiry, checkpoint; /* ms; checkpoint UINT64_MAX: none is due */
+    bool noted;                  /* a checkpoint of less than all was proposed */
     uint64_t wake;               /* ms: the earlier one, or a retry */
     size_t place;                /* in the heap */
 };
@@ -179,6 +180,14 @@ static void forget_all(struct kv_lessor *lessor)
 
 /* ---- what the store tells ---- */
 
+/* One that was proposed before that comes before in the log, too. */
+static void timed_set(struct timed *timed, const struct kv_lease *lease)
+{
+    timed->lease = *lease;
+    if (!lease->remaining)
+        timed->noted = false;
+}
+
 static void lease_changed(void *arg, const struct kv_lease *lease, bool there)
 {
     struct kv_lessor *lessor = arg;
@@ -190,7 +199,7 @@ static void lease_changed(void *arg, const struct kv_lease *lease, bool there)
     if (!there && timed)
         timed_remove(lessor, timed);
     else if (there && timed)
-        timed->lease = *lease;
+        timed_set(timed, lease);
     else if (there && timed_add(lessor, lease, 0))
         lessor->stale = true;
 }
@@ -256,7 +265,7 @@ int kv_lessor_renew(struct kv_lessor *lessor, int64_t id, uint64_t *ttl, bool *r
     plan_checkpoint(timed, now);
     wake_at(lessor, timed);
     *ttl = timed->lease.ttl;
-    *reset = timed->lease.remaining;
+    *reset = timed->lease.remaining || timed->noted;
     return 0;
 }
 
@@ -296,6 +305,7 @@ size_t kv_lessor_poll(struct kv_lessor *lessor, struct kv_lease_action *actions,
             timed->wake = now + KV_LEASE_RETRY_MS;
             heap_sift(lessor, timed);
         } else {
+            timed->noted = true;
             plan_checkpoint(timed, now);
             wake_at(lessor, timed);
         }

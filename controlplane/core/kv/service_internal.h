@@ -128,7 +128,7 @@ void duty_close(struct kv_service *service);
  * remaining times, compacts old history, removes what was compacted. */
 void duty_tick(struct kv_service *service);
 /* A lease is renewed (REQUEST_KEEP), or looked at (REQUEST_TIME); times in seconds. It was made sure
- * that this node led when it was asked. The answer may come inside the call, its status 0,
+ * that the group's leader was heard after it was asked. The answer may come inside the call, its status 0,
  * CULVERT_ENOLEASE, or CULVERT_ENOTLEADER: ask again. */
 void duty_lease(struct kv_service *service, enum request_kind kind, int64_t id,
                 kv_lease_answer answer, void *arg);
