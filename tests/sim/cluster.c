@@ -209,6 +209,9 @@ void sim_start(struct sim *sim, unsigned i)
                         culvert_strerror(error), problem ? problem : "");
     } else {
         sim_trace(sim, (int)i, "starts");
+        for (unsigned j = 0; sim->nodes && j < sim->slots; j++)
+            if (j != i && sim->slot[j].env)
+                sim_reset_link(sim, i, j);
     }
     free(problem);
 }
@@ -228,6 +231,9 @@ void sim_crash(struct sim *sim, unsigned i)
     }
     sim_disk_crash(slot->disk, &sim->random);
     bury(sim, i);
+    for (unsigned j = 0; sim->nodes && j < sim->slots; j++) /* a power cut is not seen at once */
+        if (sim->slot[j].env && sim_random_percent(&sim->random, 50))
+            sim_env_connected(sim->slot[j].env, slot->id, false);
 }
 
 static void stop_done(void *arg)

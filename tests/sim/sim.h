@@ -70,7 +70,7 @@ struct env *sim_env_new(struct sim *sim, unsigned slot);
 void sim_env_kill(struct env *env); /* nothing happens in it any more */
 void sim_env_free(struct env *env);
 void sim_env_deliver(struct env *env, uint64_t from, const uint8_t *bytes, size_t length);
-void sim_env_connected(struct env *env, uint64_t other);
+void sim_env_connected(struct env *env, uint64_t other, bool up);
 void sim_env_writable(struct env *env, uint64_t other);
 
 struct sim_link {

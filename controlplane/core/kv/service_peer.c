@@ -233,13 +233,14 @@ void peer_told(void *arg, uint64_t from, const void *bytes, size_t length)
         receive_answer(service, from, kind & ~PEER_ANSWER, asker.id, &reader);
 }
 
-/* A command that was with that node may have been done; a question about a lease is asked again. */
+/* A connection has ended, or another has taken its place. A command that was with that node may
+ * have been done; a question about a lease is asked again. */
 void peer_connected(void *arg, uint64_t node, bool up)
 {
     struct kv_service *service = arg;
     struct request *next;
 
-    for (struct request *request = service->first; request && !up; request = next) {
+    for (struct request *request = service->first; request; request = next) {
         next = request->next;
         if (request->state != REQUEST_AWAY || request->node != node)
             continue;
