@@ -64,6 +64,10 @@ static void changed(void *arg, uint64_t revision, const struct kv_event *events,
         return;
     }
     for (size_t i = 0; i < count; i++) {
+        if (events[i].now.key.length != 2) {
+            sim_finding(life->sim, "revision %lu of another key", (unsigned long)revision);
+            return;
+        }
         what.changes[i].key = (uint8_t)(events[i].now.key.data[1] - '0');
         what.changes[i].value = events[i].put ? sim_store_number(events[i].now.value) : 0;
     }
