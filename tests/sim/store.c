@@ -84,7 +84,7 @@ static void lease_changed(void *arg, const struct kv_lease *lease, bool there)
 {
     struct sim_life *life = arg;
 
-    if (!there)
+    if (!there && lease->id > 0 && lease->id < STORE_LEASES)
         sim_store_lease_gone(life->sim, (uint32_t)lease->id);
 }
 

@@ -94,6 +94,7 @@ struct sim_store {
 
 /* ---- store.c ---- */
 
+/* The state of an episode, before its cluster; freed after that, and the last event. */
 void sim_store_new(struct sim *sim);
 void sim_store_start(struct sim *sim); /* holders of leases, and watchers */
 void sim_store_free(struct sim *sim);
@@ -109,6 +110,7 @@ bool sim_store_level(struct sim *sim, int leader, char why[128]);
 
 /* ---- store_clients.c ---- */
 
+/* Asks the operation's slot; false: it was refused at once. */
 bool sim_store_operate(struct sim *sim, struct sim_op *op);
 /* No operation that was refused is in the history. */
 void sim_store_check(struct sim *sim);
@@ -121,6 +123,7 @@ void sim_store_seen(struct sim *sim, int slot, uint64_t floor, uint64_t revision
 
 /* ---- store_leases.c ---- */
 
+/* Each holder begins soon; a node says that a lease has ended. */
 void sim_store_leases_start(struct sim *sim);
 void sim_store_lease_gone(struct sim *sim, uint32_t id);
 /* Every question has its answer in time. */
@@ -128,8 +131,10 @@ void sim_store_leases_check(struct sim *sim);
 
 /* ---- store_watch.c ---- */
 
+/* Each watcher begins soon; those of a node that has ended go on elsewhere. */
 void sim_store_watch_start(struct sim *sim);
 void sim_store_watch_lost(struct sim *sim, const struct sim_life *life);
+/* Whether all have seen all; if not, why. */
 bool sim_store_watch_level(struct sim *sim, char why[128]);
 
 #endif

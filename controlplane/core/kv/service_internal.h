@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inside of the service: requests on their way (service.c, service_request.c), what
- * nodes say to each other about them (service_peer.c), and what the leader does of its own (service_lease.c, service_duty.c).
+ * The inside of the service: requests on their way (service.c, service_request.c), what nodes say
+ * to each other about them (service_peer.c), and what the leader does of its own (service_duty.c).
  */
 #ifndef CULVERT_CORE_KV_SERVICE_INTERNAL_H
 #define CULVERT_CORE_KV_SERVICE_INTERNAL_H
@@ -103,6 +103,7 @@ void request_end(struct request *request, int status, const struct kv_result *re
 void request_end_lease(struct request *request, int status, uint64_t remaining, uint64_t granted);
 /* Decodes a result's bytes and ends the request with it. */
 void request_end_bytes(struct request *request, const void *bytes, size_t length);
+/* NULL: not there (any more). */
 struct request *request_find(struct kv_service *service, uint64_t id);
 
 /* ---- service.c ---- */
@@ -127,9 +128,9 @@ void duty_close(struct kv_service *service);
 /* Every tick: takes up or lays down the leader's duties; revokes leases that ran out, notes
  * remaining times, compacts old history, removes what was compacted. */
 void duty_tick(struct kv_service *service);
-/* A lease is renewed (REQUEST_KEEP), or looked at (REQUEST_TIME); times in seconds. It was made sure
- * that the group's leader was heard after it was asked. The answer may come inside the call, its status 0,
- * CULVERT_ENOLEASE, or CULVERT_ENOTLEADER: ask again. */
+/* A lease is renewed (REQUEST_KEEP), or looked at (REQUEST_TIME); times in seconds. A quorum has
+ * confirmed the group's leader since it was asked. The answer may come inside the call, its status
+ * 0, CULVERT_ENOLEASE, or CULVERT_ENOTLEADER: ask again. */
 void duty_lease(struct kv_service *service, enum request_kind kind, int64_t id,
                 kv_lease_answer answer, void *arg);
 
