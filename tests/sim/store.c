@@ -235,6 +235,9 @@ bool sim_store_level(struct sim *sim, int leader, char why[128])
         snprintf(why, 128, "%lu leases are left", (unsigned long)first.leases);
         return false;
     }
+    for (unsigned key = SIM_KEYS; key < STORE_KEYS; key++)
+        if (sim_store_value(sim->store, key, first.revision))
+            sim_finding(sim, "key %u is there without its lease", key);
     if (!sim_store_watch_level(sim, why))
         return false;
     hash = hash_of(store, first.revision, &compacted);

@@ -123,6 +123,7 @@ void guests_free(struct kv_service *service);
 
 /* ---- service_duty.c: what the leader does of its own ---- */
 
+/* CULVERT_ENOMEM. */
 int duty_open(struct kv_service *service);
 void duty_close(struct kv_service *service);
 /* Every tick: takes up or lays down the leader's duties; revokes leases that ran out, notes
