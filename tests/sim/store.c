@@ -272,6 +272,8 @@ void sim_store_new(struct sim *sim)
         .compact = modes[sim_random_below(random, sizeof(modes) / sizeof(modes[0]))],
         .requests_max = sim_random_percent(random, 10) ? 3 : 0,
     };
+    if (sim_random_percent(random, 10))
+        sim->options.proposals_max = sim->options.reads_max = 2;
     store->options.keep =
         1 + sim_random_below(random, store->options.compact == KV_COMPACT_PERIOD ? 2000 : 60);
 }

@@ -136,6 +136,8 @@ static void act(void *arg)
     }
     if (!watcher->watch)
         create(watcher);
+    else if (sim_random_percent(&sim->random, 20))
+        kv_watch_progress(watcher->life->hub, watcher->watch);
     sim_at(sim, sim->now + sim_random_below(&sim->random, 200 * SIM_MS), act, watcher);
 }
 
