@@ -147,4 +147,13 @@ void kv_load_abort(struct machine *machine);
 /* Reads the meta record; the empty store's where there is none. */
 int kv_meta_read(struct kv_engine *engine, struct kv_meta *meta);
 
+/* ---- store_read.c, view.c ---- */
+
+struct kv_view {
+    struct kv_store *store;
+    struct kv_snapshot *snapshot;
+    struct kv_meta meta;
+    struct buffer lower, upper; /* of the last kv_view_each() */
+};
+
 #endif
