@@ -265,7 +265,7 @@ void kv_service_status(const struct kv_service *service, struct kv_status *out)
     kv_store_info(service->store, &out->store);
 }
 
-int kv_service_members(const struct kv_service *service,
+int kv_service_members(struct kv_service *service,
                        int (*each)(void *arg, const struct kv_member *member), void *arg)
 {
     static const struct kv_member member = {
