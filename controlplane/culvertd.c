@@ -12,6 +12,7 @@ static const struct option long_options[] = {
     {"name", required_argument, NULL, 'n'},
     {"listen", required_argument, NULL, 'L'},
     {"advertise", required_argument, NULL, 'A'},
+    {"joins", no_argument, NULL, 'j'},
     {"etcd", required_argument, NULL, 'e'},
     {"etcd-tls", required_argument, NULL, 'E'},
     {"etcd-cert", required_argument, NULL, 'c'},
@@ -35,6 +36,8 @@ static const char help[] =
     "  --name NAME          of this node (default: the host's)\n"
     "  --listen ADDRESS     for the site's other nodes (default: [::]:7480; or none)\n"
     "  --advertise ADDRESS  where they find this one (default: the first that isn't loopback)\n"
+    "  --joins              when there is no site yet: no etcd client is served before this node "
+    "joins one\n"
     "  --etcd ADDRESS       for etcd clients, in the clear; up to 4 (default: 127.0.0.1:2379; or "
     "none)\n"
     "  --etcd-tls ADDRESS   for etcd clients, over TLS; up to 4\n"
@@ -62,6 +65,9 @@ static bool set_address(struct cluster_addresses *addresses, int option, const c
         return true;
     case 'L':
         addresses->listen = text;
+        return true;
+    case 'j':
+        addresses->joins = true;
         return true;
     case 'A':
         addresses->advertise = text;

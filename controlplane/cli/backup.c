@@ -89,9 +89,8 @@ int command_backup(struct cli *cli)
         buffer_free(&part);
         return CLI_FAILED;
     }
-    code = cli_call(cli, "POST",
-                    cli_option(cli, "stale") ? "/v1/backup?stale=true" : "/v1/backup", NULL, 0,
-                    &doc);
+    code = cli_call(cli, "POST", cli_option(cli, "stale") ? "/v1/backup?stale=true" : "/v1/backup",
+                    NULL, 0, &doc);
     if (!code)
         code = fetch_all(cli, cli_text(yyjson_doc_get_root(doc), "id"), fd, &size);
     yyjson_doc_free(doc);
@@ -123,9 +122,8 @@ int command_restore(struct cli *cli)
     error = kv_dump_check(fd);
     if (error) {
         cli_error("%s is not a whole backup: %s", file, culvert_strerror(error));
-    } else if (lseek(fd, 0, SEEK_SET) ||
-               client_send_file(&cli->client, "PUT", "/v1/restore", fd, (uint64_t)status.st_size,
-                                &answer)) {
+    } else if (lseek(fd, 0, SEEK_SET) || client_send_file(&cli->client, "PUT", "/v1/restore", fd,
+                                                          (uint64_t)status.st_size, &answer)) {
         cli_error("%s", cli->client.problem);
     } else {
         if (answer.status == 200) {

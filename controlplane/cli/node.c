@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `culvert node VERB`: the site's nodes. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -86,9 +87,10 @@ static void expiry_cell(struct table *table, yyjson_val *node)
 void cli_show_nodes(yyjson_val *cluster, bool color, struct buffer *out)
 {
     static const struct table_column columns[] = {
-        {"ID", TABLE_LEFT},  {"NAME", TABLE_LEFT}, {"ADDRESS", TABLE_LEFT}, {"ROLE", TABLE_LEFT},
-        {"STATE", TABLE_LEFT}, {"LAG", TABLE_RIGHT}, {"VERSION", TABLE_LEFT},
-        {"CERTIFICATE UNTIL", TABLE_LEFT}};
+        {"ID", TABLE_LEFT},      {"NAME", TABLE_LEFT},
+        {"ADDRESS", TABLE_LEFT}, {"ROLE", TABLE_LEFT},
+        {"STATE", TABLE_LEFT},   {"LAG", TABLE_RIGHT},
+        {"VERSION", TABLE_LEFT}, {"CERTIFICATE UNTIL", TABLE_LEFT}};
     yyjson_val *node;
     struct table table;
     size_t i, count;
@@ -193,8 +195,8 @@ static int watch_joining(struct cli *cli)
         doc = answer.status == 200 ? yyjson_read(answer.body, answer.length, 0) : NULL;
         free(answer.body);
         own_state(yyjson_doc_get_root(doc), now);
-        done = doc && (!strcmp(now, "voter") || (!strcmp(now, "standby") &&
-                                                 voters_wanted(yyjson_doc_get_root(doc)) >= 3));
+        done = doc && (!strcmp(now, "voter") ||
+                       (!strcmp(now, "standby") && voters_wanted(yyjson_doc_get_root(doc)) >= 3));
         yyjson_doc_free(doc);
         if (doc && strcmp(now, last) != 0 && !cli->json) {
             puts(now);
@@ -298,10 +300,11 @@ static bool move_aside(int folder, const char *name)
 static int set_aside(int folder, const char *state_dir)
 {
     static const char *const names[] = {"identity", "log", "db", "identity.new", "recover"};
+    struct stat status;
+    int waits;
 
     if (mkdirat(folder, "aside", 0700)) {
-        cli_error("%s/aside: it is there already, or can't be made: move it away first",
-                  state_dir);
+        cli_error("%s/aside: it is there already, or can't be made: move it away first", state_dir);
         return CLI_FAILED;
     }
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -309,7 +312,14 @@ static int set_aside(int folder, const char *state_dir)
             cli_error("%s/%s can't be moved", state_dir, names[i]);
             return CLI_FAILED;
         }
-    fsync(folder);
+    /* Clients that knew this node are not to find it empty. */
+    waits = openat(folder, "waits", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (waits < 0 || fstat(folder, &status) || fchown(waits, status.st_uid, status.st_gid) ||
+        fsync(folder)) {
+        cli_error("%s/waits: %s", state_dir, strerror(errno));
+        return CLI_FAILED;
+    }
+    close(waits);
     printf("what the node had is in %s/aside; start culvertd, then `culvert node join`\n",
            state_dir);
     return CLI_OK;

@@ -91,6 +91,9 @@ static void explain_failure(struct daemon_change *change, const char *why)
                  "revision %llu waits to be confirmed: `culvert confirm`, or `culvert rollback` to "
                  "the one before",
                  (unsigned long long)history_pending(daemon->history)->revision);
+    else if (change->error == CULVERT_ENOTLEADER)
+        snprintf(change->problem, sizeof(change->problem),
+                 "no node leads the site, so nothing was changed: are most of its voters up?");
     else if (change->error == CULVERT_EUNKNOWN)
         snprintf(change->problem, sizeof(change->problem),
                  "it is not known whether the revision was stored: look at `culvert history`");
@@ -242,16 +245,12 @@ static void on_current(void *arg, int status)
     struct daemon *daemon = change->job.daemon;
 
     if (!status || change->dry_run) { /* what this node has is good enough to look at */
+        change->error = 0;
         look(change);
         return;
     }
     change->error = daemon->store_error ? daemon->store_error : status;
-    if (status == CULVERT_ENOTLEADER && !daemon->store_error)
-        snprintf(change->problem, sizeof(change->problem),
-                 "no node leads the site, so nothing was changed: are most of its nodes up?");
-    else
-        explain_failure(change,
-                        daemon->store_error ? daemon->store_problem : culvert_strerror(status));
+    explain_failure(change, daemon->store_error ? daemon->store_problem : culvert_strerror(status));
     change_end(change);
 }
 
@@ -268,9 +267,13 @@ static void change_begin(struct job *job)
         return;
     }
     change->error = 0;
-    if (daemon->store_error ||
-        kv_service_barrier(cluster_service(daemon->cluster), on_current, change))
+    if (daemon->store_error) {
         look(change);
+        return;
+    }
+    change->error = kv_service_barrier(cluster_service(daemon->cluster), on_current, change);
+    if (change->error)
+        on_current(change, change->error);
 }
 
 int daemon_change(struct daemon *daemon, struct daemon_change *change)

@@ -108,9 +108,8 @@ static int open_service(struct cluster *cluster)
 {
     struct kv_service_options service = {
         .site = cluster->site_id, .compact = KV_COMPACT_PERIOD, .keep = HISTORY_MS};
-    struct history_options history = {.node = cluster->name,
-                                      .changed = cluster->options.changed,
-                                      .arg = cluster->options.arg};
+    struct history_options history = {
+        .node = cluster->name, .changed = cluster->options.changed, .arg = cluster->options.arg};
     int error = kv_service_open(&cluster->service, cluster_env(cluster), cluster->group,
                                 cluster->store, &service);
 
@@ -129,8 +128,7 @@ static void set_tick(struct cluster *cluster)
 {
     struct env *env = cluster_env(cluster);
 
-    env->ops->timer_set(env, &cluster->tick,
-                        env_now(env) + (uint64_t)CLUSTER_TICK_MS * NS_PER_MS);
+    env->ops->timer_set(env, &cluster->tick, env_now(env) + (uint64_t)CLUSTER_TICK_MS * NS_PER_MS);
 }
 
 static void on_tick(void *arg)
@@ -179,8 +177,8 @@ static void settle(struct cluster *cluster)
 int cluster_open(struct cluster **out, const struct cluster_options *options)
 {
     static int (*const steps[])(struct cluster *cluster) = {
-        cluster_identity_open, cluster_net_open, open_env,          open_store,
-        cluster_state_open,    open_node,        open_service,      cluster_etcd_open,
+        cluster_identity_open, cluster_net_open, open_env,     open_store,
+        cluster_state_open,    open_node,        open_service, cluster_etcd_open,
         start_ticking,
     };
     struct cluster *cluster = calloc(1, sizeof(*cluster));

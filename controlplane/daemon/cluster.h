@@ -22,9 +22,9 @@
 
 struct cluster;
 
-#define CLUSTER_ETCD_MAX 4u      /* addresses of either kind */
-#define CLUSTER_NODES_MAX 32u    /* of a site */
-#define CLUSTER_VOTERS 3u        /* so many are promoted without being told */
+#define CLUSTER_ETCD_MAX 4u   /* addresses of either kind */
+#define CLUSTER_NODES_MAX 32u /* of a site */
+#define CLUSTER_VOTERS 3u     /* so many are promoted without being told */
 #define CLUSTER_VOTERS_MAX 7u
 #define CLUSTER_TEXT 300u
 #define CLUSTER_LISTEN "[::]:7480"
@@ -32,12 +32,13 @@ struct cluster;
 
 /* Addresses are texts of units_parse_endpoint(), or "none". */
 struct cluster_addresses {
-    const char *name;      /* of the node; NULL: the host's */
-    const char *listen;    /* for other nodes; NULL: CLUSTER_LISTEN */
-    const char *advertise; /* where they find it; NULL: found out */
+    const char *name;                   /* of the node; NULL: the host's */
+    const char *listen;                 /* for other nodes; NULL: CLUSTER_LISTEN */
+    const char *advertise;              /* where they find it; NULL: found out */
     const char *etcd[CLUSTER_ETCD_MAX]; /* none of either: CLUSTER_ETCD */
     const char *etcd_tls[CLUSTER_ETCD_MAX];
     unsigned etcd_count, etcd_tls_count;
+    bool joins; /* a site that is made now is only there to be left: no etcd client may see it */
     const char *etcd_certificate, *etcd_key, *etcd_ca; /* PEM files for the second */
 };
 
@@ -60,6 +61,7 @@ int cluster_open(struct cluster **out, const struct cluster_options *options);
 /* Hands leadership on, ends what is under way, and frees all. Runs the loop meanwhile. */
 void cluster_close(struct cluster *cluster);
 
+/* Its parts, which live as long as it. */
 struct env *cluster_env(const struct cluster *cluster);
 struct kv_service *cluster_service(const struct cluster *cluster);
 struct history *cluster_history(const struct cluster *cluster);

@@ -58,9 +58,8 @@ int cluster_token(struct cluster *cluster, int64_t life, bool multiple, cluster_
         token_record_write(&record, &value);
         command.op.put.key = kv_text(key);
         command.op.put.value = kv_buffer_slice(&value);
-        error = value.error
-                    ? value.error
-                    : kv_service_propose(cluster->service, &command, on_made, making);
+        error = value.error ? value.error
+                            : kv_service_propose(cluster->service, &command, on_made, making);
     }
     buffer_free(&value);
     if (error)
@@ -88,9 +87,14 @@ static void deny(struct admission *admission, int status)
 static void grant(struct admission *admission)
 {
     struct cluster *cluster = admission->cluster;
-    int error = transport_grant(cluster->transport, admission->call, admission->node,
-                                cluster->peers, cluster->peer_count);
+    struct endpoint endpoint;
+    int error;
 
+    /* It will come before it is among the members. */
+    if (!units_parse_endpoint(admission->address, &endpoint))
+        transport_peer_set(cluster->transport, admission->node, &endpoint);
+    error = transport_grant(cluster->transport, admission->call, admission->node, cluster->peers,
+                            cluster->peer_count);
     if (error)
         log_warn("node %016" PRIx64 " joins, but did not hear of it: %s", admission->node,
                  culvert_strerror(error));
@@ -133,8 +137,8 @@ static int write_all(struct admission *admission, const struct token_record *tok
     token_key(token->id, key);
     token_record_write(token, &value);
     compare.keys.key = kv_text(key);
-    puts[count++] = (struct kv_op){
-        .kind = KV_PUT, .put = {.key = kv_text(key), .value = kv_buffer_slice(&value)}};
+    puts[count++] = (struct kv_op){.kind = KV_PUT,
+                                   .put = {.key = kv_text(key), .value = kv_buffer_slice(&value)}};
     snprintf(own.address, sizeof(own.address), "%s", admission->address);
     snprintf(own.version, sizeof(own.version), "%s", admission->version);
     for (int i = 0; i < known; i++) {
@@ -151,9 +155,9 @@ static int write_all(struct admission *admission, const struct token_record *tok
     command.op.txn.compares = &compare;
     command.op.txn.compare_count = 1;
     command.op.txn.branch[1] = (struct kv_ops){.list = puts, .count = count};
-    error = value.error ? value.error
-                        : kv_service_propose(admission->cluster->service, &command, on_admitted,
-                                             admission);
+    error = value.error
+                ? value.error
+                : kv_service_propose(admission->cluster->service, &command, on_admitted, admission);
     buffer_free(&value);
     return error;
 }
@@ -163,8 +167,8 @@ static int check(struct admission *admission, const struct kv_result *result)
     const struct kv_pair *pair = result->op.pairs.count ? result->op.pairs.list : NULL;
     struct token_record token;
     bool again;
-    int error = pair ? token_record_read(pair->value.data, pair->value.length, &token)
-                     : CULVERT_EACCES;
+    int error =
+        pair ? token_record_read(pair->value.data, pair->value.length, &token) : CULVERT_EACCES;
 
     if (!error)
         error = token_verify(&token, admission->token, admission->secret, admission->user,
@@ -219,11 +223,10 @@ void cluster_admit(void *arg, transport_call call, const struct join_request *re
     units_write_endpoint(&request->address, admission->address);
     /* What a stranger sends goes into no record as it is. */
     for (size_t i = 0; i < sizeof(admission->version) - 1 && request->software[i]; i++)
-        admission->version[i] =
-            strchr("\"\\", request->software[i]) || request->software[i] < ' ' ||
-                    request->software[i] > '~'
-                ? '?'
-                : request->software[i];
+        admission->version[i] = strchr("\"\\", request->software[i]) ||
+                                        request->software[i] < ' ' || request->software[i] > '~'
+                                    ? '?'
+                                    : request->software[i];
     do
         cluster_env(cluster)->ops->random(cluster_env(cluster), &admission->node,
                                           sizeof(admission->node));

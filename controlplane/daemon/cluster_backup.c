@@ -33,8 +33,8 @@ int cluster_backup_begin(struct cluster *cluster, uint64_t *id)
     int error;
 
     cluster_backup_close(cluster);
-    error = ops_of(cluster)->dump_open(kv_store_machine(cluster->store), &cluster->backup.dump,
-                                       &index);
+    error =
+        ops_of(cluster)->dump_open(kv_store_machine(cluster->store), &cluster->backup.dump, &index);
     if (error) {
         cluster->backup.dump = NULL;
         return error;

@@ -126,7 +126,7 @@ static void listen_on(struct cluster *cluster, struct etcd_address *at)
 
 void cluster_etcd_tick(struct cluster *cluster)
 {
-    if (cluster->ticks % LISTEN_TICKS || !cluster->etcd)
+    if (cluster->ticks % LISTEN_TICKS || !cluster->etcd || cluster->waits)
         return;
     for (unsigned i = 0; i < cluster->etcd_count; i++)
         if (!cluster->etcds[i].up)

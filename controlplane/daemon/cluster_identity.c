@@ -19,6 +19,7 @@
 
 #define PEERS_FILE "peers"
 #define REMOVED_FILE "removed"
+#define WAITS_FILE "waits" /* in the state folder: by `culvert node rebuild`; then beside the identity */
 #define PEERS_BYTES 8192u
 #define RENEW_TICKS (60u * 1000 / CLUSTER_TICK_MS)
 
@@ -173,7 +174,10 @@ static int found(struct cluster *cluster, int folder)
                   cluster->options.state_dir);
         return CULVERT_ECORRUPT;
     }
-    error = identity_found(&cluster->identity, random_id(), time(NULL));
+    path = cluster_path(cluster, WAITS_FILE);
+    error = path ? identity_found(&cluster->identity, random_id(), time(NULL)) : CULVERT_ENOMEM;
+    if (!error && (cluster->options.addresses->joins || !access(path, F_OK)))
+        error = file_write(folder, WAITS_FILE, "", 0);
     if (!error)
         error = identity_save(cluster->identity, folder);
     if (error)
@@ -244,6 +248,8 @@ int cluster_identity_open(struct cluster *cluster)
     else
         error = load(cluster, at);
     if (!error) {
+        cluster->waits = !faccessat(at, WAITS_FILE, F_OK, 0);
+        unlink(cluster_path(cluster, WAITS_FILE));
         read_peers(cluster, at);
         cluster->node_id = cluster->identity->name.node;
         sscanf(cluster->identity->name.site, "%16llx", &first);

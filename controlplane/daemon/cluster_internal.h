@@ -33,15 +33,15 @@ struct cluster {
     struct cluster_options options;
     char name[65];
     struct identity *identity;
-    EVP_PKEY *join_key; /* NULL: not needed yet */
+    EVP_PKEY *join_key;        /* NULL: not needed yet */
     uint64_t node_id, site_id; /* the second: the first bytes of the site's */
     int lock;
     char *path; /* scratch */
     struct endpoint listen;
-    bool listens, listening;     /* it should, it does */
-    int listen_error;            /* why it doesn't */
-    char address[UNITS_TEXT];    /* where others find it; "" when it doesn't listen */
-    char member[UNITS_TEXT];     /* the same among the group's members, where it can't be empty */
+    bool listens, listening;  /* it should, it does */
+    int listen_error;         /* why it doesn't */
+    char address[UNITS_TEXT]; /* where others find it; "" when it doesn't listen */
+    char member[UNITS_TEXT];  /* the same among the group's members, where it can't be empty */
     struct join_member peers[JOIN_MEMBERS_MAX]; /* as of the last look, or of joining */
     size_t peer_count;
     struct transport *transport;
@@ -58,6 +58,7 @@ struct cluster {
     struct env_timer tick;
     uint64_t ticks;
     bool failed, stopped, settled, ticking, removed;
+    bool waits; /* to join a site: made with cluster_addresses.joins, or rebuilt */
     bool changing;               /* the group's members, by this node */
     bool storing;                /* a record of a node, likewise */
     bool describing, publishing; /* this node itself */
@@ -76,6 +77,7 @@ const char *cluster_path(struct cluster *cluster, const char *name);
 
 /* ---- cluster_identity.c ---- */
 
+/* Locks the state folder, puts in place what was prepared, reads or makes the identity. */
 int cluster_identity_open(struct cluster *cluster);
 /* Renews the certificate when it is time. */
 void cluster_identity_tick(struct cluster *cluster);
@@ -89,6 +91,7 @@ void cluster_identity_removed(struct cluster *cluster);
 
 /* ---- cluster_net.c ---- */
 
+/* Makes the transport and lets it listen; where that fails, a tick tries again. */
 int cluster_net_open(struct cluster *cluster);
 /* Makes the transport's peers those of the group; notices that this node was removed. */
 void cluster_net_tick(struct cluster *cluster);
@@ -147,6 +150,7 @@ void cluster_admit(void *arg, transport_call call, const struct join_request *re
 
 /* ---- cluster_etcd.c ---- */
 
+/* Makes the front; the ticks let it listen. */
 int cluster_etcd_open(struct cluster *cluster);
 void cluster_etcd_tick(struct cluster *cluster); /* listens where it could not yet */
 void cluster_etcd_close(struct cluster *cluster);

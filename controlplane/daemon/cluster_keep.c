@@ -12,7 +12,6 @@
 #include "controlplane/base/log.h"
 #include "controlplane/daemon/cluster_internal.h"
 
-#define PUBLISH_TICKS (1000u / CLUSTER_TICK_MS)
 #define WAIT_NS ((uint64_t)30 * 1000000000)
 
 struct members {
@@ -79,8 +78,7 @@ static bool keep_record(struct cluster *cluster, const struct members *members,
         .id = record->id, .role = GROUP_STANDBY, .address = record->address};
 
     if (record->want == WANT_GONE && member)
-        cluster->changing =
-            !group_member_remove(cluster->group, record->id, on_changed, cluster);
+        cluster->changing = !group_member_remove(cluster->group, record->id, on_changed, cluster);
     else if (record->want == WANT_JOIN && !member)
         cluster->changing = !group_member_add(cluster->group, &added, on_changed, cluster);
     else if (!member)
@@ -88,8 +86,8 @@ static bool keep_record(struct cluster *cluster, const struct members *members,
     else if (record->want == WANT_JOIN)
         store(cluster, record, WANT_MEMBER);
     else if (record->address[0] && strcmp(record->address, member->address) != 0)
-        cluster->changing = !group_member_move(cluster->group, record->id, record->address,
-                                               on_changed, cluster);
+        cluster->changing =
+            !group_member_move(cluster->group, record->id, record->address, on_changed, cluster);
     else
         return false;
     return cluster->changing || cluster->storing;
@@ -107,8 +105,8 @@ static bool promote(struct cluster *cluster, const struct members *members,
             (members->voters >= CLUSTER_VOTERS && !told) ||
             !cluster_net_connected(cluster, member->id))
             continue;
-        cluster->changing = !group_member_assign(cluster->group, member->id, GROUP_VOTER,
-                                                 on_changed, cluster);
+        cluster->changing =
+            !group_member_assign(cluster->group, member->id, GROUP_VOTER, on_changed, cluster);
         if (cluster->changing)
             return true;
     }
@@ -179,6 +177,12 @@ static void describe(struct cluster *cluster)
                                                    on_described, cluster);
 }
 
+static bool same_record(const struct node_record *x, const struct node_record *y)
+{
+    return x->want == y->want && x->expires == y->expires && !strcmp(x->name, y->name) &&
+           !strcmp(x->version, y->version) && !strcmp(x->address, y->address);
+}
+
 static void publish(struct cluster *cluster, const struct members *members,
                     const struct node_record *record)
 {
@@ -196,7 +200,7 @@ static void publish(struct cluster *cluster, const struct members *members,
         snprintf(own.address, sizeof(own.address), "%s", cluster->address);
     if (certificate_times(certificate, &from, &own.expires))
         own.expires = 0;
-    if (record && !memcmp(&own, record, sizeof(own)))
+    if (record && same_record(&own, record))
         return;
     cluster->publishing = !record_store(cluster, &own, on_published, cluster);
 }
@@ -269,7 +273,7 @@ void cluster_keep_tick(struct cluster *cluster)
     group_members(cluster->group, add_member, &members);
     group_status(cluster->group, &status);
     tell(cluster, &members);
-    if (status.member && status.leader && cluster->ticks % PUBLISH_TICKS == 0) {
+    if (status.member && status.leader) {
         if (!cluster->publishing)
             publish(cluster, &members, records_find(records, count, cluster->node_id));
         describe(cluster);

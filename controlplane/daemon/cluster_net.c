@@ -100,8 +100,7 @@ static void listen_again(struct cluster *cluster)
         return;
     error = transport_listen(cluster->transport, &cluster->listen);
     if (error && error != cluster->listen_error)
-        log_error("no other node can reach this one: listening fails: %s",
-                  culvert_strerror(error));
+        log_error("no other node can reach this one: listening fails: %s", culvert_strerror(error));
     cluster->listen_error = error;
     cluster->listening = !error;
 }
@@ -111,7 +110,6 @@ static void listen_again(struct cluster *cluster)
 struct look {
     struct join_member *list;
     size_t count;
-    uint64_t self;
 };
 
 static int add_member(void *arg, const struct group_member *member)
@@ -143,6 +141,20 @@ static void set_peers(struct cluster *cluster)
                                &cluster->peers[i].address);
 }
 
+static bool same_peers(const struct cluster *cluster, const struct look *look)
+{
+    if (look->count != cluster->peer_count)
+        return false;
+    for (size_t i = 0; i < look->count; i++) {
+        const struct join_member *x = &look->list[i], *y = &cluster->peers[i];
+
+        if (x->node != y->node || x->role != y->role || x->address.port != y->address.port ||
+            !address_equal(&x->address.address, &y->address.address))
+            return false;
+    }
+    return true;
+}
+
 /* The members of the group are the peers, once it has any. */
 static void follow_members(struct cluster *cluster)
 {
@@ -150,8 +162,7 @@ static void follow_members(struct cluster *cluster)
     struct look look = {.list = list};
 
     group_members(cluster->group, add_member, &look);
-    if (!look.count || (look.count == cluster->peer_count &&
-                        !memcmp(list, cluster->peers, look.count * sizeof(*list))))
+    if (!look.count || same_peers(cluster, &look))
         return;
     for (size_t i = 0; i < cluster->peer_count; i++)
         if (!has(list, look.count, cluster->peers[i].node))

@@ -37,12 +37,12 @@ static int add_member(void *arg, const struct group_member *member)
 
     if (list->count == (int)CLUSTER_NODES_MAX)
         return 0;
-    *to = (struct cluster_node){.id = member->id,
-                                .role = member->role == GROUP_VOTER ? CLUSTER_VOTER
-                                                                    : CLUSTER_STANDBY,
-                                .self = member->id == list->cluster->node_id,
-                                .leader = member->id == list->status->leader,
-                                .lag = lag_of(list, member->id)};
+    *to =
+        (struct cluster_node){.id = member->id,
+                              .role = member->role == GROUP_VOTER ? CLUSTER_VOTER : CLUSTER_STANDBY,
+                              .self = member->id == list->cluster->node_id,
+                              .leader = member->id == list->status->leader,
+                              .lag = lag_of(list, member->id)};
     to->connected = to->self || cluster_net_connected(list->cluster, member->id);
     snprintf(to->address, sizeof(to->address), "%s", member->address);
     list->count++;
@@ -150,8 +150,10 @@ void cluster_alarms(struct cluster *cluster, void (*each)(void *arg, const char 
                  culvert_strerror(cluster->listen_error));
         each(arg, text);
     }
+    if (cluster->waits)
+        each(arg, "this node waits to join a site: `culvert node join`");
     for (unsigned i = 0; i < cluster->etcd_count; i++)
-        if (!cluster->etcds[i].up)
+        if (!cluster->etcds[i].up && !cluster->waits)
             each(arg, cluster->etcds[i].problem);
     node_alarms(cluster, each, arg);
 }
@@ -254,8 +256,7 @@ int cluster_node_change(struct cluster *cluster, uint64_t id, enum cluster_chang
                         cluster_done done, void *arg)
 {
     struct wish *wish = calloc(1, sizeof(*wish));
-    int error = wish ? cluster_wait(cluster, id, change, done, arg, &wish->waiter)
-                     : CULVERT_ENOMEM;
+    int error = wish ? cluster_wait(cluster, id, change, done, arg, &wish->waiter) : CULVERT_ENOMEM;
 
     if (!error) {
         wish->cluster = cluster;

@@ -114,8 +114,8 @@ int cluster_join_run(struct cluster_join *join, char problem[CLUSTER_TEXT])
 
 int cluster_join_take(struct cluster_join *join, char problem[CLUSTER_TEXT])
 {
-    int error = cluster_identity_replace(join->cluster, join->result.identity,
-                                         join->result.members, join->result.count);
+    int error = cluster_identity_replace(join->cluster, join->result.identity, join->result.members,
+                                         join->result.count);
     if (error)
         snprintf(problem, CLUSTER_TEXT, "%s: %s", join->cluster->options.state_dir,
                  culvert_strerror(error));

@@ -31,6 +31,7 @@ struct daemon_options {
 };
 
 struct daemon;
+struct reopen;
 
 /* Something that needs a worker thread. The maker owns it. Its turn lasts until job_end(); `start`
  * and `done` call that, or job_work(), or leave it to a callback that they wait for. */
@@ -78,7 +79,9 @@ struct daemon {
     uv_timer_t reopen;   /* another try to open the store */
     uint64_t settle_end; /* loop time, ms */
     bool following, expiring, reopening; /* such a job waits or has its turn */
-    bool removed;                        /* from the site: it ends */
+    struct reopen *due;                  /* the same, to be done outside of the loop */
+    bool ending;                         /* a signal came, or: */
+    bool removed;                        /* from the site */
     uv_signal_t signals[2];
     unsigned open_parts; /* that the stop waits for */
 };
@@ -155,6 +158,8 @@ int daemon_open_cluster(struct daemon *daemon);
 /* Closes the cluster and opens it as what is now on the disk: another site, or members. `done` is
  * called on the loop. CULVERT_EFULL, CULVERT_ENOMEM: it isn't. */
 int daemon_reopen(struct daemon *daemon, void (*done)(void *arg, int status), void *arg);
+/* Does that, when its turn has come and the loop was stopped for it. */
+void daemon_reopen_due(struct daemon *daemon);
 /* Whether something new can be stored: 0, or the error and in `problem` its text. A disk that is
  * nearly full takes no more: what the core has under way must never find it full. */
 int daemon_may_store(const struct daemon *daemon, char *problem, size_t size);

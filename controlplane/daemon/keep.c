@@ -31,7 +31,7 @@ static void on_removed(void *arg)
 {
     struct daemon *daemon = arg;
 
-    daemon->removed = true;
+    daemon->removed = daemon->ending = true;
     uv_stop(&daemon->loop);
 }
 
@@ -109,19 +109,39 @@ static int open_anew(struct daemon *daemon)
     return daemon->store_error;
 }
 
-static void reopen_start(struct job *job)
+static void reopen_end(struct reopen *reopen, int status)
 {
-    struct reopen *reopen = (struct reopen *)job;
-    struct daemon *daemon = job->daemon;
-    int status;
+    struct daemon *daemon = reopen->job.daemon;
 
-    uv_timer_stop(&daemon->reopen);
-    status = open_anew(daemon);
+    daemon->due = NULL;
     daemon->reopening = false;
-    job_end(job);
+    job_end(&reopen->job);
     if (reopen->done)
         reopen->done(reopen->arg, status);
     free(reopen);
+}
+
+void daemon_reopen_due(struct daemon *daemon)
+{
+    struct reopen *reopen = daemon->due;
+
+    if (!reopen)
+        return;
+    uv_timer_stop(&daemon->reopen);
+    reopen_end(reopen, daemon->ending ? CULVERT_EBUSY : open_anew(daemon));
+}
+
+/* A loop that turns within a callback of its own misses what waits behind that: it is left
+ * first. */
+static void reopen_start(struct job *job)
+{
+    struct daemon *daemon = job->daemon;
+
+    daemon->due = (struct reopen *)job;
+    if (daemon->ending)
+        daemon_reopen_due(daemon);
+    else
+        uv_stop(&daemon->loop);
 }
 
 int daemon_reopen(struct daemon *daemon, void (*done)(void *arg, int status), void *arg)

@@ -247,7 +247,10 @@ static void close_api(struct daemon *daemon)
 
 static void on_signal(uv_signal_t *signal, int number)
 {
+    struct daemon *daemon = signal->data;
+
     log_info("%s: ending", number == SIGTERM ? "SIGTERM" : "SIGINT");
+    daemon->ending = true;
     uv_stop(signal->loop);
 }
 
@@ -289,6 +292,8 @@ static int open_loop(struct daemon *daemon)
     daemon->jobs_end = &daemon->jobs;
     if (gethostname(daemon->host, sizeof(daemon->host) - 1))
         strcpy(daemon->host, "localhost");
+    if (daemon->options.addresses.name)
+        snprintf(daemon->host, sizeof(daemon->host), "%s", daemon->options.addresses.name);
     return uv_loop_init(&daemon->loop) ? CULVERT_ENOMEM : 0;
 }
 
@@ -317,7 +322,7 @@ static const struct stage {
 
 static void daemon_stop(struct daemon *daemon, size_t count)
 {
-    daemon->stopping = true;
+    daemon->stopping = daemon->ending = true;
     while (count)
         stages[--count].close(daemon);
 }
@@ -343,8 +348,10 @@ int daemon_run(struct daemon *daemon)
 {
     log_info("ready: API at %s", daemon->api_path);
     daemon_notify("READY=1");
-    if (!daemon->removed)
+    while (!daemon->ending) {
         uv_run(&daemon->loop, UV_RUN_DEFAULT);
+        daemon_reopen_due(daemon);
+    }
     daemon_notify("STOPPING=1");
     daemon_stop(daemon, STAGES);
     return daemon->removed ? DAEMON_REMOVED : 0;

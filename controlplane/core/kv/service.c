@@ -292,27 +292,6 @@ int kv_service_lease_time(struct kv_service *service, int64_t id, kv_lease_answe
     return ask_lease(service, REQUEST_TIME, id, answer, arg);
 }
 
-void kv_service_status(const struct kv_service *service, struct kv_status *out)
-{
-    struct group_status status;
-
-    group_status(service->group, &status);
-    *out = (struct kv_status){.node = status.node,
-                              .leader = status.leader,
-                              .term = status.term,
-                              .site = service->options.site,
-                              .last = status.last,
-                              .commit = status.commit,
-                              .applied = status.applied};
-    kv_store_info(service->store, &out->store);
-}
-
-int kv_service_transfer(struct kv_service *service, uint64_t node,
-                        void (*done)(void *arg, int status), void *arg)
-{
-    return group_transfer(service->group, node, done, arg);
-}
-
 /* ---- opening and closing ---- */
 
 static void set_defaults(struct kv_service_options *options)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who is in the group, and what each has told of itself: a key in the store for every node. */
+/* Who is in the group, and what each has told of itself: a key in the store for every node; how
+ * the group is. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -88,4 +89,25 @@ int kv_service_members(struct kv_service *service,
     struct members members = {.service = service, .each = each, .arg = arg};
 
     return group_members(service->group, each_member, &members);
+}
+
+void kv_service_status(const struct kv_service *service, struct kv_status *out)
+{
+    struct group_status status;
+
+    group_status(service->group, &status);
+    *out = (struct kv_status){.node = status.node,
+                              .leader = status.leader,
+                              .term = status.term,
+                              .site = service->options.site,
+                              .last = status.last,
+                              .commit = status.commit,
+                              .applied = status.applied};
+    kv_store_info(service->store, &out->store);
+}
+
+int kv_service_transfer(struct kv_service *service, uint64_t node,
+                        void (*done)(void *arg, int status), void *arg)
+{
+    return group_transfer(service->group, node, done, arg);
 }

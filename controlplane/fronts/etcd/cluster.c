@@ -44,7 +44,10 @@ static int add_member(void *arg, const struct kv_member *member)
         return CULVERT_ENOMEM;
     etcdserverpb__member__init(to);
     to->id = member->id;
-    to->name = (char *)member->name;
+    to->name = etcd_scratch(list->call, strlen(member->name) + 1);
+    if (!to->name)
+        return CULVERT_ENOMEM;
+    strcpy(to->name, member->name);
     to->islearner = !member->voter;
     to->peerurls = url_list(list->call, "https://", member->address, &to->n_peerurls);
     to->clienturls = url_list(list->call, scheme, member->client_address, &to->n_clienturls);

@@ -62,10 +62,10 @@ void api_backup_next(struct http_exchange *exchange)
 {
     const struct daemon *daemon = exchange->app;
     struct buffer chunk = {0};
-    int error = daemon->cluster
-                    ? cluster_backup_next(daemon->cluster, strtoull(exchange->param[0], NULL, 10),
-                                          &chunk)
-                    : CULVERT_EBUSY;
+    int error =
+        daemon->cluster
+            ? cluster_backup_next(daemon->cluster, strtoull(exchange->param[0], NULL, 10), &chunk)
+            : CULVERT_EBUSY;
 
     if (error) {
         buffer_free(&chunk);

@@ -49,9 +49,8 @@ static void write_node(struct buffer *json, const struct cluster_node *node)
     buffer_format(json,
                   ",\"role\":\"%s\",\"self\":%s,\"leader\":%s,\"connected\":%s,\"leaving\":%s,"
                   "\"version\":",
-                  roles[node->role], node->self ? "true" : "false",
-                  node->leader ? "true" : "false", node->connected ? "true" : "false",
-                  node->leaving ? "true" : "false");
+                  roles[node->role], node->self ? "true" : "false", node->leader ? "true" : "false",
+                  node->connected ? "true" : "false", node->leaving ? "true" : "false");
     buffer_json_text(json, node->version);
     buffer_format(json, ",\"expires\":%lld,\"lag\":", (long long)node->expires);
     if (node->lag < 0)
@@ -120,9 +119,9 @@ void api_node_token(struct http_exchange *exchange)
     if (!doc)
         return;
     if (is_open(exchange)) {
-        error = cluster_token(daemon->cluster, life ? yyjson_get_sint(life) : LIFE_DEFAULT,
-                              yyjson_get_bool(yyjson_obj_get(root, "multiple")), on_token,
-                              exchange);
+        error =
+            cluster_token(daemon->cluster, life ? yyjson_get_sint(life) : LIFE_DEFAULT,
+                          yyjson_get_bool(yyjson_obj_get(root, "multiple")), on_token, exchange);
         if (error == CULVERT_EUNSUPPORTED)
             http_respond_error(exchange, 409, "this node has no address for other nodes",
                                "start culvertd with --listen and --advertise");
@@ -300,8 +299,7 @@ static void join_start(struct job *base)
                                       address ? address : "", job->problem)) {
         answered = true;
         http_respond_error(job->exchange, 400,
-                           job->problem[0] ? job->problem : culvert_strerror(CULVERT_ENOMEM),
-                           NULL);
+                           job->problem[0] ? job->problem : culvert_strerror(CULVERT_ENOMEM), NULL);
     }
     yyjson_doc_free(doc);
     if (!answered) {

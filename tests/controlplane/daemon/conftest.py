@@ -49,7 +49,8 @@ class Daemon:
                 file.write(zone)
 
     def command(self):
-        return [self.program, "--state-dir", self.state_dir, "--run-dir", self.run_dir]
+        alone = ["--listen", "none", "--etcd", "none"]  # it shares the machine's addresses with others
+        return [self.program, "--state-dir", self.state_dir, "--run-dir", self.run_dir, *alone]
 
     def start(self):
         self.log = open(os.path.join(self.folder, "log"), "a+")

@@ -179,14 +179,14 @@ def test_damaged_store_is_refused(daemon):
 def test_lost_identity_is_refused(daemon):
     daemon.json("apply", daemon.site)
     daemon.stop()
-    path = os.path.join(daemon.state_dir, "node.json")
+    path = os.path.join(daemon.state_dir, "identity", "node.pem")
     with open(path) as file:
         text = file.read()
     os.unlink(path)
-    assert "node.json is missing" in daemon.refused()
+    assert "identity/node.pem is missing" in daemon.refused()
     with open(path, "w") as file:
         file.write(text[:20])
-    assert "node.json: stored data is damaged" in daemon.refused()
+    assert "identity/node.pem: missing, damaged" in daemon.refused()
     with open(path, "w") as file:
         file.write(text)
     daemon.start()
