@@ -53,8 +53,9 @@ struct env_events {
     void *arg;
     /* A message of another node, whole and as it was sent; the bytes are valid during the call.
      * Messages may be lost and, between one pair of nodes, never change their order within a
-     * connection; `connected` says when a new one begins. Only bulk, if the network was told
-     * what that is (core/transport.h), is overtaken by others. */
+     * connection; `connected` says when a new one begins. Those of the one before may come late,
+     * or once more, between the new one's: who can't stand that numbers them. Only bulk, if the
+     * network was told what that is (core/transport.h), is overtaken by others. */
     void (*message)(void *arg, uint64_t node, const uint8_t *bytes, size_t length);
     void (*connected)(void *arg, uint64_t node, bool up);
     /* There is room again in a queue that env_send() found full. */

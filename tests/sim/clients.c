@@ -6,6 +6,7 @@
 
 #include "controlplane/base/error.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/store.h"
 
 #define PATIENCE (1500 * SIM_MS)
 
@@ -31,7 +32,7 @@ static struct client *client_of(const struct sim_op *op)
     return op->client < op->sim->clients ? &op->sim->client[op->client] : NULL;
 }
 
-static void ended(struct sim_op *op, int status)
+void sim_op_ended(struct sim_op *op, int status)
 {
     struct client *client = client_of(op);
     struct sim *sim = op->sim;
@@ -40,7 +41,8 @@ static void ended(struct sim_op *op, int status)
     if (!status) {
         op->back = ++sim->order;
         sim->counts[op->command.kind == SIM_GET ? SIM_READS : SIM_ACKED]++;
-    } else if (op->command.kind == SIM_GET || status == CULVERT_ENOTLEADER) {
+    } else if (op->command.kind == SIM_GET || status == CULVERT_ENOTLEADER ||
+               status == CULVERT_EFULL) {
         op->dropped = true;
     } else {
         sim->counts[SIM_UNKNOWN]++;
@@ -63,7 +65,7 @@ static void proposed(void *arg, uint64_t index, int status, const struct buffer 
 
     if (!status && result->length == sizeof(op->result))
         memcpy(&op->result, result->data, sizeof(op->result));
-    ended(op, status);
+    sim_op_ended(op, status);
 }
 
 static void read_done(void *arg, int status)
@@ -72,7 +74,7 @@ static void read_done(void *arg, int status)
 
     if (!status)
         op->result = sim_machine_get(op->sim->slot[op->slot].machines[op->group], op->command.key);
-    ended(op, status);
+    sim_op_ended(op, status);
 }
 
 bool sim_operate(struct sim *sim, unsigned number, int slot, unsigned group,
@@ -81,7 +83,7 @@ bool sim_operate(struct sim *sim, unsigned number, int slot, unsigned group,
     struct sim_op *op = &sim->ops[sim->ops_count];
     struct group *at = node_group(sim->slot[slot].node, group);
     struct group_status status;
-    int error;
+    int error = 0;
 
     if (sim->ops_count == SIM_OPS)
         return false;
@@ -91,7 +93,7 @@ bool sim_operate(struct sim *sim, unsigned number, int slot, unsigned group,
                           .slot = slot,
                           .command = *command,
                           .call = ++sim->order};
-    if (command->kind == SIM_GET && sim_bug == SIM_BUG_STALE_READ) {
+    if (command->kind == SIM_GET && sim_bug == SIM_BUG_STALE_READ && !sim->store) {
         group_status(at, &status);
         if (!status.leading)
             return false;
@@ -99,7 +101,9 @@ bool sim_operate(struct sim *sim, unsigned number, int slot, unsigned group,
         read_done(op, 0);
         return true;
     }
-    if (command->kind == SIM_GET)
+    if (sim->store)
+        error = sim_store_operate(sim, op) ? 0 : CULVERT_EFULL;
+    else if (command->kind == SIM_GET)
         error = group_read(at, read_done, op);
     else
         error = group_propose(at, command, sizeof(*command), proposed, op);
@@ -133,6 +137,8 @@ static void act(void *arg)
     int slot = -1;
 
     client->wake = NULL;
+    if (sim->store && client->op && client->op->env == sim->slot[client->op->slot].env)
+        sim_finding(sim, "slot %d does not answer client %u", client->op->slot, client->number);
     client->op = NULL; /* given up, if it is still there */
     if (sim->clients_stop)
         return;

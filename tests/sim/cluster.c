@@ -122,6 +122,8 @@ static void rebuild(struct sim *sim, unsigned i, const char *problem)
     sim->old_disks[sim->old_disks_count++] = slot->disk; /* the log may still close its files */
     slot->disk = sim_disk_new();
     memset(slot->durable, 0, sizeof(slot->durable));
+    if (sim->nodes)
+        sim->nodes->wipe(sim, i);
     slot->rotten = false;
     slot->lives++;
     slot->id = 100 * slot->lives + i + 1;
@@ -140,6 +142,8 @@ static void bury(struct sim *sim, unsigned i)
     slot->env = NULL;
     node_close(slot->node);
     slot->node = NULL;
+    if (sim->nodes)
+        sim->nodes->close(sim, i);
     for (unsigned g = 0; g < SIM_GROUPS; g++) {
         sim_machine_free(slot->machines[g]);
         slot->machines[g] = NULL;
@@ -161,10 +165,17 @@ static int open_groups(struct sim *sim, unsigned i)
             (struct group_member){.id = j + 1, .role = GROUP_VOTER, .address = addresses[j]};
     }
     for (unsigned g = 0; g < sim->groups && !error; g++) {
-        slot->machines[g] = sim_machine_new(sim, i, g, slot->env, &slot->durable[g]);
-        error = node_group_open(slot->node, g, slot->machines[g], &sim->options,
-                                first ? members : NULL, first ? sim->voters : 0, NULL);
+        struct machine *machine;
+
+        if (sim->nodes)
+            machine = sim->nodes->open(sim, i, slot->env);
+        else
+            machine = slot->machines[g] = sim_machine_new(sim, i, g, slot->env, &slot->durable[g]);
+        error = node_group_open(slot->node, g, machine, &sim->options, first ? members : NULL,
+                                first ? sim->voters : 0, NULL);
     }
+    if (!error && sim->nodes)
+        sim->nodes->serve(sim, i);
     return error;
 }
 
@@ -198,6 +209,9 @@ void sim_start(struct sim *sim, unsigned i)
                         culvert_strerror(error), problem ? problem : "");
     } else {
         sim_trace(sim, (int)i, "starts");
+        for (unsigned j = 0; sim->nodes && j < sim->slots; j++)
+            if (j != i && sim->slot[j].env)
+                sim_reset_link(sim, i, j);
     }
     free(problem);
 }
@@ -217,6 +231,9 @@ void sim_crash(struct sim *sim, unsigned i)
     }
     sim_disk_crash(slot->disk, &sim->random);
     bury(sim, i);
+    for (unsigned j = 0; sim->nodes && j < sim->slots; j++) /* a power cut is not seen at once */
+        if (sim->slot[j].env && sim_random_percent(&sim->random, 50))
+            sim_env_connected(sim->slot[j].env, slot->id, false);
 }
 
 static void stop_done(void *arg)

@@ -272,10 +272,10 @@ void sim_env_deliver(struct env *env, uint64_t from, const uint8_t *bytes, size_
         of(env)->events.message(of(env)->events.arg, from, bytes, length);
 }
 
-void sim_env_connected(struct env *env, uint64_t other)
+void sim_env_connected(struct env *env, uint64_t other, bool up)
 {
     if (!of(env)->dead && of(env)->events.connected)
-        of(env)->events.connected(of(env)->events.arg, other, true);
+        of(env)->events.connected(of(env)->events.arg, other, up);
 }
 
 void sim_env_writable(struct env *env, uint64_t other)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tests/sim/sim.h"
+#include "tests/sim/store.h"
 
 #define TROUBLE_MS 8000u  /* how long there are faults, at most */
 #define HEALING_MS 30000u /* and how long it may take to be well after */
@@ -31,6 +32,11 @@ static void setup(struct sim *sim)
         .trailing = 1 + (unsigned)sim_random_below(random, 20),
         .chunk = 8 + sim_random_below(random, 40),
     };
+    if (sim_store_only || sim->seed % 4 == 3) {
+        sim->groups = 1;
+        sim->options.chunk = 64 + sim_random_below(random, 1000);
+        sim_store_new(sim);
+    }
     sim->delay_min = 50000;
     sim->delay_max = SIM_MS;
     sim->duplicate = sim_random_percent(random, 25) ? (unsigned)sim_random_below(random, 100) : 0;
@@ -157,7 +163,8 @@ static void recover(struct sim *sim)
         if (sim_administer(sim) || !sim->clients_stop)
             continue;
         said = said || last_words(sim, well);
-        if (said && level(sim, well, why)) {
+        if (said && level(sim, well, why) &&
+            (!sim->store || sim_store_level(sim, sim_leader(sim, 0), why))) {
             well++;
             said = false;
         }
@@ -170,6 +177,8 @@ static void check_leaders(void *arg)
 
     for (unsigned i = 0; i < sim->slots; i++)
         sim_check_leaders(sim, i);
+    if (sim->store)
+        sim_store_leases_check(sim);
     if (!sim->over)
         sim_at(sim, sim->now + 20 * SIM_MS, check_leaders, sim);
 }
@@ -178,6 +187,8 @@ static void release(struct sim *sim)
 {
     sim->over = sim->clients_stop = sim->healing = true;
     sim_cluster_free(sim);
+    if (sim->store)
+        sim_store_free(sim);
     for (unsigned g = 0; g < sim->groups; g++) {
         free(sim->command_at[g]);
         free(sim->state_at[g]);
@@ -196,10 +207,13 @@ bool sim_run(struct sim *sim, uint64_t seed, bool verbose)
     sim->trace_hash = 0xcbf29ce484222325u;
     sim_random(&sim->random);
     setup(sim);
-    sim_trace(sim, -1, "seed %lu: %u nodes, %u voters, %u groups, %u clients", (unsigned long)seed,
-              sim->slots, sim->voters, sim->groups, sim->clients);
+    sim_trace(sim, -1, "seed %lu: %u nodes, %u voters, %u groups, %u clients%s",
+              (unsigned long)seed, sim->slots, sim->voters, sim->groups, sim->clients,
+              sim->store ? ", the store" : "");
     sim_cluster_new(sim);
     sim_clients_start(sim);
+    if (sim->store)
+        sim_store_start(sim);
     sim_at(sim, 0, check_leaders, sim);
     sim_faults_start(sim);
     run_until(sim, (2000 + sim_random_below(&sim->random, TROUBLE_MS - 2000)) * SIM_MS);
@@ -207,6 +221,8 @@ bool sim_run(struct sim *sim, uint64_t seed, bool verbose)
         recover(sim);
     if (!sim->finding[0])
         sim_check_history(sim);
+    if (!sim->finding[0] && sim->store)
+        sim_store_check(sim);
     sim_trace(sim, -1, "end: %u done, %u unknown, %u reads, %u crashes, %u loads, %u changes",
               sim->counts[SIM_ACKED], sim->counts[SIM_UNKNOWN], sim->counts[SIM_READS],
               sim->counts[SIM_CRASHES], sim->counts[SIM_LOADS], sim->counts[SIM_CHANGES]);

@@ -6,6 +6,7 @@
 
 #include "controlplane/base/error.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/store.h"
 
 enum fault {
     CRASH,
@@ -287,6 +288,8 @@ static void inject(struct sim *sim, enum fault fault)
         break;
     case FULL_DISK:
         sim_disk_faults(sim->slot[slot].disk)->capacity = 1 + dice(sim, 400000);
+        if (sim->store && dice(sim, 2))
+            sim_store_full(sim, slot);
         break;
     case FULL_LOG:
         sim->full_log = dice(sim, 2) ? 0 : (unsigned)dice(sim, 200);
@@ -340,6 +343,8 @@ void sim_heal(struct sim *sim)
     sim_trace(sim, -1, "everything is mended");
     mend(sim);
     sim->loss = sim->duplicate = sim->full_log = 0;
+    if (sim->store)
+        sim_store_heal(sim);
     sim->delay_max = sim->delay_min + SIM_MS;
     for (unsigned i = 0; i < sim->slots; i++) {
         sim->slot[i].slow_ns = 0;

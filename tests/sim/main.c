@@ -20,6 +20,7 @@
 #define JOBS_MAX 64u
 
 enum sim_bug sim_bug = SIM_BUG_NONE;
+bool sim_store_only;
 
 /* Between the processes. */
 struct board {
@@ -37,7 +38,7 @@ struct options {
 
 static int usage(void)
 {
-    fputs("usage: culvert-sim [--seeds N] [--from K] [--jobs J] [--trace] [--hash]"
+    fputs("usage: culvert-sim [--seeds N] [--from K] [--jobs J] [--trace] [--hash] [--store]"
 #ifdef SIM_BROKEN
           " --bug early-sync|stale-read|no-vote"
 #endif
@@ -143,7 +144,8 @@ static void show(unsigned long seed, const struct options *options)
     waitpid(pid, &status, 0);
     if (status)
         printf("FOUND: the process ended with status %#x\n", (unsigned)status);
-    printf("replay: %s --from %lu --seeds 1 --trace\n", options->command, seed);
+    printf("replay: %s --from %lu --seeds 1 --trace%s\n", options->command, seed,
+           sim_store_only ? " --store" : "");
 }
 
 static int run(const struct options *options)
@@ -212,11 +214,15 @@ static bool parse_bug(const char *text)
 
 int main(int argc, char **argv)
 {
-    static const struct option longs[] = {
-        {"seeds", required_argument, NULL, 's'}, {"from", required_argument, NULL, 'f'},
-        {"jobs", required_argument, NULL, 'j'},  {"trace", no_argument, NULL, 't'},
-        {"hash", no_argument, NULL, 'h'},        {"command", required_argument, NULL, 'c'},
-        {"bug", required_argument, NULL, 'b'},   {0}};
+    static const struct option longs[] = {{"seeds", required_argument, NULL, 's'},
+                                          {"from", required_argument, NULL, 'f'},
+                                          {"jobs", required_argument, NULL, 'j'},
+                                          {"trace", no_argument, NULL, 't'},
+                                          {"hash", no_argument, NULL, 'h'},
+                                          {"command", required_argument, NULL, 'c'},
+                                          {"store", no_argument, NULL, 'S'},
+                                          {"bug", required_argument, NULL, 'b'},
+                                          {0}};
     struct options options = {.seeds = 300, .jobs = 2, .command = argv[0]};
     int option;
 
@@ -239,6 +245,9 @@ int main(int argc, char **argv)
             break;
         case 'h':
             options.hash = true;
+            break;
+        case 'S':
+            sim_store_only = true;
             break;
 #ifdef SIM_BROKEN
         case 'b':

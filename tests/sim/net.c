@@ -109,7 +109,7 @@ void sim_reset_link(struct sim *sim, unsigned a, unsigned b)
         link->last_at = 0;
     }
     if (sim->slot[a].env && sim->slot[b].env) {
-        sim_env_connected(sim->slot[a].env, sim->slot[b].id);
-        sim_env_connected(sim->slot[b].env, sim->slot[a].id);
+        sim_env_connected(sim->slot[a].env, sim->slot[b].id, true);
+        sim_env_connected(sim->slot[b].env, sim->slot[a].id, true);
     }
 }

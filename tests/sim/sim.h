@@ -31,6 +31,9 @@
 struct sim;
 
 /* Faults of the program itself, for tests of the checks: culvert-sim-broken has them. */
+/* Which episodes: registers, every fourth one the store (tests/sim/store.h); or only those. */
+extern bool sim_store_only;
+
 enum sim_bug { SIM_BUG_NONE, SIM_BUG_EARLY_SYNC, SIM_BUG_STALE_READ, SIM_BUG_NO_VOTE };
 extern enum sim_bug sim_bug;
 
@@ -67,7 +70,7 @@ struct env *sim_env_new(struct sim *sim, unsigned slot);
 void sim_env_kill(struct env *env); /* nothing happens in it any more */
 void sim_env_free(struct env *env);
 void sim_env_deliver(struct env *env, uint64_t from, const uint8_t *bytes, size_t length);
-void sim_env_connected(struct env *env, uint64_t other);
+void sim_env_connected(struct env *env, uint64_t other, bool up);
 void sim_env_writable(struct env *env, uint64_t other);
 
 struct sim_link {
@@ -107,6 +110,14 @@ uint64_t sim_command_apply(const struct sim_command *command, uint64_t before);
 
 /* ---- cluster.c ---- */
 
+/* Another machine than machine.c's, of one group, and what a node has over it. */
+struct sim_nodes {
+    struct machine *(*open)(struct sim *sim, unsigned slot, struct env *env);
+    void (*serve)(struct sim *sim, unsigned slot); /* the group is open */
+    void (*close)(struct sim *sim, unsigned slot); /* the node is closed */
+    void (*wipe)(struct sim *sim, unsigned slot);  /* the machine was rebuilt */
+};
+
 struct sim_slot {
     struct sim *sim;
     struct sim_disk *disk;
@@ -141,6 +152,8 @@ void sim_check_leaders(struct sim *sim, unsigned i);
 
 /* ---- clients.c, linear.c ---- */
 
+enum sim_read { SIM_READ_ONE, SIM_READ_ALL, SIM_READ_BARRIER, SIM_READ_LOCAL, SIM_READS_KINDS };
+
 struct sim_op {
     struct sim *sim;
     unsigned client, group;
@@ -150,10 +163,13 @@ struct sim_op {
     bool ended, dropped; /* dropped: it certainly did not happen */
     struct env *env;     /* where it was sent */
     int slot;
+    uint64_t floor;     /* the store's revision that was known then */
+    enum sim_read read; /* of the store */
 };
 
 /* Each client begins soon. */
 void sim_clients_start(struct sim *sim);
+void sim_op_ended(struct sim_op *op, int status);
 /* An operation at a slot; false: it was refused at once. */
 bool sim_operate(struct sim *sim, unsigned client, int slot, unsigned group,
                  const struct sim_command *command);
@@ -201,7 +217,9 @@ struct sim {
     struct sim_op *ops;
     struct client *client;
     unsigned ops_count, clients;
-    uint64_t order; /* of calls and returns */
+    const struct sim_nodes *nodes; /* NULL: machine.c */
+    struct sim_store *store;       /* NULL: registers */
+    uint64_t order;                /* of calls and returns */
     bool clients_stop;
     unsigned undecided;
 

@@ -8,7 +8,9 @@ import subprocess
 import pytest
 
 SEEDS = 300
+STORE_SEEDS = 1000
 BROKEN_SEEDS = 600
+EARLY = "another (command|state|revision)|not linearizable|was known|and is at|not well|damaged"
 
 
 def _run(build, name, *args):
@@ -29,9 +31,17 @@ def test_seeds(build):
     assert f"{SEEDS} seeds" in done.stdout
 
 
-def test_seeds_sanitized(asan):
+def test_store_seeds(build):
+    """Every fourth of those is an episode of the key-value store; here are more of them."""
+    done = _run(build, "culvert-sim", "--store", "--seeds", STORE_SEEDS, "--jobs", 2)
+    assert done.returncode == 0, done.stdout[-8000:]
+    assert f"{STORE_SEEDS} seeds" in done.stdout
+
+
+@pytest.mark.parametrize("episodes", [["--seeds", 60], ["--store", "--seeds", 30]])
+def test_seeds_sanitized(asan, episodes):
     """The same code under the sanitizers, which also look for leaks."""
-    done = _run(asan, "culvert-sim", "--seeds", 60, "--hash")
+    done = _run(asan, "culvert-sim", *episodes, "--hash")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
 
 
@@ -47,14 +57,16 @@ def test_deterministic(build):
 @pytest.mark.parametrize(
     "bug, expected",
     [
-        ("early-sync", "another (command|state)|not linearizable|not well|damaged"),
-        ("stale-read", "not linearizable"),
+        ("early-sync", EARLY),
+        ("stale-read", "not linearizable|was known"),
         ("no-vote", "lead in term"),
+        ("early-sync --store", EARLY),
+        ("stale-read --store", "was known"),
     ],
 )
 def test_checks_can_fail(build, bug, expected):
     """A bug that is built in is reported, with the trace and the command that replays it."""
-    done = _run(build, "culvert-sim-broken", "--bug", bug, "--seeds", BROKEN_SEEDS, "--jobs", 2)
+    done = _run(build, "culvert-sim-broken", "--bug", *bug.split(), "--seeds", BROKEN_SEEDS, "--jobs", 2)
     assert done.returncode == 1, done.stdout
     assert re.search(f"FOUND: .*({expected})", done.stdout), done.stdout[-2000:]
     assert "replay: " in done.stdout

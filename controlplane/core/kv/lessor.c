@@ -14,6 +14,7 @@ struct timed {
     struct timed *next; /* in its bucket */
     struct kv_lease lease;
     uint64_t expiry, checkpoint; /* ms; checkpoint UINT64_MAX: none is due */
+    bool noted;                  /* a checkpoint of less than all was proposed */
     uint64_t wake;               /* ms: the earlier one, or a retry */
     size_t place;                /* in the heap */
 };
@@ -33,6 +34,12 @@ struct kv_lessor {
 static uint64_t now_ms(const struct kv_lessor *lessor)
 {
     return env_now(lessor->env) / NS_PER_MS;
+}
+
+/* When a time to live that begins now is over: rounded up, early is not safe. */
+static uint64_t expiry_of(const struct kv_lessor *lessor, uint64_t seconds)
+{
+    return (env_now(lessor->env) + NS_PER_MS - 1) / NS_PER_MS + seconds * MS_PER_S;
 }
 
 /* ---- the heap ---- */
@@ -141,7 +148,7 @@ static int timed_add(struct kv_lessor *lessor, const struct kv_lease *lease, uin
     if (!timed)
         return CULVERT_ENOMEM;
     timed->lease = *lease;
-    timed->expiry = now + (lease->remaining ? lease->remaining : lease->ttl) * MS_PER_S + extend;
+    timed->expiry = expiry_of(lessor, lease->remaining ? lease->remaining : lease->ttl) + extend;
     plan_checkpoint(timed, now);
     bucket = bucket_of(lessor, lease->id);
     timed->next = *bucket;
@@ -173,6 +180,14 @@ static void forget_all(struct kv_lessor *lessor)
 
 /* ---- what the store tells ---- */
 
+/* One that was proposed before that comes before in the log, too. */
+static void timed_set(struct timed *timed, const struct kv_lease *lease)
+{
+    timed->lease = *lease;
+    if (!lease->remaining)
+        timed->noted = false;
+}
+
 static void lease_changed(void *arg, const struct kv_lease *lease, bool there)
 {
     struct kv_lessor *lessor = arg;
@@ -184,7 +199,7 @@ static void lease_changed(void *arg, const struct kv_lease *lease, bool there)
     if (!there && timed)
         timed_remove(lessor, timed);
     else if (there && timed)
-        timed->lease = *lease;
+        timed_set(timed, lease);
     else if (there && timed_add(lessor, lease, 0))
         lessor->stale = true;
 }
@@ -246,11 +261,11 @@ int kv_lessor_renew(struct kv_lessor *lessor, int64_t id, uint64_t *ttl, bool *r
         return CULVERT_EUNSUPPORTED;
     if (!timed || timed->expiry <= now)
         return CULVERT_ENOLEASE;
-    timed->expiry = now + timed->lease.ttl * MS_PER_S;
+    timed->expiry = expiry_of(lessor, timed->lease.ttl);
     plan_checkpoint(timed, now);
     wake_at(lessor, timed);
     *ttl = timed->lease.ttl;
-    *reset = timed->lease.remaining;
+    *reset = timed->lease.remaining || timed->noted;
     return 0;
 }
 
@@ -290,6 +305,7 @@ size_t kv_lessor_poll(struct kv_lessor *lessor, struct kv_lease_action *actions,
             timed->wake = now + KV_LEASE_RETRY_MS;
             heap_sift(lessor, timed);
         } else {
+            timed->noted = true;
             plan_checkpoint(timed, now);
             wake_at(lessor, timed);
         }

@@ -13,128 +13,6 @@
 #define BYTES_MAX ((size_t)64 << 20)
 #define TABLE_MIN 1024u
 
-/* ---- the list of requests ---- */
-
-static struct request **chain_of(struct kv_service *service, uint64_t id)
-{
-    return &service->table[id & (service->table_size - 1)];
-}
-
-static void link_last(struct kv_service *service, struct request *request)
-{
-    struct request **chain = chain_of(service, request->id);
-
-    request->chain = *chain;
-    *chain = request;
-    request->next = NULL;
-    request->prev = service->last;
-    if (service->last)
-        service->last->next = request;
-    else
-        service->first = request;
-    service->last = request;
-    service->requests++;
-    service->bytes += request->length;
-}
-
-static void unlink_request(struct request *request)
-{
-    struct kv_service *service = request->service;
-    struct request **link = chain_of(service, request->id);
-
-    while (*link != request)
-        link = &(*link)->chain;
-    *link = request->chain;
-    if (request->next)
-        request->next->prev = request->prev;
-    else
-        service->last = request->prev;
-    if (request->prev)
-        request->prev->next = request->next;
-    else
-        service->first = request->next;
-    service->requests--;
-    service->bytes -= request->length;
-}
-
-struct request *request_find(struct kv_service *service, uint64_t id)
-{
-    struct request *request = *chain_of(service, id);
-
-    while (request && request->id != id)
-        request = request->chain;
-    return request;
-}
-
-/* The group yet has to call for it: it stays until then, but nobody waits for it any more. */
-static bool is_held(const struct request *request)
-{
-    return request->state == REQUEST_HERE;
-}
-
-static void finish(struct request *request)
-{
-    if (is_held(request)) {
-        request->answered = true;
-        return;
-    }
-    unlink_request(request);
-    free(request);
-}
-
-void request_end(struct request *request, int status, const struct kv_result *result)
-{
-    if (!request->answered) {
-        if (request->kind == REQUEST_KEEP || request->kind == REQUEST_TIME)
-            request->lease_answer(request->arg, status, 0, 0);
-        else if (request->kind == REQUEST_BARRIER)
-            request->done(request->arg, status);
-        else
-            request->answer(request->arg, status, result);
-    }
-    finish(request);
-}
-
-void request_end_lease(struct request *request, int status, uint64_t remaining, uint64_t granted)
-{
-    if (!request->answered)
-        request->lease_answer(request->arg, status, remaining, granted);
-    finish(request);
-}
-
-void request_end_bytes(struct request *request, const void *bytes, size_t length)
-{
-    struct arena arena = {0};
-    struct kv_result result;
-    int status =
-        kv_result_decode(&result, &arena, (struct kv_slice){.data = bytes, .length = length});
-
-    request_end(request, status ? CULVERT_EUNKNOWN : 0, status ? NULL : &result);
-    arena_free(&arena);
-}
-
-static int request_new(struct kv_service *service, enum request_kind kind, size_t length,
-                       struct request **out)
-{
-    struct request *request;
-
-    if (service->requests >= service->options.requests_max ||
-        service->bytes + length > service->options.bytes_max)
-        return CULVERT_EFULL;
-    request = malloc(sizeof(*request) + length);
-    if (!request)
-        return CULVERT_ENOMEM;
-    *request = (struct request){.service = service,
-                                .kind = kind,
-                                .id = ++service->next_id,
-                                .deadline = env_now(service->env) +
-                                            service->options.timeout_ms * SERVICE_NS_PER_MS,
-                                .length = length};
-    link_last(service, request);
-    *out = request;
-    return 0;
-}
-
 /* ---- the way of a request ---- */
 
 static void on_proposed(void *arg, uint64_t index, int status, const struct buffer *result)
@@ -144,7 +22,7 @@ static void on_proposed(void *arg, uint64_t index, int status, const struct buff
     (void)index;
     request->state = REQUEST_WAITING;
     if (request->answered)
-        finish(request);
+        request_refuse(request);
     else if (status == CULVERT_ENOTLEADER)
         request_again(request);
     else if (status)
@@ -159,7 +37,7 @@ static void on_lease(void *arg, int status, uint64_t remaining, uint64_t granted
 
     request->state = REQUEST_WAITING;
     if (request->answered)
-        finish(request);
+        request_refuse(request);
     else if (status == CULVERT_ENOTLEADER || status == CULVERT_ETIMEOUT)
         request_again(request);
     else
@@ -176,12 +54,45 @@ static void on_leads(void *arg, int status)
         duty_lease(request->service, request->kind, request->lease, on_lease, request);
 }
 
+/* Answers a read from the state as it is. */
+static void answer_read(struct request *request)
+{
+    struct kv_service *service = request->service;
+    struct buffer bytes = {.bound = KV_RESULT_MAX};
+    struct arena arena = {0};
+    struct kv_command command;
+    int error = kv_command_decode(
+        &command, &arena, (struct kv_slice){.data = request->command, .length = request->length});
+
+    if (!error)
+        error = kv_store_read(service->store, &command, &bytes);
+    arena_free(&arena);
+    if (error)
+        request_end(request, error, NULL);
+    else
+        request_end_bytes(request, bytes.data, bytes.length);
+    buffer_free(&bytes);
+}
+
+static void on_current(void *arg, int status)
+{
+    struct request *request = arg;
+
+    request->state = REQUEST_WAITING;
+    if (request->answered)
+        request_refuse(request);
+    else if (status == CULVERT_ENOTLEADER || status == CULVERT_ETIMEOUT)
+        request_again(request);
+    else if (status || request->kind == REQUEST_BARRIER)
+        request_end(request, status, NULL);
+    else
+        answer_read(request);
+}
+
 static bool is_read(const struct request *request)
 {
     return request->kind == REQUEST_READ || request->kind == REQUEST_BARRIER;
 }
-
-static void on_current(void *arg, int status);
 
 /* Hands a request to this node's group. */
 static int hand_here(struct request *request)
@@ -206,12 +117,22 @@ static int hand_over(struct request *request)
     int error = 0;
 
     group_status(request->service->group, &status);
-    if (is_read(request) || status.leading)
+    if (status.leading || is_read(request)) /* any member's group sees to a read */
         error = hand_here(request);
     else if (status.leader && peer_ask(request, status.leader))
         request->state = REQUEST_AWAY;
     service_wake(request->service);
     return error == CULVERT_ENOTLEADER ? 0 : error;
+}
+
+/* The same in the call that asks: an error is the call's. */
+static int begin(struct request *request)
+{
+    int error = hand_over(request);
+
+    if (error)
+        request_refuse(request);
+    return error;
 }
 
 void request_again(struct request *request)
@@ -291,59 +212,7 @@ int kv_service_propose(struct kv_service *service, const struct kv_command *comm
     request->answer = answer;
     request->arg = arg;
     memcpy(request->command, service->scratch.data, request->length);
-    error = hand_over(request);
-    if (error) {
-        request->answered = true;
-        finish(request);
-    }
-    return error;
-}
-
-/* Answers a read from the state as it is. */
-static void answer_read(struct request *request)
-{
-    struct kv_service *service = request->service;
-    struct buffer bytes = {.bound = KV_RESULT_MAX};
-    struct arena arena = {0};
-    struct kv_command command;
-    int error = kv_command_decode(
-        &command, &arena, (struct kv_slice){.data = request->command, .length = request->length});
-
-    if (!error)
-        error = kv_store_read(service->store, &command, &bytes);
-    arena_free(&arena);
-    if (error)
-        request_end(request, error, NULL);
-    else
-        request_end_bytes(request, bytes.data, bytes.length);
-    buffer_free(&bytes);
-}
-
-static void on_current(void *arg, int status)
-{
-    struct request *request = arg;
-
-    request->state = REQUEST_WAITING;
-    if (request->answered)
-        finish(request);
-    else if (status == CULVERT_ENOTLEADER)
-        request_again(request);
-    else if (status || request->kind == REQUEST_BARRIER)
-        request_end(request, status, NULL);
-    else
-        answer_read(request);
-}
-
-/* A read or a barrier: on any member, by the group. Without a leader it waits for one. */
-static int begin_read(struct request *request)
-{
-    int error = hand_over(request);
-
-    if (error) {
-        request->answered = true;
-        finish(request);
-    }
-    return error;
+    return begin(request);
 }
 
 /* Serves reads of this node's state as it is, in the loop's next turn. */
@@ -376,7 +245,7 @@ int kv_service_read(struct kv_service *service, const struct kv_command *command
     request->arg = arg;
     memcpy(request->command, service->scratch.data, request->length);
     if (!serializable)
-        return begin_read(request);
+        return begin(request);
     if (!service->local++)
         service->env->ops->timer_set(service->env, &service->soon, env_now(service->env));
     return 0;
@@ -391,7 +260,7 @@ int kv_service_barrier(struct kv_service *service, void (*done)(void *arg, int s
         return error;
     request->done = done;
     request->arg = arg;
-    return begin_read(request);
+    return begin(request);
 }
 
 struct kv_store *kv_service_store(struct kv_service *service)
@@ -410,12 +279,7 @@ static int ask_lease(struct kv_service *service, enum request_kind kind, int64_t
     request->lease_answer = answer;
     request->arg = arg;
     request->lease = id;
-    error = hand_over(request);
-    if (error) {
-        request->answered = true;
-        finish(request);
-    }
-    return error;
+    return begin(request);
 }
 
 int kv_service_lease_keep(struct kv_service *service, int64_t id, kv_lease_answer answer, void *arg)
@@ -457,7 +321,7 @@ int kv_service_open(struct kv_service **out, struct env *env, struct group *grou
     set_defaults(&service->options);
     service->timer = (struct env_timer){.fn = tick, .arg = service};
     service->soon = (struct env_timer){.fn = serve_local, .arg = service};
-    env->ops->random(env, &service->next_id, sizeof(service->next_id));
+    env->ops->random(env, &service->life, sizeof(service->life));
     service->table_size = TABLE_MIN;
     while (service->table_size < service->options.requests_max)
         service->table_size *= 2;

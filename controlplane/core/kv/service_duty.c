@@ -108,8 +108,15 @@ void duty_lease(struct kv_service *service, enum request_kind kind, int64_t id,
                 kv_lease_answer answer, void *arg)
 {
     struct kv_lease lease = {0};
+    struct group_status status;
     int error;
 
+    /* The duties may be laid down at the next tick, or not be taken up yet. */
+    group_status(service->group, &status);
+    if (!status.leading || status.term != service->term) {
+        answer(arg, CULVERT_ENOTLEADER, 0, 0);
+        return;
+    }
     if (kind == REQUEST_KEEP) {
         keep(service, id, answer, arg);
         return;

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What nodes say to each other about requests: version, kind, the asker's id of the request; then a
- * command, or a lease's id; an answer has a status, and the result or the lease's times. Answers go
- * to who asked and only then. What is lost ends by the asker's time-out.
+ * What nodes say to each other about requests: version, kind, the life of the asker's service and
+ * its id of the request; then a command, or a lease's id; an answer has the same, then a status,
+ * and the result or the lease's times. Answers go to who asked and only then. What is lost ends by
+ * the asker's time-out.
+ *
+ * What comes from a connection that was replaced may come late, or once more (base/env.h), and a
+ * command must not be done twice. So a request has another, higher id each time it is sent, and
+ * whoever is asked takes none that is not higher than the last one of the same life: one that came
+ * late is lost.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +22,12 @@
 
 /* ---- asking ---- */
 
-static void put_head(struct buffer *to, unsigned kind, uint64_t id)
+static void put_head(struct buffer *to, unsigned kind, uint64_t life, uint64_t id)
 {
     const uint8_t head[2] = {PEER_VERSION, (uint8_t)kind};
 
     buffer_add(to, head, sizeof(head));
+    kv_put_be64(to, life);
     kv_put_be64(to, id);
 }
 
@@ -29,8 +36,9 @@ bool peer_ask(struct request *request, uint64_t leader)
     struct kv_service *service = request->service;
     struct buffer *bytes = &service->scratch;
 
+    request_renumber(request);
     buffer_clear(bytes);
-    put_head(bytes, request->kind, request->id);
+    put_head(bytes, request->kind, service->life, request->id);
     if (request->kind == REQUEST_PROPOSE)
         buffer_add(bytes, request->command, request->length);
     else
@@ -66,15 +74,34 @@ static void receive_answer(struct kv_service *service, uint64_t from, unsigned k
 
 /* ---- answering ---- */
 
-static struct guest *guest_new(struct kv_service *service, uint64_t node, unsigned kind,
-                               uint64_t id)
+/* Whether a request is new, and not one that came late or once more. Lives are remembered until so
+ * many others have asked. */
+static bool is_new(struct kv_service *service, const struct asker *asker)
+{
+    struct asker *askers = service->askers;
+    unsigned at = 0;
+    bool fresh;
+
+    while (at < SERVICE_ASKERS - 1 &&
+           (askers[at].node != asker->node || askers[at].life != asker->life))
+        at++;
+    fresh = askers[at].node != asker->node || askers[at].life != asker->life ||
+            asker->id > askers[at].id;
+    if (!fresh)
+        return false;
+    memmove(askers + 1, askers, at * sizeof(*askers));
+    askers[0] = *asker;
+    return true;
+}
+
+static struct guest *guest_new(struct kv_service *service, const struct asker *asker, unsigned kind)
 {
     struct guest *guest = service->guest_count < GUESTS_MAX ? malloc(sizeof(*guest)) : NULL;
 
     if (!guest)
         return NULL;
-    *guest = (struct guest){
-        .next = service->guests, .service = service, .kind = kind, .node = node, .id = id};
+    *guest =
+        (struct guest){.next = service->guests, .service = service, .kind = kind, .asker = *asker};
     if (service->guests)
         service->guests->prev = guest;
     service->guests = guest;
@@ -100,17 +127,17 @@ void guests_free(struct kv_service *service)
         guest_free(service->guests);
 }
 
-static void tell_answer(struct kv_service *service, uint64_t node, unsigned kind, uint64_t id,
+static void tell_answer(struct kv_service *service, const struct asker *asker, unsigned kind,
                         int status, const void *more, size_t length)
 {
     struct buffer *bytes = &service->scratch;
 
     buffer_clear(bytes);
-    put_head(bytes, kind | PEER_ANSWER, id);
+    put_head(bytes, kind | PEER_ANSWER, asker->life, asker->id);
     kv_put_be32(bytes, (uint32_t)status);
     buffer_add(bytes, more, length);
     if (!bytes->error)
-        group_tell(service->group, node, bytes->data, bytes->length);
+        group_tell(service->group, asker->node, bytes->data, bytes->length);
 }
 
 /* A result that is too large for a message can't be known over there; what it was of is done. */
@@ -120,7 +147,7 @@ static void on_guest_proposed(void *arg, uint64_t index, int status, const struc
     bool fits = !status && result->length <= MESSAGE_TOLD_MAX - 64;
 
     (void)index;
-    tell_answer(guest->service, guest->node, guest->kind, guest->id,
+    tell_answer(guest->service, &guest->asker, guest->kind,
                 status || fits ? status : CULVERT_EUNKNOWN, fits ? result->data : NULL,
                 fits ? result->length : 0);
     guest_free(guest);
@@ -131,7 +158,7 @@ static void on_guest_lease(void *arg, int status, uint64_t remaining, uint64_t g
     struct guest *guest = arg;
     const uint64_t times[2] = {htobe64(remaining), htobe64(granted)};
 
-    tell_answer(guest->service, guest->node, guest->kind, guest->id, status, times, sizeof(times));
+    tell_answer(guest->service, &guest->asker, guest->kind, status, times, sizeof(times));
     guest_free(guest);
 }
 
@@ -161,10 +188,10 @@ static int propose(struct guest *guest, struct kv_slice bytes)
     return error;
 }
 
-static void receive_request(struct kv_service *service, uint64_t from, unsigned kind, uint64_t id,
+static void receive_request(struct kv_service *service, const struct asker *asker, unsigned kind,
                             struct kv_reader *reader)
 {
-    struct guest *guest = guest_new(service, from, kind, id);
+    struct guest *guest = guest_new(service, asker, kind);
     int error = guest ? 0 : CULVERT_EFULL;
 
     if (guest && kind == REQUEST_PROPOSE) {
@@ -178,7 +205,7 @@ static void receive_request(struct kv_service *service, uint64_t from, unsigned 
         return;
     if (guest)
         guest_free(guest);
-    tell_answer(service, from, kind, id, error, (const uint64_t[2]){0}, 2 * sizeof(uint64_t));
+    tell_answer(service, asker, kind, error, (const uint64_t[2]){0}, 2 * sizeof(uint64_t));
 }
 
 void peer_told(void *arg, uint64_t from, const void *bytes, size_t length)
@@ -186,8 +213,10 @@ void peer_told(void *arg, uint64_t from, const void *bytes, size_t length)
     struct kv_service *service = arg;
     struct kv_reader reader = kv_reader_of((struct kv_slice){.data = bytes, .length = length});
     unsigned version = kv_read_byte(&reader), kind = kv_read_byte(&reader);
-    uint64_t id = kv_read_be64(&reader);
+    struct asker asker = {.node = from};
 
+    asker.life = kv_read_be64(&reader);
+    asker.id = kv_read_be64(&reader);
     if (reader.bad || version != PEER_VERSION)
         return;
     switch (kind & ~PEER_ANSWER) {
@@ -198,19 +227,20 @@ void peer_told(void *arg, uint64_t from, const void *bytes, size_t length)
     default:
         return;
     }
-    if (kind & PEER_ANSWER)
-        receive_answer(service, from, kind & ~PEER_ANSWER, id, &reader);
-    else
-        receive_request(service, from, kind, id, &reader);
+    if (!(kind & PEER_ANSWER) && is_new(service, &asker))
+        receive_request(service, &asker, kind, &reader);
+    else if (kind & PEER_ANSWER && asker.life == service->life)
+        receive_answer(service, from, kind & ~PEER_ANSWER, asker.id, &reader);
 }
 
-/* A command that was with that node may have been done; a question about a lease is asked again. */
+/* A connection has ended, or another has taken its place. A command that was with that node may
+ * have been done; a question about a lease is asked again. */
 void peer_connected(void *arg, uint64_t node, bool up)
 {
     struct kv_service *service = arg;
     struct request *next;
 
-    for (struct request *request = service->first; request && !up; request = next) {
+    for (struct request *request = service->first; request; request = next) {
         next = request->next;
         if (request->state != REQUEST_AWAY || request->node != node)
             continue;
