@@ -77,6 +77,10 @@ int group_propose(struct group *group, const void *command, size_t length, group
  * changed; CULVERT_ETIMEOUT: it didn't answer. On an error of the call `done` is not called. */
 int group_read(struct group *group, void (*done)(void *arg, int status), void *arg);
 
+/* `done` with 0 when this node's machine has applied the entry at `index`, which is known to be
+ * committed; with the errors of a read when it is given up. */
+int group_wait(struct group *group, uint64_t index, void (*done)(void *arg, int status), void *arg);
+
 /* Changes of the members, by the leader, one at a time (the thesis, section 4.2). `done` with 0
  * once committed; CULVERT_ETIMEOUT: a promoted member didn't catch up; CULVERT_EUNKNOWN as above.
  * A leader that is asked to remove or demote itself begins to hand over: CULVERT_ENOTLEADER, the

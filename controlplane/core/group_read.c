@@ -87,6 +87,22 @@ static uint64_t leader_of(const struct group *group)
     return id;
 }
 
+int group_wait(struct group *group, uint64_t index, void (*done)(void *arg, int status), void *arg)
+{
+    struct read *read;
+
+    if (group->reads_count >= group->options.reads_max)
+        return CULVERT_EFULL;
+    read = malloc(sizeof(*read));
+    if (!read)
+        return CULVERT_ENOMEM;
+    *read = (struct read){.done = done, .arg = arg, .index = index, .since = group_now_ms(group)};
+    push(&group->confirmed, read);
+    group->reads_count++;
+    node_activate(group->node, group);
+    return 0;
+}
+
 int group_read(struct group *group, void (*done)(void *arg, int status), void *arg)
 {
     if (node_dead(group->node) || !leader_of(group))

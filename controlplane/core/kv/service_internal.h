@@ -45,7 +45,8 @@ struct request {
     };
     void *arg;
     int64_t lease;
-    size_t length; /* of the encoded command */
+    struct buffer result; /* another node's, until this one has applied it too */
+    size_t length;        /* of the encoded command */
     uint8_t command[];
 };
 

@@ -2,7 +2,7 @@
 /*
  * What nodes say to each other about requests: version, kind, the life of the asker's service and
  * its id of the request; then a command, or a lease's id; an answer has the same, then a status,
- * and the result or the lease's times. Answers go to who asked and only then. What is lost ends by
+ * and the index of the log with the result, or the lease's times. Answers go to who asked and only then. What is lost ends by
  * the asker's time-out.
  *
  * What comes from a connection that was replaced may come late, or once more (base/env.h), and a
@@ -47,6 +47,32 @@ bool peer_ask(struct request *request, uint64_t leader)
     return !bytes->error && group_tell(service->group, leader, bytes->data, bytes->length);
 }
 
+static void on_applied(void *arg, int status)
+{
+    struct request *request = arg;
+    struct buffer result = request->result;
+
+    (void)status; /* done it is in any case */
+    request->state = REQUEST_WAITING;
+    request->result = (struct buffer){0};
+    request_end_bytes(request, result.data, result.length);
+    buffer_free(&result);
+}
+
+/* Who asked here finds here what was changed: the answer waits for this node to have it, too. */
+static void receive_result(struct request *request, struct kv_reader *reader)
+{
+    uint64_t index = kv_read_be64(reader);
+    size_t length = kv_reader_left(reader);
+
+    buffer_init(&request->result, KV_RESULT_MAX);
+    buffer_add(&request->result, reader->at, length);
+    if (!request->result.error && !group_wait(request->service->group, index, on_applied, request))
+        request->state = REQUEST_HERE;
+    else
+        request_end_bytes(request, reader->at, length);
+}
+
 static void receive_answer(struct kv_service *service, uint64_t from, unsigned kind, uint64_t id,
                            struct kv_reader *reader)
 {
@@ -64,7 +90,7 @@ static void receive_answer(struct kv_service *service, uint64_t from, unsigned k
         if (status)
             request_end(request, status, NULL);
         else
-            request_end_bytes(request, reader->at, kv_reader_left(reader));
+            receive_result(request, reader);
     } else {
         remaining = kv_read_be64(reader);
         granted = kv_read_be64(reader);
@@ -144,12 +170,16 @@ static void tell_answer(struct kv_service *service, const struct asker *asker, u
 static void on_guest_proposed(void *arg, uint64_t index, int status, const struct buffer *result)
 {
     struct guest *guest = arg;
-    bool fits = !status && result->length <= MESSAGE_TOLD_MAX - 64;
+    struct buffer bytes = {.bound = MESSAGE_TOLD_MAX - 64};
 
-    (void)index;
-    tell_answer(guest->service, &guest->asker, guest->kind,
-                status || fits ? status : CULVERT_EUNKNOWN, fits ? result->data : NULL,
-                fits ? result->length : 0);
+    if (!status) {
+        kv_put_be64(&bytes, index);
+        buffer_add(&bytes, result->data, result->length);
+        status = bytes.error ? CULVERT_EUNKNOWN : 0;
+    }
+    tell_answer(guest->service, &guest->asker, guest->kind, status, bytes.data,
+                status ? 0 : bytes.length);
+    buffer_free(&bytes);
     guest_free(guest);
 }
 

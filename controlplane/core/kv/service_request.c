@@ -87,6 +87,7 @@ static void finish(struct request *request)
         return;
     }
     unlink_request(request);
+    buffer_free(&request->result);
     free(request);
 }
 
