@@ -10,6 +10,8 @@
 #include "tests/sim/sim.h"
 
 #define QUEUE_MAX ((size_t)256 << 10) /* bytes under way on a link */
+#define SMALL 4096u                   /* messages up to that have room beyond, as the transport's */
+#define RESERVE ((size_t)64 << 10)
 
 struct letter {
     struct sim *sim;
@@ -88,7 +90,7 @@ int sim_send(struct sim *sim, unsigned from, uint64_t to, const struct iovec *pa
     if (slot < 0 || !sim->slot[slot].env)
         return CULVERT_ENOTFOUND;
     link = &sim->link[from][slot];
-    if (link->queued && link->queued + length > QUEUE_MAX) {
+    if (link->queued && link->queued + length > QUEUE_MAX + (length <= SMALL ? RESERVE : 0)) {
         link->was_full = true;
         return CULVERT_EFULL;
     }
