@@ -455,22 +455,6 @@ struct machine *group_machine(const struct group *group)
     return group->machine;
 }
 
-int group_members(const struct group *group,
-                  int (*each)(void *arg, const struct group_member *member), void *arg)
-{
-    const struct raft_configuration *members = &group->raft.configuration;
-    int result = 0;
-
-    for (unsigned i = 0; i < members->n && !result; i++) {
-        struct group_member member = {.id = members->servers[i].id,
-                                      .role = (enum group_role)members->servers[i].role,
-                                      .address = members->servers[i].address};
-
-        result = each(arg, &member);
-    }
-    return result;
-}
-
 void group_status(const struct group *group, struct group_status *out)
 {
     const struct raft *raft = &group->raft;

@@ -268,6 +268,22 @@ static uint64_t closest(const struct group *group)
     return id;
 }
 
+int group_members(const struct group *group,
+                  int (*each)(void *arg, const struct group_member *member), void *arg)
+{
+    const struct raft_configuration *members = &group->raft.configuration;
+    int result = 0;
+
+    for (unsigned i = 0; i < members->n && !result; i++) {
+        struct group_member member = {.id = members->servers[i].id,
+                                      .role = (enum group_role)members->servers[i].role,
+                                      .address = members->servers[i].address};
+
+        result = each(arg, &member);
+    }
+    return result;
+}
+
 int group_transfer(struct group *group, uint64_t id, group_changed done, void *arg)
 {
     struct raft_event event = {.type = RAFT_TRANSFER};

@@ -19,7 +19,8 @@
 
 #define PEERS_FILE "peers"
 #define REMOVED_FILE "removed"
-#define WAITS_FILE "waits" /* in the state folder: by `culvert node rebuild`; then beside the identity */
+/* In the state folder: by `culvert node rebuild`; then beside the identity. */
+#define WAITS_FILE "waits"
 #define PEERS_BYTES 8192u
 #define RENEW_TICKS (60u * 1000 / CLUSTER_TICK_MS)
 

@@ -4,10 +4,12 @@
  *
  *     etcd_load put|get|fill|watch CLIENTS SECONDS KEYS HOST:PORT...
  *
- * Every client has a connection of its own, the endpoints in turn, and one request under way. put:
- * values of 256 bytes, the keys in turn; get: linearizable reads of these; fill: puts, each key once, however long it takes; watch: half of the
- * clients watch what the others put, at a rate of 1,000 a second in all, and what is timed is from
- * the answer to a put (or from its sending, "sent") to its event at a watcher.
+ * Every client has a connection of its own, the endpoints in turn, and one request under way.
+ *
+ * put: values of 256 bytes, the keys in turn; get: linearizable reads of these; fill: puts, each key
+ * once, however long it takes; watch: half of the clients watch what the others put, at a rate of
+ * 1,000 a second in all, and what is timed is from the answer to a put (or from its sending, "sent")
+ * to its event at a watcher.
  */
 #include <arpa/inet.h>
 #include <assert.h>

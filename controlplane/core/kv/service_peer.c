@@ -2,8 +2,8 @@
 /*
  * What nodes say to each other about requests: version, kind, the life of the asker's service and
  * its id of the request; then a command, or a lease's id; an answer has the same, then a status,
- * and the index of the log with the result, or the lease's times. Answers go to who asked and only then. What is lost ends by
- * the asker's time-out.
+ * and the index of the log with the result, or the lease's times. Answers go to who asked and only
+ * then. What is lost ends by the asker's time-out.
  *
  * What comes from a connection that was replaced may come late, or once more (base/env.h), and a
  * command must not be done twice. So a request has another, higher id each time it is sent, and
