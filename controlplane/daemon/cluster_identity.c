@@ -19,7 +19,8 @@
 
 #define PEERS_FILE "peers"
 #define REMOVED_FILE "removed"
-#define WAITS_FILE "waits" /* in the state folder: by `culvert node rebuild`; then beside the identity */
+/* In the state folder: by `culvert node rebuild`; then beside the identity. */
+#define WAITS_FILE "waits"
 #define PEERS_BYTES 8192u
 #define RENEW_TICKS (60u * 1000 / CLUSTER_TICK_MS)
 
@@ -250,6 +251,7 @@ int cluster_identity_open(struct cluster *cluster)
     if (!error) {
         cluster->waits = !faccessat(at, WAITS_FILE, F_OK, 0);
         unlink(cluster_path(cluster, WAITS_FILE));
+        cluster->founds = faccessat(at, PEERS_FILE, F_OK, 0);
         read_peers(cluster, at);
         cluster->node_id = cluster->identity->name.node;
         sscanf(cluster->identity->name.site, "%16llx", &first);
