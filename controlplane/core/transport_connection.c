@@ -250,8 +250,6 @@ void connection_advance(struct connection *connection)
     }
     if (!connection->closing && BIO_ctrl_pending(connection->to_net))
         connection_dirty(connection);
-    if (!connection->input.length && connection->input.capacity > TRANSPORT_KEEP)
-        buffer_free(&connection->input);
 }
 
 static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)

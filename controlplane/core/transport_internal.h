@@ -10,7 +10,7 @@
 #define TRANSPORT_CIPHER_MAX ((size_t)256 << 10) /* bytes encrypted and not yet written */
 #define TRANSPORT_TURN_MAX ((size_t)2 << 20)     /* bytes a connection sends in a loop's turn */
 #define TRANSPORT_READ_MAX ((size_t)256 << 10)   /* bytes of one read */
-#define TRANSPORT_KEEP ((size_t)1 << 20)         /* bytes of memory that an empty queue keeps */
+#define TRANSPORT_KEEP ((size_t)64 << 10)        /* bytes of memory that an empty buffer keeps */
 #define TRANSPORT_SMALL 4096u                    /* bytes of a message that may use the reserve */
 #define TRANSPORT_RESERVE ((size_t)256 << 10)    /* bytes beyond the bound */
 #define TRANSPORT_LINGER_MS 1000u
@@ -166,6 +166,8 @@ int transport_send(struct env_net *net, uint64_t node, const struct iovec *parts
 /* The connection has something to send: it will at the end of the loop's turn. */
 void connection_dirty(struct connection *connection);
 void connection_flush(struct connection *connection);
+/* Frees what a quiet connection's buffers keep; with each ping, so not under load. */
+void connection_trim(struct connection *connection);
 void transport_flush(uv_idle_t *idle);
 
 /* transport_join.c */

@@ -268,6 +268,7 @@ void session_ping(struct connection *connection)
     } else {
         connection->peer->backoff_ms = 0; /* it lasts */
         connection->ping_due = true;
+        connection_trim(connection);
         connection_dirty(connection);
     }
 }

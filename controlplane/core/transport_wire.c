@@ -4,8 +4,6 @@
 #include "controlplane/base/bytes.h"
 #include "controlplane/base/error.h"
 
-#define BULK_KEEP ((size_t)1 << 20) /* bytes of memory that an idle reader keeps */
-
 void wire_put_header(struct buffer *out, enum wire_kind kind, size_t length)
 {
     bytes_put_number(out, length, 4);
@@ -180,8 +178,6 @@ enum wire_event wire_read(struct wire_reader *reader, const uint8_t *data, size_
     size_t payload, bound;
 
     *used = 0;
-    if (!reader->bulk_length && reader->bulk.capacity > BULK_KEEP)
-        buffer_free(&reader->bulk);
     if (length < WIRE_HEADER)
         return WIRE_EVENT_MORE;
     payload = bytes_number(data, 4);

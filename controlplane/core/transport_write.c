@@ -21,10 +21,26 @@ void lane_consume(struct lane *lane, size_t length)
     if (lane->head < lane->bytes.length)
         return;
     lane->head = 0;
-    if (lane->bytes.capacity > TRANSPORT_KEEP)
-        buffer_free(&lane->bytes);
-    else
-        buffer_clear(&lane->bytes);
+    buffer_clear(&lane->bytes);
+}
+
+/* Frees what an empty buffer keeps. */
+static void trim(struct buffer *buffer)
+{
+    if (!buffer->length && buffer->capacity > TRANSPORT_KEEP)
+        buffer_free(buffer);
+}
+
+void connection_trim(struct connection *connection)
+{
+    trim(&connection->urgent.bytes);
+    trim(&connection->bulk.bytes);
+    trim(&connection->input);
+    if (!connection->is_writing)
+        trim(&connection->cipher);
+    if (!connection->reader.bulk_length)
+        buffer_clear(&connection->reader.bulk);
+    trim(&connection->reader.bulk);
 }
 
 /* Moves what waits to the front when that is the smaller part. */

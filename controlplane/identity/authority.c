@@ -191,5 +191,7 @@ int authority_unseal(struct authority **out, const char *site, const uint8_t key
         error = CULVERT_ECORRUPT;
     OPENSSL_cleanse(plain, length);
     free(plain);
+    if (error)
+        ERR_clear_error();
     return error;
 }

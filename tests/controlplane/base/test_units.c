@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -150,12 +151,35 @@ static void test_prefixes(void **state)
     assert_false(host_bits);
 }
 
+static void test_endpoints(void **state)
+{
+    static const char *const good[] = {"192.0.2.1:1", "[2001:db8::1]:65535", "[::]:80"};
+    static const char *const bad[] = {
+        "",          ":80",         "192.0.2.1",     "192.0.2.1:", "192.0.2.1:0",
+        "1.2.3.4:x", "::1:80",      "[192.0.2.1]:1", "[::1]",      "[]:1",
+        "[:1",       "[::1]:65536", "192.0.2.1: 1",  "[::1:80",    "name:80"};
+    struct endpoint endpoint, back;
+    struct sockaddr_storage address;
+    char text[UNITS_TEXT];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+        assert_int_equal(units_parse_endpoint(good[i], &endpoint), 0);
+        endpoint_to_socket(&endpoint, &address);
+        endpoint_from_socket(&address, &back);
+        units_write_endpoint(&back, text);
+        assert_string_equal(text, good[i]);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        assert_int_equal(units_parse_endpoint(bad[i], &endpoint), CULVERT_EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),    cmocka_unit_test(test_rates),
         cmocka_unit_test(test_times),    cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_prefixes), cmocka_unit_test(test_endpoints),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -301,6 +301,19 @@ static void test_limits(void **state)
     free(data);
 }
 
+/* A ping and its answer each 20 ms, about 70 bytes in TLS each way, and nothing else. */
+static void test_idle_says_little(void **state)
+{
+    uint64_t from, bytes;
+
+    (void)state;
+    start(2);
+    from = uv_hrtime();
+    bytes = rig_stats(&rig, 1).bytes_sent;
+    rig_until(&rig, rig_stats(&rig, 1).bytes_sent > bytes + 1000);
+    assert_true(uv_hrtime() - from > 100000000);
+}
+
 /* ---- connections that end ---- */
 
 static void test_reconnects(void **state)
@@ -465,6 +478,7 @@ int main(void)
         TEST(bulk_lets_others_pass),
         TEST(back_pressure),
         TEST(limits),
+        TEST(idle_says_little),
         TEST(reconnects),
         TEST(silent_peer_is_given_up),
         TEST(new_life_replaces_the_old),

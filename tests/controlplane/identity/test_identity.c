@@ -308,6 +308,9 @@ static void test_rollover(void **state)
     assert_int_equal(identity_fingerprint(first, old), 0);
     assert_int_equal(identity_rollover(first, NOW), 0);
     assert_int_equal(sk_X509_num(first->trust), 2);
+    /* The new one signs already, though it has not signed this node yet. */
+    assert_int_equal(certificate_fingerprint(sk_X509_value(first->trust, 1), new), 0);
+    assert_int_equal(identity_distrust(first, new), CULVERT_EBUSY);
     assert_int_equal(identity_save(first, fixture->folder), 0);
     identity_free(load(fixture));
     assert_int_equal(identity_renew(first, NOW), 0);

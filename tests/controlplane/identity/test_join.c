@@ -196,6 +196,8 @@ static void test_answer_comes_later(void **state)
     begin(&joiner);
     rig_until(&rig, site.asked == 1);
     answer(site.call, 0, 6);
+    assert_int_equal(transport_deny(rig.node[1].transport, site.call, CULVERT_EACCES),
+                     CULVERT_ENOTFOUND);
     end(&joiner);
     assert_int_equal(joiner.status, 0);
     assert_int_equal(joiner.result.identity->name.node, 6);
@@ -306,6 +308,30 @@ static void test_pinned_certificate_is_no_ca(void **state)
     expect_not_the_site(&joiner);
 }
 
+/* Somebody shows the CA's certificate, which is no secret, behind one that the CA didn't sign. */
+static void test_impostor(void **state)
+{
+    static struct joiner joiner;
+    struct identity *identity = rig.node[1].identity, *other;
+    struct authority *authority;
+    X509 *certificate;
+
+    (void)state;
+    joiner_open(&joiner);
+    assert_int_equal(identity_found(&other, 1, rig_now()), 0);
+    assert_int_equal(authority_unseal(&authority, other->name.site, other->site_key,
+                                      other->sealed.data, other->sealed.length),
+                     0);
+    assert_int_equal(
+        authority_issue(authority, &identity->name, identity->key, rig_now(), &certificate), 0);
+    X509_free(sk_X509_shift(identity->chain));
+    assert_true(sk_X509_unshift(identity->chain, certificate) > 0);
+    assert_int_equal(transport_identity(rig.node[1].transport, identity), 0);
+    expect_not_the_site(&joiner);
+    authority_free(authority);
+    identity_free(other);
+}
+
 static void test_garbage_in_place_of_a_request(void **state)
 {
     struct rig_tls tls;
@@ -363,6 +389,7 @@ int main(void)
         TEST(another_ca),
         TEST(another_site_of_the_ca),
         TEST(pinned_certificate_is_no_ca),
+        TEST(impostor),
         TEST(garbage_in_place_of_a_request),
         TEST(nothing_is_said),
         TEST(nobody_listens),
