@@ -86,13 +86,12 @@ static int open_node(struct cluster *cluster)
     struct group_member self = {
         .id = cluster->node_id, .role = GROUP_VOTER, .address = cluster->member};
     struct group_options group = {0};
-    bool founds = !cluster->peer_count; /* who joins is added by the leader */
     char *problem = NULL;
     int error = node_open(&cluster->node, cluster_env(cluster), &options, &problem);
 
     if (!error)
         error = node_group_open(cluster->node, 0, kv_store_machine(cluster->store), &group, &self,
-                                founds, &cluster->group);
+                                cluster->founds, &cluster->group);
     if (error)
         log_error("%s/log: %s%s", cluster->options.state_dir,
                   problem ? problem : culvert_strerror(error),

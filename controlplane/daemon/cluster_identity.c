@@ -251,6 +251,7 @@ int cluster_identity_open(struct cluster *cluster)
     if (!error) {
         cluster->waits = !faccessat(at, WAITS_FILE, F_OK, 0);
         unlink(cluster_path(cluster, WAITS_FILE));
+        cluster->founds = faccessat(at, PEERS_FILE, F_OK, 0);
         read_peers(cluster, at);
         cluster->node_id = cluster->identity->name.node;
         sscanf(cluster->identity->name.site, "%16llx", &first);

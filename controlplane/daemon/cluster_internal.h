@@ -58,9 +58,10 @@ struct cluster {
     struct env_timer tick;
     uint64_t ticks;
     bool failed, stopped, settled, ticking, removed;
-    bool waits; /* to join a site: made with cluster_addresses.joins, or rebuilt */
-    bool changing;               /* the group's members, by this node */
-    bool storing;                /* a record of a node, likewise */
+    bool founds;   /* the group begins with this node; who joins is added by the leader */
+    bool waits;    /* to join a site: made with cluster_addresses.joins, or rebuilt */
+    bool changing; /* the group's members, by this node */
+    bool storing;  /* a record of a node, likewise */
     bool describing, publishing; /* this node itself */
     struct waiter waiters[CLUSTER_WAITERS_MAX];
     struct {

@@ -10,6 +10,7 @@ import collections
 import http.client
 import json
 import random
+import signal
 import sys
 import threading
 import time
@@ -83,7 +84,7 @@ class Client:
             self.log.write(line + "\n")
 
     def run(self):
-        while time.monotonic() < self.deadline:
+        while time.monotonic() < self.deadline and not self.ended.is_set():
             self.step()
 
 
@@ -146,10 +147,12 @@ def check(path):
 def main():
     path, seconds, count, *addresses = sys.argv[1:]
     lock, deadline = threading.Lock(), time.monotonic() + float(seconds)
+    clients = []
+    # What is under way is ended and noted: others may have seen it.
+    signal.signal(signal.SIGTERM, lambda *_: [client.ended.set() for client in clients])
     with open(path, "a", buffering=1) as log:
-        threads = [
-            threading.Thread(target=Client(n, addresses, log, lock, deadline).run) for n in range(int(count))
-        ]
+        clients += [Client(n, addresses, log, lock, deadline) for n in range(int(count))]
+        threads = [threading.Thread(target=client.run) for client in clients]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -102,19 +102,23 @@ def faults_and_clients(cluster, faults):
     addresses = [f"{node.address}:{ETCD}" for node in cluster.nodes]
     clients = cluster.client.start("clients", "python3", "-m", "tests.lab.history", path, "3600", CLIENTS, *addresses, cwd=REPO)
     done, began = collections.Counter(), time.monotonic()
+    times = []
     for _ in range(FAULTS):
         name = faults.choose()
+        times.append((round(time.monotonic(), 2), name))
         getattr(faults, name)()
         faults.pause(0, 0.4)
         done[name] += 1
     cluster.leader()
     length = os.path.getsize(path)
     wait_until(lambda: os.path.getsize(path) > length + 10000, "the clients to work on")
-    clients.kill()
+    clients.stop(30)
     bad, count = check(path)
     unknown = sum(op.end is None for ops in read(path).values() for op in ops)
     print(f"{FAULTS} faults in {time.monotonic() - began:.0f} s: {dict(done)}; {count} operations, {unknown} unknown")
-    assert not bad, [(key, sorted(read(path)[key], key=lambda op: op.begin)) for key in bad[:2]]
+    if bad:
+        print("\n".join(map(str, sorted(read(path)[bad[0]], key=lambda op: op.begin))), times, sep="\n")
+    assert not bad
     assert count > 2000
     hashes = {node.etcdctl("endpoint", "hashkv", "-w", "json").stdout.split('"hash":')[1].split(",")[0] for node in cluster.nodes}
     assert len(hashes) == 1, hashes
