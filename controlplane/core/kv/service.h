@@ -42,13 +42,15 @@ struct kv_service_options {
 int kv_service_open(struct kv_service **out, struct env *env, struct group *group,
                     struct kv_store *store, const struct kv_service_options *options);
 /* After the group's node was closed, which ends what the group had; other requests end here, with
- * CULVERT_EUNKNOWN or CULVERT_ENOTLEADER. Nothing is asked in between. NULL is allowed. */
+ * CULVERT_EUNKNOWN, CULVERT_ENOTLEADER or CULVERT_ETIMEOUT. Nothing is asked in between. NULL is
+ * allowed. */
 void kv_service_close(struct kv_service *service);
 
 /* What came of a request. status 0: `result` is set (its own status says what was wrong with the
  * request), valid during the call, with the store's `revision`. Else the request's way failed:
  * CULVERT_ENOTLEADER: no leader within the time, nothing was changed; CULVERT_EUNKNOWN: it may or
- * may not have been done, or be done yet; CULVERT_EFULL; CULVERT_ENOMEM. */
+ * may not have been done, or be done yet; CULVERT_ETIMEOUT: a read, or a question about a lease,
+ * was not answered in time; CULVERT_EFULL; CULVERT_ENOMEM. */
 typedef void (*kv_answer)(void *arg, int status, const struct kv_result *result);
 
 /* Changes something. The command is encoded before it returns, nothing of it is kept. On an error
