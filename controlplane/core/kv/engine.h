@@ -5,7 +5,8 @@
  *
  * A batch is written whole or not at all, also across a crash: what a crash leaves is the state
  * after some batch, at least after those that were there when the last flush began. All is called
- * on one thread but flush, which may run on another while the rest goes on (RocksDB).
+ * on one thread but flush and reads of a snapshot, which may be on others while the rest goes on
+ * (RocksDB).
  *
  * Errors: CULVERT_EIO, CULVERT_ENOSPC, CULVERT_ECORRUPT, CULVERT_ENOMEM.
  */
@@ -44,8 +45,9 @@ bool kv_batch_next(struct kv_reader *reader, struct kv_change *change);
 struct kv_engine_ops {
     /* No iterator and no flush is open; snapshots may be, and stay valid for their own free. */
     void (*close)(struct kv_engine *engine);
-    /* Appends the value to `value`. CULVERT_ENOTFOUND. */
-    int (*get)(struct kv_engine *engine, struct kv_slice key, struct buffer *value);
+    /* Appends the value to `value`, as of now (snapshot NULL) or then. CULVERT_ENOTFOUND. */
+    int (*get)(struct kv_engine *engine, struct kv_snapshot *snapshot, struct kv_slice key,
+               struct buffer *value);
     int (*write)(struct kv_engine *engine, const struct kv_batch *batch);
     /* The state as it is now, for as long as the snapshot lives, also past a replacement. */
     int (*snapshot)(struct kv_engine *engine, struct kv_snapshot **out);

@@ -37,9 +37,11 @@ static void memory_close(struct kv_engine *engine)
     free(memory);
 }
 
-static int memory_get(struct kv_engine *engine, struct kv_slice key, struct buffer *value)
+static int memory_get(struct kv_engine *engine, struct kv_snapshot *snapshot, struct kv_slice key,
+                      struct buffer *value)
 {
-    const struct kv_tree_entry *entry = kv_tree_find(memory_of(engine)->root, key);
+    const struct kv_tree_entry *entry =
+        kv_tree_find(snapshot ? snapshot->root : memory_of(engine)->root, key);
     struct kv_slice bytes;
 
     if (!entry)

@@ -118,16 +118,18 @@ static void content_release(struct rocks_engine *rocks, struct rocks_content *co
 
 /* ---- reads and writes ---- */
 
-static int rocks_get(struct kv_engine *engine, struct kv_slice key, struct buffer *value)
+static int rocks_get(struct kv_engine *engine, struct kv_snapshot *snapshot, struct kv_slice key,
+                     struct buffer *value)
 {
     struct rocks_engine *rocks = rocks_of(engine);
+    const struct rocks_content *content = snapshot ? snapshot->content : rocks->content;
+    rocksdb_readoptions_t *read = snapshot ? snapshot->read : rocks->read;
     rocksdb_pinnableslice_t *pinned;
     char *text = NULL;
     const char *bytes;
     size_t length;
 
-    pinned = rocksdb_get_pinned(rocks->content->db, rocks->read, (const char *)key.data, key.length,
-                                &text);
+    pinned = rocksdb_get_pinned(content->db, read, (const char *)key.data, key.length, &text);
     if (text)
         return rocks_error(text);
     if (!pinned)
@@ -200,6 +202,8 @@ static int rocks_snapshot(struct kv_engine *engine, struct kv_snapshot **out)
         return CULVERT_ENOMEM;
     snapshot->content = content_hold(rocks_of(engine));
     snapshot->snapshot = rocksdb_create_snapshot(snapshot->content->db);
+    snapshot->read = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_snapshot(snapshot->read, snapshot->snapshot);
     *out = snapshot;
     return 0;
 }
@@ -208,6 +212,7 @@ static void rocks_snapshot_free(struct kv_snapshot *snapshot)
 {
     if (!snapshot)
         return;
+    rocksdb_readoptions_destroy(snapshot->read);
     rocksdb_release_snapshot(snapshot->content->db, snapshot->snapshot);
     content_release(snapshot->content->engine, snapshot->content);
     free(snapshot);

@@ -33,6 +33,7 @@ struct rocks_engine {
 struct kv_snapshot {
     struct rocks_content *content;
     const rocksdb_snapshot_t *snapshot;
+    rocksdb_readoptions_t *read; /* at it */
 };
 
 /* The error of the table for RocksDB's text (NULL: none), which is freed, and logged unless it says

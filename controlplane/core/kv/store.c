@@ -15,7 +15,7 @@ int kv_meta_read(struct kv_engine *engine, struct kv_meta *meta)
 {
     static const uint8_t name = LAYOUT_META;
     struct buffer record = {0};
-    int error = engine->ops->get(engine, (struct kv_slice){&name, 1}, &record);
+    int error = engine->ops->get(engine, NULL, (struct kv_slice){&name, 1}, &record);
 
     *meta = (struct kv_meta){.revision = 1};
     if (!error && !layout_meta_decode(meta, kv_buffer_slice(&record)))

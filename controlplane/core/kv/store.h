@@ -34,6 +34,14 @@ struct machine *kv_store_machine(struct kv_store *store);
  * is wrong with the read; an error is the node's. */
 int kv_store_read(struct kv_store *store, const struct kv_command *command, struct buffer *result);
 
+/* The same of one moment, for reads that take long: opened and closed on the loop, read on any
+ * thread meanwhile, by one at a time. Closed before the store is. (On the engine in memory all of
+ * it is on the loop.) */
+struct kv_view;
+int kv_view_open(struct kv_view **out, struct kv_store *store);
+int kv_view_read(struct kv_view *view, const struct kv_command *command, struct buffer *result);
+void kv_view_close(struct kv_view *view); /* NULL is allowed */
+
 struct kv_info {
     uint64_t applied, durable;
     uint64_t revision, compacted;

@@ -43,18 +43,15 @@ static void work_undo(struct kv_work *work)
     work->lease_count = 0;
 }
 
-static struct kv_slice result_room(struct buffer *result)
+void kv_result_room(struct buffer *result)
 {
-    struct kv_slice room = {NULL, KV_RESULT_HEAD};
+    static const uint8_t head[KV_RESULT_HEAD];
 
     if (result)
-        room.data = buffer_room(result, KV_RESULT_HEAD);
-    return room;
+        buffer_add(result, head, sizeof(head));
 }
 
-/* Fills the head in; where the result says that something went wrong, or has become too large,
- * the head is all of it. */
-static int result_finish(struct kv_work *work, size_t at, enum kv_kind kind, uint64_t revision)
+int kv_result_finish(struct kv_work *work, size_t at, enum kv_kind kind)
 {
     struct buffer *result = work->result;
     int status = work->status;
@@ -69,7 +66,7 @@ static int result_finish(struct kv_work *work, size_t at, enum kv_kind kind, uin
         result->error = 0;
         result->length = at + KV_RESULT_HEAD;
     }
-    kv_result_head((uint8_t *)result->data + at, kind, status, revision);
+    kv_result_head((uint8_t *)result->data + at, kind, status, work->meta.revision);
     return 0;
 }
 
@@ -143,38 +140,18 @@ int kv_apply(struct machine *machine, uint64_t index, const void *command, size_
         return CULVERT_EINVAL;
     kv_work_begin(&work, store, result);
     kv_batch_clear(&store->batch);
-    result_room(result);
+    kv_result_room(result);
     error = result ? result->error : 0;
     if (!error)
         error = work_command(&work, bytes, &kind);
     work.meta.applied = index;
     if (!error)
-        error = result_finish(&work, at, kind, work.meta.revision);
+        error = kv_result_finish(&work, at, kind);
     if (!error)
         error = write_batch(&work);
     if (!error)
         tell_observers(&work);
     else if (result && result->length > at)
-        result->length = at;
-    kv_work_end(&work);
-    return error;
-}
-
-int kv_store_read(struct kv_store *store, const struct kv_command *command, struct buffer *result)
-{
-    size_t at = result->length;
-    struct kv_work work;
-    int error;
-
-    if (command->kind != KV_RANGE &&
-        (command->kind != KV_TXN || !kv_txn_reads_only(&command->op.txn)))
-        return CULVERT_EINVAL;
-    kv_work_begin(&work, store, result);
-    result_room(result);
-    error = result->error ? result->error : kv_op_run(&work, &command->op);
-    if (error >= 0)
-        error = result_finish(&work, at, command->kind, store->meta.revision);
-    if (error)
         result->length = at;
     kv_work_end(&work);
     return error;

@@ -44,8 +44,9 @@ static int open_iterator(struct kv_cursor *cursor)
     }
     error = cursor->seek.error ? cursor->seek.error : upper.error;
     if (!error)
-        error = engine->ops->iterator(engine, NULL, kv_buffer_slice(&cursor->seek),
-                                      kv_buffer_slice(&upper), &cursor->iterator);
+        error =
+            engine->ops->iterator(engine, cursor->work->snapshot, kv_buffer_slice(&cursor->seek),
+                                  kv_buffer_slice(&upper), &cursor->iterator);
     if (!error)
         cursor->iterator->ops->seek(cursor->iterator, kv_buffer_slice(&cursor->seek));
     buffer_free(&upper);
@@ -162,9 +163,9 @@ static int at_past(struct kv_cursor *cursor, struct kv_point point)
 
     layout_history_key(&cursor->seek, point);
     buffer_clear(&cursor->record);
-    error = cursor->seek.error
-                ? cursor->seek.error
-                : engine->ops->get(engine, kv_buffer_slice(&cursor->seek), &cursor->record);
+    error = cursor->seek.error ? cursor->seek.error
+                               : engine->ops->get(engine, cursor->work->snapshot,
+                                                  kv_buffer_slice(&cursor->seek), &cursor->record);
     if (error)
         return error == CULVERT_ENOTFOUND ? CULVERT_ECORRUPT : error;
     if (!layout_history_decode(&history, kv_buffer_slice(&cursor->record)))

@@ -78,7 +78,7 @@ int kv_store_version(struct kv_store *store, struct kv_point point, struct kv_pa
     layout_history_key(&key, point);
     buffer_clear(memory);
     error = key.error ? key.error
-                      : store->engine->ops->get(store->engine, kv_buffer_slice(&key), memory);
+                      : store->engine->ops->get(store->engine, NULL, kv_buffer_slice(&key), memory);
     buffer_free(&key);
     if (error)
         return error;

@@ -37,10 +37,11 @@ struct kv_overlay {
 /* One command, or one read, at work. Memory is the arena's until the end. */
 struct kv_work {
     struct kv_store *store;
-    struct kv_meta meta; /* what it will be */
-    uint64_t start;      /* the revision before */
-    uint32_t changes;    /* so far, the next one's sub revision */
-    int status;          /* why it is refused */
+    struct kv_snapshot *snapshot; /* a read is of then; NULL: of now */
+    struct kv_meta meta;          /* what it will be */
+    uint64_t start;               /* the revision before */
+    uint32_t changes;             /* so far, the next one's sub revision */
+    int status;                   /* why it is refused */
     struct arena arena;
     struct kv_overlay *overlay; /* sorted */
     size_t overlay_count, overlay_capacity;
@@ -122,6 +123,11 @@ int kv_tidy(struct kv_work *work, size_t records);
 /* Refuses what makes the store larger when it is full, and raises the alarm then. */
 int kv_quota_check(struct kv_work *work, uint64_t bytes);
 void kv_quota_relax(struct kv_work *work); /* takes the alarm back when there is room again */
+
+/* A result's head, and filled in: where it says that something went wrong, or has become too
+ * large, the head is all of the result. `at`: where it begins. */
+void kv_result_room(struct buffer *result); /* NULL is allowed */
+int kv_result_finish(struct kv_work *work, size_t at, enum kv_kind kind);
 
 /* The machine's. */
 int kv_apply(struct machine *machine, uint64_t index, const void *command, size_t length,

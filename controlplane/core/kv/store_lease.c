@@ -11,8 +11,9 @@ int kv_store_lease(struct kv_store *store, int64_t id, struct kv_lease *lease)
     int error;
 
     layout_lease_key(&key, LAYOUT_LEASE, id, (struct kv_slice){0});
-    error = key.error ? key.error
-                      : store->engine->ops->get(store->engine, kv_buffer_slice(&key), &record);
+    error = key.error
+                ? key.error
+                : store->engine->ops->get(store->engine, NULL, kv_buffer_slice(&key), &record);
     if (!error && !layout_lease_decode(lease, kv_buffer_slice(&key), kv_buffer_slice(&record)))
         error = CULVERT_ECORRUPT;
     buffer_free(&key);

@@ -92,7 +92,7 @@ int kv_work_find(struct kv_work *work, struct kv_slice key, struct kv_live *live
     if (work->key.error)
         return work->key.error;
     buffer_clear(&work->found);
-    error = engine->ops->get(engine, kv_buffer_slice(&work->key), &work->found);
+    error = engine->ops->get(engine, work->snapshot, kv_buffer_slice(&work->key), &work->found);
     if (error)
         return error;
     return layout_live_decode(live, kv_buffer_slice(&work->found)) ? 0 : CULVERT_ECORRUPT;

@@ -19,12 +19,13 @@
 #include "tests/controlplane/core/kv/rig.h"
 
 #define COMMANDS 6000u
-#define LOAD_EVERY 700u
+#define LOAD_EVERY 150u
+#define LOAD_PIECE 65536u
 #define KILLS 40u
 
 /* What the child says. */
 struct message {
-    enum { SAYS_OPEN, SAYS_APPLIED, SAYS_FLUSHED, SAYS_END } what;
+    enum { SAYS_OPEN, SAYS_APPLIED, SAYS_FLUSHED, SAYS_LOADING, SAYS_END } what;
     uint64_t index;
     char digest[DIGEST_TEXT];
 };
@@ -179,9 +180,17 @@ static void take_over(struct kv_store *store, uint64_t index)
     char text[DIGEST_TEXT];
 
     digest_of(store, text, &dump);
-    if (machine->ops->load_begin(machine, index) ||
-        machine->ops->load_chunk(machine, dump.data, dump.length) ||
-        machine->ops->load_commit(machine))
+    if (machine->ops->load_begin(machine, index))
+        abort();
+    for (size_t at = 0; at < dump.length; at += LOAD_PIECE) {
+        size_t left = dump.length - at;
+
+        if (machine->ops->load_chunk(machine, dump.data + at,
+                                     left < LOAD_PIECE ? left : LOAD_PIECE))
+            abort();
+        say((struct message){.what = SAYS_LOADING});
+    }
+    if (machine->ops->load_commit(machine))
         abort();
     say((struct message){.what = SAYS_FLUSHED, .index = index});
     buffer_free(&dump);
@@ -215,8 +224,9 @@ static void child(const char *folder)
 
 /* ---- the parent ---- */
 
-/* Runs a child until it has said `messages`, then kills it. True: it came to the end. */
-static bool run_child(const char *folder, unsigned messages, uint64_t *durable,
+/* Runs a child until it has said `messages` (of loading only, or of all), then kills it. True: it
+ * came to the end. */
+static bool run_child(const char *folder, unsigned messages, bool loading, uint64_t *durable,
                       struct message *message)
 {
     int pipes[2], status;
@@ -231,7 +241,8 @@ static bool run_child(const char *folder, unsigned messages, uint64_t *durable,
     }
     close(pipes[1]);
     message->what = SAYS_OPEN;
-    while (messages-- && read(pipes[0], message, sizeof(*message)) == sizeof(*message)) {
+    while (messages && read(pipes[0], message, sizeof(*message)) == sizeof(*message)) {
+        messages -= !loading || message->what == SAYS_LOADING;
         if (message->what == SAYS_OPEN)
             assert_true(message->index >= *durable);
         if (message->what == SAYS_OPEN || message->what == SAYS_FLUSHED)
@@ -262,12 +273,14 @@ static void test_killed_at_any_time(void **state)
     struct kv_store *store;
     struct message message;
     uint64_t durable = 0;
-    unsigned kills = 0;
+    unsigned kills = 0, messages;
 
     assert_non_null(mkdtemp(folder));
-    while (
-        !run_child(folder, kills < KILLS ? 1 + roll(&dice, 250) : UINT32_MAX, &durable, &message))
-        kills++;
+    do {
+        messages = kills % 2 ? 1 + roll(&dice, 250) : 1 + roll(&dice, 9);
+        if (kills >= KILLS)
+            messages = UINT32_MAX;
+    } while (!run_child(folder, messages, kills % 2 == 0, &durable, &message) && ++kills);
     assert_true(kills >= KILLS);
     assert_int_equal(kv_memory_open(&engine, &disk), 0);
     assert_int_equal(kv_store_open(&store, engine, NULL), 0);

@@ -109,9 +109,9 @@ static void test_reads_what_was_written(void **state)
 
     wrote(engine, "b=2 a=1 c=3 b=4 c-");
     assert_string_equal(listed(engine, NULL, "", ""), "a=1 b=4 ");
-    assert_int_equal(engine->ops->get(engine, kv_text("b"), &value), 0);
+    assert_int_equal(engine->ops->get(engine, NULL, kv_text("b"), &value), 0);
     assert_string_equal(value.data, "4");
-    assert_int_equal(engine->ops->get(engine, kv_text("c"), &value), CULVERT_ENOTFOUND);
+    assert_int_equal(engine->ops->get(engine, NULL, kv_text("c"), &value), CULVERT_ENOTFOUND);
     buffer_free(&value);
 }
 

@@ -353,6 +353,40 @@ static void test_dump_while_applying(void **state)
     buffer_free(&after);
 }
 
+/* A view stays as it was, in all that can be read. */
+static void test_view(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_compare compare = {.keys.key = kv_text("a"), .compared = KV_IF_MOD, .number = 3};
+    struct kv_op ops[] = {
+        {.kind = KV_RANGE, .range.keys = {kv_text("a"), kv_text("z")}},
+        {.kind = KV_RANGE, .range = {.keys.key = kv_text("a"), .revision = 2}},
+        {.kind = KV_RANGE, .range.keys.key = kv_text("a")},
+    };
+    struct kv_command txn = {.kind = KV_TXN, .op.kind = KV_TXN};
+    struct buffer before = {0}, after = {0};
+    struct kv_view *view;
+
+    txn.op.txn = (struct kv_txn){&compare, 1, {{0}, {ops, 3}}};
+    rig_put(rig, "a", "1");
+    rig_put(rig, "a", "2");
+    assert_int_equal(kv_view_open(&view, rig->store), 0);
+    assert_int_equal(kv_view_read(view, &txn, &before), 0);
+    rig_put(rig, "a", "3");
+    rig_put(rig, "b", "1");
+    rig_compact(rig, 5);
+    assert_int_equal(kv_view_read(view, &txn, &after), 0);
+    assert_int_equal(before.length, after.length);
+    assert_memory_equal(before.data, after.data, after.length);
+    assert_int_equal(kv_result_decode(&rig->result, &rig->arena, kv_buffer_slice(&after)), 0);
+    assert_true(rig->result.op.succeeded && rig->result.revision == 3);
+    assert_int_equal(rig->result.op.results[1].pairs.list[0].mod, 2);
+    assert_string_equal(rig_range(rig, "a", "*", 0), "a=3@4 b=1@5");
+    kv_view_close(view);
+    buffer_free(&before);
+    buffer_free(&after);
+}
+
 static int make_memory(void **state)
 {
     *state = malloc(sizeof(struct rig));
@@ -397,6 +431,7 @@ int main(void)
         BOTH(test_checkpoint),
         BOTH(test_quota),
         BOTH(test_disk_full),
+        BOTH(test_view),
         BOTH(test_dump_is_checked),
         BOTH(test_dump_while_applying),
     };
