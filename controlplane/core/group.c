@@ -236,7 +236,7 @@ int group_step(struct group *group, struct raft_event *event)
 
 static void submit_barrier(struct group *group)
 {
-    struct raft_entry *entry = raft_calloc(1, sizeof(*entry) + sizeof(uint64_t));
+    struct raft_entry *entry = calloc(1, sizeof(*entry) + sizeof(uint64_t));
     struct raft_event event = {.type = RAFT_SUBMIT};
     uint64_t index = raft_last_index(&group->raft) + 1;
     int error;
@@ -253,7 +253,7 @@ static void submit_barrier(struct group *group)
     event.submit.n = 1;
     error = group_step(group, &event);
     if (error == CULVERT_EREJECTED)
-        raft_free(entry);
+        free(entry);
     if (error)
         return;
     group->term_index = index;

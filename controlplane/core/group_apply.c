@@ -84,7 +84,7 @@ void group_submit(struct group *group)
         return;
     for (struct proposal *each = group->waiting.first; each; each = each->next)
         count++;
-    entries = raft_calloc(count, sizeof(*entries));
+    entries = calloc(count, sizeof(*entries));
     if (!entries) {
         while (group->waiting.first)
             finish(group, pop(&group->waiting), CULVERT_ENOMEM, NULL);
@@ -107,7 +107,7 @@ void group_submit(struct group *group)
     error = group_step(group, &event);
     if (error != CULVERT_EREJECTED)
         return;
-    raft_free(entries);
+    free(entries);
     group_lose_proposals(group, CULVERT_ENOTLEADER, CULVERT_EUNKNOWN);
 }
 

@@ -49,7 +49,7 @@ static int submit(struct group *group, const struct raft_configuration *members)
 
     if (raft_configuration_encode(members, &encoded))
         return CULVERT_ENOMEM;
-    entry = raft_malloc(sizeof(*entry) + encoded.len);
+    entry = malloc(sizeof(*entry) + encoded.len);
     if (entry) {
         memcpy(entry + 1, encoded.base, encoded.len);
         *entry = (struct raft_entry){.term = group->raft.current_term,
@@ -66,7 +66,7 @@ static int submit(struct group *group, const struct raft_configuration *members)
     event.submit.n = 1;
     error = group_step(group, &event);
     if (error == CULVERT_EREJECTED) {
-        raft_free(entry);
+        free(entry);
         error = CULVERT_EBUSY;
     }
     return error;
@@ -249,9 +249,28 @@ int group_progress(const struct group *group, uint64_t id, uint64_t *index)
     return 0;
 }
 
+/* The voter with the most of the log; libraft would take any. 0: there is no other. */
+static uint64_t closest(const struct group *group)
+{
+    const struct raft_configuration *members = &group->raft.configuration;
+    raft_index match, most = 0;
+    uint64_t id = 0;
+
+    for (unsigned i = 0; i < members->n; i++) {
+        const struct raft_server *server = &members->servers[i];
+
+        if (server->role != RAFT_VOTER || server->id == group->raft.id ||
+            raft_match_index(&group->raft, server->id, &match) || (id && match <= most))
+            continue;
+        most = match;
+        id = server->id;
+    }
+    return id;
+}
+
 int group_transfer(struct group *group, uint64_t id, group_changed done, void *arg)
 {
-    struct raft_event event = {.type = RAFT_TRANSFER, .transfer.server_id = id};
+    struct raft_event event = {.type = RAFT_TRANSFER};
     int error;
 
     if (!group_leading(group))
@@ -259,6 +278,9 @@ int group_transfer(struct group *group, uint64_t id, group_changed done, void *a
     if (group->transfer.done || raft_transferee(&group->raft))
         return CULVERT_EBUSY;
     group_submit(group);
+    event.transfer.server_id = id ? id : closest(group);
+    if (!event.transfer.server_id)
+        return CULVERT_ENOTFOUND;
     group->transfer = (struct change){.done = done, .arg = arg};
     error = group_step(group, &event);
     if (!error)

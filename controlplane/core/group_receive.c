@@ -63,10 +63,10 @@ static int step_append(struct group *group, uint64_t from, const struct message 
 
     for (unsigned i = 0; i < count; i++)
         length += entries[i].length;
-    batch = count ? raft_malloc(length + 1) : NULL;
+    batch = count ? malloc(length + 1) : NULL;
     if (!list || (count && !batch)) {
         free(list);
-        raft_free(batch);
+        free(batch);
         return CULVERT_ENOMEM;
     }
     length = 0;

@@ -46,7 +46,7 @@ static int bootstrap(struct group *group, const struct group_member *members, si
 static int read_entries(struct group *group, const struct wal_group *log, struct raft_event *event)
 {
     size_t count = log->last - log->first + 1, done = 0;
-    struct raft_entry *list = raft_calloc(count, sizeof(*list));
+    struct raft_entry *list = calloc(count, sizeof(*list));
     struct buffer changes = {0};
     uint8_t *batch;
     size_t at = 0;
@@ -77,15 +77,15 @@ static int read_entries(struct group *group, const struct wal_group *log, struct
             free(memory);
         done += got > 0 ? (size_t)got : 0;
     }
-    batch = error ? NULL : raft_malloc(changes.length + 1);
+    batch = error ? NULL : malloc(changes.length + 1);
     if (!error && (changes.error || !batch))
         error = CULVERT_ENOMEM;
     if (!error && changes.length)
         memcpy(batch, changes.data, changes.length);
     buffer_free(&changes);
     if (error) {
-        raft_free(batch);
-        raft_free(list);
+        free(batch);
+        free(list);
         return error;
     }
     for (size_t i = 0; i < count; i++) {

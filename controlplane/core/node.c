@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controlplane/base/error.h"
+#include "controlplane/base/log.h"
 #include "controlplane/core/group_private.h"
 
 struct node {
@@ -17,13 +18,14 @@ struct node {
     struct env_timer turn;
     bool turn_set;
     struct wal_sync sync;
-    bool syncing, closed; /* closed: freed when the sync is done */
+    bool syncing, closed; /* closed: freed, with the log, when the sync is done */
     struct buffer scratch;
     void (*failed)(void *arg, int error, const char *problem);
     void *arg;
     int error; /* dead */
     char *problem;
     bool stopping;
+    unsigned handing; /* groups whose leadership is on its way */
     struct env_timer stop;
     void (*stopped)(void *arg);
     void *stopped_arg;
@@ -120,13 +122,22 @@ void node_fail(struct node *node, int error, const char *problem)
 
 static void begin_sync(struct node *node);
 
+static void node_free(struct node *node)
+{
+    wal_close(node->wal);
+    buffer_free(&node->scratch);
+    free(node->address);
+    free(node->problem);
+    free(node);
+}
+
 static void synced(struct wal_sync *sync, int status)
 {
     struct node *node = sync->arg;
 
     node->syncing = false;
     if (node->closed) {
-        free(node);
+        node_free(node);
         return;
     }
     if (node->error)
@@ -211,6 +222,49 @@ static void writable(void *arg, uint64_t other)
 {
 }
 
+/* ---- libraft's memory ---- */
+
+static void *heap_have(void *memory, size_t size)
+{
+    if (!memory && size) {
+        log_error("out of memory in libraft, %zu bytes: the process ends", size);
+        abort();
+    }
+    return memory;
+}
+
+static void *heap_malloc(void *data, size_t size)
+{
+    return heap_have(malloc(size), size);
+}
+
+static void *heap_calloc(void *data, size_t count, size_t size)
+{
+    return heap_have(calloc(count, size), count * size);
+}
+
+static void *heap_realloc(void *data, void *memory, size_t size)
+{
+    return heap_have(realloc(memory, size), size);
+}
+
+static void heap_free(void *data, void *memory)
+{
+    free(memory);
+}
+
+/* Some of libraft's own ways out of a lack of memory leave freed memory in use without an error
+ * (its RestoreSnapshot, membershipRollback), so there is none: a node that ends may begin again.
+ * What libraft asks for is small; entries and their data are allocated, and refused, by this
+ * folder with malloc(), and freed by either. */
+static void heap_set(void)
+{
+    static struct raft_heap heap = {
+        .malloc = heap_malloc, .free = heap_free, .calloc = heap_calloc, .realloc = heap_realloc};
+
+    raft_heap_set(&heap);
+}
+
 /* ---- opening, stopping, closing ---- */
 
 int node_open(struct node **out, struct env *env, const struct node_options *options,
@@ -223,6 +277,7 @@ int node_open(struct node **out, struct env *env, const struct node_options *opt
         *problem = NULL;
     if (!node)
         return CULVERT_ENOMEM;
+    heap_set();
     node->env = env;
     node->id = options->id;
     node->address = strdup(options->address);
@@ -262,10 +317,6 @@ int node_group_open(struct node *node, uint32_t number, struct machine *machine,
     return 0;
 }
 
-static void handed_over(void *arg, int status)
-{
-}
-
 static void stopped(void *arg)
 {
     struct node *node = arg;
@@ -273,22 +324,26 @@ static void stopped(void *arg)
     node->stopped(node->stopped_arg);
 }
 
-/* Waits for no group in particular: an election timeout is what a transfer may take. */
+/* libraft gives a transfer up after an election timeout, so each ends. */
+static void handed_over(void *arg, int status)
+{
+    struct node *node = arg;
+
+    if (--node->handing || !node->stop.fn || node->closed)
+        return;
+    node->env->ops->timer_set(node->env, &node->stop, env_now(node->env));
+}
+
 void node_stop(struct node *node, void (*done)(void *arg), void *arg)
 {
-    uint64_t wait = 0;
-
     node->stopping = true;
     node->stopped = done;
     node->stopped_arg = arg;
-    for (struct group *group = node->groups; group && !node->error; group = group->next) {
-        if (group_transfer(group, 0, handed_over, NULL))
-            continue;
-        if (group->options.election_ms > wait)
-            wait = group->options.election_ms;
-    }
     node->stop = (struct env_timer){.fn = stopped, .arg = node};
-    node->env->ops->timer_set(node->env, &node->stop, env_now(node->env) + wait * NS_PER_MS);
+    for (struct group *group = node->groups; group && !node->error; group = group->next)
+        node->handing += !group_transfer(group, 0, handed_over, node);
+    if (!node->handing)
+        node->env->ops->timer_set(node->env, &node->stop, env_now(node->env));
 }
 
 void node_close(struct node *node)
@@ -307,11 +362,7 @@ void node_close(struct node *node)
         node->env->ops->timer_stop(node->env, &node->turn);
     if (node->stop.fn)
         node->env->ops->timer_stop(node->env, &node->stop);
-    wal_close(node->wal);
-    buffer_free(&node->scratch);
-    free(node->address);
-    free(node->problem);
     node->closed = true;
     if (!node->syncing)
-        free(node);
+        node_free(node);
 }

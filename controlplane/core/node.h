@@ -41,12 +41,13 @@ int node_group_open(struct node *node, uint32_t number, struct machine *machine,
 struct group *node_group(const struct node *node, uint32_t number);
 
 /* Hands leadership of every group to another member, as far as that goes within an election
- * timeout, then calls `done`. Proposals are refused from now on. Then close. */
+ * timeout, then calls `done` (unless the node fails meanwhile). Proposals are refused from now on.
+ * Then close. */
 void node_stop(struct node *node, void (*done)(void *arg), void *arg);
 
 /* Frees the node and its groups; all that is under way ends with CULVERT_EUNKNOWN or
  * CULVERT_ENOTLEADER, inside this call. The environment, and the machines, must live on until they
- * have ended the write and the flushes that are under way. NULL is allowed. */
+ * have ended the sync and the flushes that are under way. NULL is allowed. */
 void node_close(struct node *node);
 
 #endif

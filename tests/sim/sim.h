@@ -130,7 +130,7 @@ void sim_cluster_new(struct sim *sim);
 void sim_cluster_free(struct sim *sim);
 void sim_start(struct sim *sim, unsigned i);
 void sim_crash(struct sim *sim, unsigned i);
-void sim_stop(struct sim *sim, unsigned slot);                    /* in good order */
+void sim_stop(struct sim *sim, unsigned i);                       /* in good order */
 void sim_start_in(struct sim *sim, unsigned slot, uint64_t wait); /* unless the episode is over */
 uint64_t sim_outage(struct sim *sim);           /* how long a machine stays down */
 void sim_wrote(struct sim *sim, unsigned slot); /* a write to its disk has begun */

@@ -98,8 +98,8 @@ static void test_chunk(void **state)
 
 static void test_small_ones(void **state)
 {
-    for (uint8_t kind = MESSAGE_APPEND_RESULT; kind <= MESSAGE_CHUNK_RESULT; kind++) {
-        struct message message = {.kind = kind, .term = 6}, back;
+    for (unsigned kind = MESSAGE_APPEND_RESULT; kind <= MESSAGE_CHUNK_RESULT; kind++) {
+        struct message message = {.kind = (uint8_t)kind, .term = 6}, back;
         struct buffer bytes = {0}, again = {0};
 
         if (kind == MESSAGE_CHUNK)
