@@ -10,21 +10,13 @@
 
 /* ---- the copy ---- */
 
-static void on_changed(void *arg, uint64_t revision, const struct kv_event *events, size_t count)
+void etcd_auth_changed(struct etcd_auth *auth, const struct kv_event *events, size_t count)
 {
-    struct etcd_auth *auth = arg;
-
-    (void)revision;
     if (!events)
         auth->known = false;
     for (size_t i = 0; events && i < count; i++)
         if (events[i].now.key.length && events[i].now.key.data[0] == KV_SPACE_AUTH)
             auth->known = false;
-}
-
-static void on_replaced(void *arg)
-{
-    ((struct etcd_auth *)arg)->known = false;
 }
 
 static void *memory_alloc(void *arena, size_t size)
@@ -358,9 +350,6 @@ int etcd_auth_new(struct etcd_auth **out, struct etcd_front *front)
     if (!auth)
         return CULVERT_ENOMEM;
     auth->front = front;
-    auth->observer =
-        (struct kv_observer){.arg = auth, .changed = on_changed, .replaced = on_replaced};
-    kv_store_observe(kv_service_store(front->service), &auth->observer);
     *out = auth;
     return 0;
 }
@@ -369,7 +358,6 @@ void etcd_auth_free(struct etcd_auth *auth)
 {
     if (!auth)
         return;
-    kv_store_forget(kv_service_store(auth->front->service), &auth->observer);
     arena_free(&auth->memory);
     free(auth);
 }

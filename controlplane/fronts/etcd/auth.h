@@ -10,7 +10,10 @@
 
 enum { ETCD_MAY_READ = 1, ETCD_MAY_WRITE = 2 };
 
+/* CULVERT_ENOMEM. */
 int etcd_auth_new(struct etcd_auth **out, struct etcd_front *front);
+/* Some changes of the store; NULL: more than are told. */
+void etcd_auth_changed(struct etcd_auth *auth, const struct kv_event *events, size_t count);
 void etcd_auth_free(struct etcd_auth *auth); /* no call is left; NULL is allowed */
 
 /* Hands the message to the method if the caller may use that, else ends the call. */

@@ -17,7 +17,6 @@
 /* The copy of what the store has. */
 struct etcd_auth {
     struct etcd_front *front;
-    struct kv_observer observer;
     bool known;   /* the copy is of now */
     uint64_t mod; /* when the state record changed last; 0: there is none */
     Authpb__State *state;

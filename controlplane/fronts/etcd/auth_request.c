@@ -294,7 +294,7 @@ void auth_reply(struct etcd_call *call)
     Etcdserverpb__AuthEnableResponse response = ETCDSERVERPB__AUTH_ENABLE_RESPONSE__INIT;
     Etcdserverpb__ResponseHeader header;
 
-    etcd_front_header(call->front, &header, etcd_front_status(call->front)->store.revision);
+    etcd_front_header_now(call->front, &header);
     response.header = &header;
     etcd_call_reply(call, &response.base); /* the others look the same */
 }

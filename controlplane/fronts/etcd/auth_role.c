@@ -249,7 +249,7 @@ static void get_step(struct etcd_call *call, struct auth_request *request)
 
     if (!role)
         return;
-    etcd_front_header(call->front, &header, etcd_front_status(call->front)->store.revision);
+    etcd_front_header_now(call->front, &header);
     response.header = &header;
     response.perm = role->keypermission;
     response.n_perm = role->n_keypermission;
@@ -280,7 +280,7 @@ static void list_step(struct etcd_call *call, struct auth_request *request)
         etcd_call_end(call, ETCD_NO_MEMORY);
         return;
     }
-    etcd_front_header(call->front, &header, etcd_front_status(call->front)->store.revision);
+    etcd_front_header_now(call->front, &header);
     response.header = &header;
     etcd_call_reply(call, &response.base);
 }

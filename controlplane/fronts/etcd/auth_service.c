@@ -64,7 +64,7 @@ static void status_step(struct etcd_call *call, struct auth_request *request)
     Etcdserverpb__ResponseHeader header;
 
     (void)request;
-    etcd_front_header(call->front, &header, etcd_front_status(call->front)->store.revision);
+    etcd_front_header_now(call->front, &header);
     response.header = &header;
     response.enabled = state_of(call)->enabled;
     response.authrevision = state_of(call)->revision;
@@ -106,7 +106,7 @@ static void token_step(struct etcd_call *call, struct auth_request *request)
     } else if (auth_token_make(auth, user, token)) {
         etcd_call_end(call, ETCD_NO_MEMORY);
     } else {
-        etcd_front_header(call->front, &header, etcd_front_status(call->front)->store.revision);
+        etcd_front_header_now(call->front, &header);
         response.header = &header;
         response.token = token;
         etcd_call_reply(call, &response.base);

@@ -193,7 +193,7 @@ static void get_step(struct etcd_call *call, struct auth_request *request)
 
     if (!user)
         return;
-    etcd_front_header(call->front, &header, etcd_front_status(call->front)->store.revision);
+    etcd_front_header_now(call->front, &header);
     response.header = &header;
     response.roles = user->roles;
     response.n_roles = user->n_roles;
@@ -218,7 +218,7 @@ static void list_step(struct etcd_call *call, struct auth_request *request)
         etcd_call_end(call, ETCD_NO_MEMORY);
         return;
     }
-    etcd_front_header(call->front, &header, etcd_front_status(call->front)->store.revision);
+    etcd_front_header_now(call->front, &header);
     response.header = &header;
     etcd_call_reply(call, &response.base);
 }

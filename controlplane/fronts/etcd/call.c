@@ -184,7 +184,11 @@ bool etcd_call_open(const struct etcd_call *call)
 void etcd_call_handle(struct etcd_call *call, const ProtobufCMessage *message)
 {
     call->delivered = true;
-    etcd_auth_admit(call, message);
+    if (call->wants_leader && !call->front->status.leader &&
+        !etcd_front_status(call->front)->leader)
+        etcd_call_end(call, ETCD_NO_LEADER);
+    else
+        etcd_auth_admit(call, message);
 }
 
 void etcd_call_deliver(struct etcd_call *call, const uint8_t *data, size_t length)

@@ -61,6 +61,7 @@ struct etcd_call {
     struct etcd_call *next_turn;
     unsigned holds; /* operations of the service under way */
     bool ended, half_closed, answered, full, wants_turn, timed, delivered;
+    bool wants_leader; /* the client wants no answer of a node that knows no leader */
     uint64_t deadline; /* ms of the loop; 0: none */
     uint64_t taken_at; /* when the client took of `out` last, or had it all */
     int32_t stream;    /* HTTP/2's number */

@@ -33,6 +33,13 @@ static char **url_list(struct etcd_call *call, const char *scheme, const char *a
     return list;
 }
 
+static char *copy_text(struct etcd_call *call, const char *text)
+{
+    char *copy = etcd_scratch(call, strlen(text) + 1);
+
+    return copy ? strcpy(copy, text) : NULL;
+}
+
 static int add_member(void *arg, const struct kv_member *member)
 {
     struct member_list *list = arg;
@@ -44,15 +51,12 @@ static int add_member(void *arg, const struct kv_member *member)
         return CULVERT_ENOMEM;
     etcdserverpb__member__init(to);
     to->id = member->id;
-    to->name = etcd_scratch(list->call, strlen(member->name) + 1);
-    if (!to->name)
-        return CULVERT_ENOMEM;
-    strcpy(to->name, member->name);
+    to->name = copy_text(list->call, member->name);
     to->islearner = !member->voter;
     to->peerurls = url_list(list->call, "https://", member->address, &to->n_peerurls);
     to->clienturls = url_list(list->call, scheme, member->client_address, &to->n_clienturls);
     list->members[list->count++] = to;
-    return to->peerurls && to->clienturls ? 0 : CULVERT_ENOMEM;
+    return to->name && to->peerurls && to->clienturls ? 0 : CULVERT_ENOMEM;
 }
 
 static int list_members(struct etcd_call *call, struct member_list *list)

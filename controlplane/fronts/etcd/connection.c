@@ -7,11 +7,10 @@
 /* RFC 9113 section 3.4 */
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-int etcd_connection_init(struct etcd_connection *connection, struct etcd_front *front)
+void etcd_connection_init(struct etcd_connection *connection, struct etcd_front *front)
 {
     connection->front = front;
     connection->protocol = ETCD_UNKNOWN;
-    return 0;
 }
 
 void etcd_connection_clear(struct etcd_connection *connection)
@@ -28,6 +27,15 @@ void etcd_connection_clear(struct etcd_connection *connection)
     connection->http1 = NULL;
 }
 
+/* The protocol is known, unless there is no memory for it. */
+static int set_protocol(struct etcd_connection *connection, enum etcd_protocol protocol)
+{
+    int error = protocol == ETCD_HTTP2 ? etcd_http2_new(connection) : etcd_http1_new(connection);
+
+    connection->protocol = error ? ETCD_UNKNOWN : protocol;
+    return error;
+}
+
 /* Tells HTTP/2 from HTTP/1 by the first bytes. */
 static int guess(struct etcd_connection *connection, const uint8_t *data, size_t length)
 {
@@ -36,14 +44,10 @@ static int guess(struct etcd_connection *connection, const uint8_t *data, size_t
 
     memcpy(connection->first + connection->first_length, data, take);
     connection->first_length += take;
-    if (memcmp(connection->first, preface, connection->first_length) != 0) {
-        connection->protocol = ETCD_HTTP1;
-        return etcd_http1_new(connection);
-    }
-    if (connection->first_length < sizeof(preface) - 1)
-        return 0;
-    connection->protocol = ETCD_HTTP2;
-    return etcd_http2_new(connection);
+    if (memcmp(connection->first, preface, connection->first_length) != 0)
+        return set_protocol(connection, ETCD_HTTP1);
+    return connection->first_length < sizeof(preface) - 1 ? 0
+                                                          : set_protocol(connection, ETCD_HTTP2);
 }
 
 static int input_known(struct etcd_connection *connection, const uint8_t *data, size_t length)
@@ -120,6 +124,8 @@ void etcd_connection_check(struct etcd_connection *connection, uint64_t now)
 
     for (struct etcd_call *call = connection->calls; call; call = next) {
         next = call->next;
+        if (call->wants_leader && connection->front->leaderless >= ETCD_LEADERLESS_S)
+            etcd_call_end(call, ETCD_NO_LEADER);
         if (call->out.length > call->out_at && now > call->taken_at + patience)
             etcd_call_end(call, ETCD_SLOW);
     }

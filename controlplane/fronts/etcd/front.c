@@ -13,22 +13,49 @@
 
 const struct kv_status *etcd_front_status(struct etcd_front *front)
 {
-    if (!front->status_known)
-        kv_service_status(front->service, &front->status);
-    front->status_known = true;
+    kv_service_status(front->service, &front->status);
     return &front->status;
+}
+
+uint64_t etcd_front_revision(const struct etcd_front *front)
+{
+    return front->status.store.revision;
+}
+
+static void on_changed(void *arg, uint64_t revision, const struct kv_event *events, size_t count)
+{
+    struct etcd_front *front = arg;
+
+    front->status.store.revision = revision;
+    if (!events)
+        etcd_front_pump(front);
+    etcd_auth_changed(front->auth, events, count);
+}
+
+static void on_replaced(void *arg)
+{
+    struct etcd_front *front = arg;
+
+    etcd_front_status(front);
+    etcd_front_pump(front);
+    etcd_auth_changed(front->auth, NULL, 0);
 }
 
 void etcd_front_header(struct etcd_front *front, Etcdserverpb__ResponseHeader *header,
                        uint64_t revision)
 {
-    const struct kv_status *status = etcd_front_status(front);
+    const struct kv_status *status = &front->status;
 
     etcdserverpb__response_header__init(header);
     header->cluster_id = status->site;
     header->member_id = status->node;
     header->raft_term = status->term;
     header->revision = (int64_t)revision;
+}
+
+void etcd_front_header_now(struct etcd_front *front, Etcdserverpb__ResponseHeader *header)
+{
+    etcd_front_header(front, header, etcd_front_revision(front));
 }
 
 /* ---- turns of the loop ---- */
@@ -61,27 +88,32 @@ void etcd_front_busy(struct etcd_front *front)
     uv_idle_start(&front->busy, on_busy);
 }
 
+void etcd_front_pump(struct etcd_front *front)
+{
+    front->pump = true;
+    etcd_front_busy(front);
+}
+
 /* Before the loop waits: what this turn has brought is sent, one write for each connection. */
 static void on_flush(uv_prepare_t *flush)
 {
     struct etcd_front *front = flush->data;
     struct etcd_socket *socket;
-    bool again;
 
     front->busy_on = false;
     uv_idle_stop(&front->busy);
     run_turns(front);
-    again = kv_watch_pump(front->hub, PUMP_RECORDS) > 0;
+    if (front->pump)
+        front->pump = kv_watch_pump(front->hub, PUMP_RECORDS) > 0;
     while (front->dirty) {
         socket = front->dirty;
         front->dirty = socket->next_dirty;
         socket->dirty = false;
         etcd_socket_flush(socket);
     }
-    if (again || front->turns)
+    if (front->pump || front->turns)
         etcd_front_busy(front);
     arena_clear(&front->scratch);
-    front->status_known = false;
 }
 
 static void end_late_calls(struct etcd_front *front, uint64_t now)
@@ -114,8 +146,11 @@ static void on_tick(uv_timer_t *tick)
     uint64_t now = uv_now(front->loop);
 
     end_late_calls(front, now);
-    if (front->ticks++ % (1000 / ETCD_TICK_MS) == 0)
+    if (front->ticks++ % (1000 / ETCD_TICK_MS) == 0) {
+        front->leaderless = etcd_front_status(front)->leader ? 0 : front->leaderless + 1;
+        front->pump = true; /* some were left behind for want of memory */
         check_sockets(front, now);
+    }
     if (now >= front->progress_at) {
         front->progress_at = now + front->options.progress_s * 1000ull;
         etcd_watch_tell_progress(front);
@@ -134,6 +169,7 @@ static void front_free(struct etcd_front *front)
         buffer_free(&call->out);
         free(call);
     }
+    kv_store_forget(kv_service_store(front->service), &front->observer);
     etcd_auth_free(front->auth);
     kv_watch_hub_close(front->hub);
     arena_free(&front->scratch);
@@ -237,6 +273,10 @@ int etcd_front_new(struct etcd_front **out, uv_loop_t *loop, struct kv_service *
         free(front);
         return error;
     }
+    front->observer =
+        (struct kv_observer){.arg = front, .changed = on_changed, .replaced = on_replaced};
+    kv_store_observe(kv_service_store(service), &front->observer);
+    etcd_front_status(front);
     open_handles(front);
     *out = front;
     return 0;

@@ -59,8 +59,8 @@ int etcd_front_new(struct etcd_front **out, uv_loop_t *loop, struct kv_service *
                    const struct etcd_options *options);
 
 /* Answers on a listening, non-blocking TCP socket, which is the front's from then on. `tls` (see
- * etcd_tls_context(); not taken over, NULL: in the clear) outlives the front.
- * CULVERT_EFULL: there are ETCD_LISTENERS_MAX; CULVERT_ESYSTEM: the socket is still the caller's. */
+ * etcd_tls_context(); not taken over, NULL: in the clear) outlives the front. On CULVERT_ESYSTEM
+ * the socket is the caller's still. CULVERT_EFULL: there are ETCD_LISTENERS_MAX. */
 int etcd_front_listen(struct etcd_front *front, int fd, SSL_CTX *tls);
 
 /* Stops listening, tells clients to go, ends streams, lets unary calls finish for 5 s at most,

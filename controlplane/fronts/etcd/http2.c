@@ -233,6 +233,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         timeout = parse_timeout(value, length);
         if (timeout)
             etcd_call_deadline(call, timeout);
+    } else if (same(name, name_length, "hasleader")) {
+        call->wants_leader = same(value, length, "true");
     } else if ((same(name, name_length, "token") || same(name, name_length, "authorization")) &&
                length < sizeof(call->token)) {
         memcpy(call->token, value, length);
@@ -425,7 +427,7 @@ int etcd_http2_output(struct etcd_connection *connection, struct buffer *to, siz
         if (length < 0)
             return CULVERT_EPROTO;
         if (!length)
-            return 0;
+            break;
         buffer_add(to, data, (size_t)length);
     }
     return to->error;

@@ -16,6 +16,7 @@ struct etcd_tls;
 
 #define ETCD_TICK_MS 100u
 #define ETCD_CLOSE_MS 5000u         /* for unary calls to be answered while closing */
+#define ETCD_LEADERLESS_S 3u        /* that streams which want a leader last without one */
 #define ETCD_SPARE_CALLS 256u       /* kept for the next ones */
 #define ETCD_SPARE_BYTES (8u << 10) /* of a buffer that is kept */
 #define ETCD_OUT_BYTES (256u << 10) /* handed to the socket at once */
@@ -47,27 +48,34 @@ struct etcd_front {
     uv_prepare_t flush;
     uv_idle_t busy; /* while there is work for the next turn */
     uv_timer_t tick;
-    bool handles_open, busy_on, pumping;
+    bool handles_open, busy_on;
+    unsigned leaderless; /* seconds without a leader */
+    bool pump;           /* there may be watches that are behind */
     uint64_t ticks, close_at, progress_at;
     bool closing;
     void (*closed)(void *arg);
     void *closed_arg;
     struct kv_watch_hub *hub;
     struct etcd_auth *auth;
-    struct kv_status status; /* as of this turn, when `status_known` */
-    bool status_known;
-    uint8_t *read_buffer; /* of whichever socket reads */
+    struct kv_observer observer;
+    struct kv_status status; /* as of the last second; its revision as of now */
+    uint8_t *read_buffer;    /* of whichever socket reads */
 };
 
 /* ---- front.c ---- */
 
-/* How the group is, looked up once a turn. */
+/* How the group and the store are; not for what is asked often. */
 const struct kv_status *etcd_front_status(struct etcd_front *front);
+/* The store's revision. */
+uint64_t etcd_front_revision(const struct etcd_front *front);
 /* Fills the head of a response; `revision` 0 leaves it out. */
 void etcd_front_header(struct etcd_front *front, Etcdserverpb__ResponseHeader *header,
                        uint64_t revision);
-/* The loop must turn again soon. */
+/* The same with the revision of now. */
+void etcd_front_header_now(struct etcd_front *front, Etcdserverpb__ResponseHeader *header);
+/* The loop must turn again soon; and watches have something to read then. */
 void etcd_front_busy(struct etcd_front *front);
+void etcd_front_pump(struct etcd_front *front);
 /* Frees the front when it is closing and nothing of it is open or under way. */
 void etcd_front_maybe_free(struct etcd_front *front);
 
@@ -90,7 +98,8 @@ struct etcd_connection {
     void (*wake)(struct etcd_connection *connection); /* there is something to send */
 };
 
-int etcd_connection_init(struct etcd_connection *connection, struct etcd_front *front);
+/* A zeroed one is made ready; and all of it is freed, its calls are gone. */
+void etcd_connection_init(struct etcd_connection *connection, struct etcd_front *front);
 void etcd_connection_clear(struct etcd_connection *connection);
 /* Takes bytes. Not 0: it is to be closed, when what etcd_connection_output() gives is sent. */
 int etcd_connection_input(struct etcd_connection *connection, const uint8_t *data, size_t length);
@@ -102,11 +111,12 @@ bool etcd_connection_done(const struct etcd_connection *connection);
 void etcd_connection_leave(struct etcd_connection *connection);
 /* Asks for a sign of life. */
 void etcd_connection_ping(struct etcd_connection *connection);
-/* Cuts calls whose client takes nothing. */
+/* Ends calls whose client takes nothing, or wants a leader where there is none. */
 void etcd_connection_check(struct etcd_connection *connection, uint64_t now);
 
 /* ---- http2.c ---- */
 
+/* The same for a connection that is known to be of this protocol. */
 int etcd_http2_new(struct etcd_connection *connection);
 void etcd_http2_free(struct etcd_http2 *http2);
 int etcd_http2_input(struct etcd_connection *connection, const uint8_t *data, size_t length);
@@ -117,6 +127,7 @@ void etcd_http2_ping(struct etcd_connection *connection);
 
 /* ---- http1.c ---- */
 
+/* Likewise. */
 int etcd_http1_new(struct etcd_connection *connection);
 void etcd_http1_free(struct etcd_http1 *http1);
 int etcd_http1_input(struct etcd_connection *connection, const uint8_t *data, size_t length);
@@ -133,9 +144,9 @@ struct etcd_socket {
     struct buffer out;    /* what the connection made, before TLS */
     struct buffer wire;   /* being written */
     uv_write_t write;
-    bool dirty, writing, reading, ending, closed;
-    uint64_t opened, heard, idle_since, write_since, pinged,
-        partial_since; /* ms of the loop; 0: not */
+    bool dirty, writing, ending, closed;
+    /* ms of the loop; 0: not */
+    uint64_t opened, heard, idle_since, write_since, pinged, partial_since;
 };
 
 /* A connection that came in on a listener. */

@@ -110,11 +110,6 @@ static void question_free(struct lease_question *question)
     etcd_call_drop(call);
 }
 
-static uint64_t revision_now(const struct etcd_call *call)
-{
-    return etcd_front_status(call->front)->store.revision;
-}
-
 static void on_kept(void *arg, int status, uint64_t remaining, uint64_t granted)
 {
     struct lease_question *question = arg;
@@ -126,7 +121,7 @@ static void on_kept(void *arg, int status, uint64_t remaining, uint64_t granted)
     if (status && status != CULVERT_ENOLEASE) {
         etcd_call_fail(call, status);
     } else {
-        etcd_front_header(call->front, &header, revision_now(call));
+        etcd_front_header_now(call->front, &header);
         response.header = &header;
         response.id = question->id;
         response.ttl = status ? 0 : (int64_t)remaining;
@@ -210,7 +205,7 @@ static void on_time(void *arg, int status, uint64_t remaining, uint64_t granted)
     } else {
         response.keys = list.keys;
         response.n_keys = list.count;
-        etcd_front_header(call->front, &header, revision_now(call));
+        etcd_front_header_now(call->front, &header);
         response.header = &header;
         etcd_call_reply(call, &response.base);
     }
@@ -280,7 +275,7 @@ static void on_barrier(void *arg, int status)
     } else {
         response.leases = list.leases;
         response.n_leases = list.count;
-        etcd_front_header(call->front, &header, revision_now(call));
+        etcd_front_header_now(call->front, &header);
         response.header = &header;
         etcd_call_reply(call, &response.base);
     }

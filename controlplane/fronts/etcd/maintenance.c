@@ -11,11 +11,6 @@
 
 #define HASH_RECORDS 2000u /* in one turn of the loop */
 
-static void etcd_header_now(struct etcd_call *call, Etcdserverpb__ResponseHeader *header)
-{
-    etcd_front_header(call->front, header, etcd_front_status(call->front)->store.revision);
-}
-
 void etcd_status_get(struct etcd_call *call, const ProtobufCMessage *message)
 {
     static char no_leader[] = "etcdserver: no leader", no_space[] = "alarm:NOSPACE ";
@@ -25,7 +20,7 @@ void etcd_status_get(struct etcd_call *call, const ProtobufCMessage *message)
     char *errors[2];
 
     (void)message;
-    etcd_header_now(call, &header);
+    etcd_front_header_now(call->front, &header);
     response.header = &header;
     response.version = (char *)ETCD_VERSION;
     response.dbsize = (int64_t)status->store.disk;
@@ -51,7 +46,7 @@ static void reply_alarm(struct etcd_call *call, bool raised)
     Etcdserverpb__AlarmResponse response = ETCDSERVERPB__ALARM_RESPONSE__INIT;
     Etcdserverpb__ResponseHeader header;
 
-    etcd_header_now(call, &header);
+    etcd_front_header_now(call->front, &header);
     response.header = &header;
     member.memberid = header.member_id;
     member.alarm = ETCDSERVERPB__ALARM_TYPE__NOSPACE;
@@ -195,7 +190,7 @@ static void reply_hash(struct etcd_call *call, uint64_t hash)
     Etcdserverpb__HashKVResponse keys = ETCDSERVERPB__HASH_KVRESPONSE__INIT;
     Etcdserverpb__ResponseHeader header;
 
-    etcd_header_now(call, &header);
+    etcd_front_header_now(call->front, &header);
     if (state->whole) {
         whole.header = &header;
         whole.hash = (uint32_t)(hash ^ hash >> 32);

@@ -4,7 +4,6 @@
  * multiple of 512 bytes, and its SHA-256, as `etcdctl snapshot save` wants to see the end of a
  * file.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,16 +36,23 @@ void etcd_snapshot_release(struct etcd_call *call)
 
 static void send_blob(struct etcd_call *call, const void *data, size_t length)
 {
-    const struct kv_status *status = etcd_front_status(call->front);
     Etcdserverpb__SnapshotResponse response = ETCDSERVERPB__SNAPSHOT_RESPONSE__INIT;
     Etcdserverpb__ResponseHeader header;
 
-    etcd_front_header(call->front, &header, status->store.revision);
+    etcd_front_header_now(call->front, &header);
     response.header = &header;
     response.blob.data = (uint8_t *)data;
     response.blob.len = length;
     response.version = (char *)ETCD_VERSION;
     etcd_call_send(call, &response.base);
+}
+
+/* The value of two hexadecimal digits. */
+static uint8_t hex_byte(const char *digits)
+{
+    const char text[] = {digits[0], digits[1], 0};
+
+    return (uint8_t)strtoul(text, NULL, 16);
 }
 
 /* The padding, and the digest of all. */
@@ -57,7 +63,6 @@ static int send_end(struct etcd_call *call)
     size_t padding = (BLOCK_BYTES - snapshot->sent % BLOCK_BYTES) % BLOCK_BYTES;
     char text[DIGEST_TEXT];
     uint8_t digest[DIGEST_BYTES];
-    unsigned byte;
     int error = digest_add(snapshot->digest, zeros, padding);
 
     if (error)
@@ -66,11 +71,8 @@ static int send_end(struct etcd_call *call)
     snapshot->digest = NULL;
     if (error)
         return error;
-    for (unsigned i = 0; i < DIGEST_BYTES; i++) {
-        if (sscanf(text + 2 * i, "%2x", &byte) != 1)
-            return CULVERT_EINVAL;
-        digest[i] = (uint8_t)byte;
-    }
+    for (unsigned i = 0; i < DIGEST_BYTES; i++)
+        digest[i] = hex_byte(text + 2 * i);
     if (padding)
         send_blob(call, zeros, padding);
     send_blob(call, digest, sizeof(digest));

@@ -88,6 +88,7 @@ enum etcd_status {
 #undef X
 };
 
+/* The two parts of a status. */
 enum etcd_code etcd_status_code(enum etcd_status status);
 const char *etcd_status_text(enum etcd_status status);
 

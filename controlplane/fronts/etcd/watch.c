@@ -79,14 +79,6 @@ static void send_response(struct etcd_call *call, Etcdserverpb__WatchResponse *r
     etcd_call_send(call, &response->base);
 }
 
-static uint64_t revision_now(const struct etcd_call *call)
-{
-    struct kv_info info;
-
-    kv_store_info(kv_service_store(call->front->service), &info);
-    return info.revision;
-}
-
 static void tell_canceled(struct etcd_call *call, int64_t id, bool created, const char *reason)
 {
     Etcdserverpb__WatchResponse response = ETCDSERVERPB__WATCH_RESPONSE__INIT;
@@ -95,7 +87,7 @@ static void tell_canceled(struct etcd_call *call, int64_t id, bool created, cons
     response.created = created;
     response.canceled = true;
     response.cancel_reason = (char *)reason;
-    send_response(call, &response, revision_now(call));
+    send_response(call, &response, etcd_front_revision(call->front));
 }
 
 static void set_event(Mvccpb__Event *event, Mvccpb__KeyValue *now, Mvccpb__KeyValue *previous,
@@ -324,8 +316,8 @@ static void create(struct etcd_call *call, const Etcdserverpb__WatchCreateReques
     stream->count++;
     response.watch_id = watcher->id;
     response.created = true;
-    send_response(call, &response, revision_now(call));
-    etcd_front_busy(call->front);
+    send_response(call, &response, etcd_front_revision(call->front));
+    etcd_front_pump(call->front);
 }
 
 static void cancel(struct etcd_call *call, int64_t id)
@@ -340,7 +332,7 @@ static void cancel(struct etcd_call *call, int64_t id)
     watcher_free(watcher);
     response.watch_id = id;
     response.canceled = true;
-    send_response(call, &response, revision_now(call));
+    send_response(call, &response, etcd_front_revision(call->front));
 }
 
 /* Once all watchers of the stream have seen all, it is told how far that is. */
@@ -348,7 +340,7 @@ static void try_progress(struct etcd_call *call)
 {
     struct watch_stream *stream = call->state;
     Etcdserverpb__WatchResponse response = ETCDSERVERPB__WATCH_RESPONSE__INIT;
-    uint64_t revision = revision_now(call);
+    uint64_t revision = etcd_front_revision(call->front);
 
     if (!stream || !stream->progress_asked)
         return;
@@ -419,7 +411,7 @@ void etcd_watch_ready(struct etcd_call *call)
     for (unsigned i = 0; i < BUCKETS; i++)
         for (struct watcher *watcher = stream->buckets[i]; watcher; watcher = watcher->next)
             kv_watch_ready(watcher->watch);
-    etcd_front_busy(call->front);
+    etcd_front_pump(call->front);
 }
 
 void etcd_watch_tell_progress(struct etcd_front *front)

@@ -42,7 +42,7 @@ static bool check_value(const ProtobufCMessageDescriptor *descriptor, struct wal
                         uint64_t tag, unsigned depth, unsigned *fields)
 {
     const ProtobufCFieldDescriptor *field;
-    struct walk inner;
+    struct walk inner = {0};
     uint64_t length;
 
     switch (tag & 7) {
@@ -57,10 +57,11 @@ static bool check_value(const ProtobufCMessageDescriptor *descriptor, struct wal
         return !walk->bad;
     case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
         length = walk_varint(walk);
-        inner = (struct walk){walk->at, walk->at + (walk->bad ? 0 : length), false};
+        inner.at = walk->at;
         walk_skip(walk, length);
         if (walk->bad)
             return false;
+        inner.end = walk->at;
         field = protobuf_c_message_descriptor_get_field(descriptor, (unsigned)(tag >> 3));
         return !field || field->type != PROTOBUF_C_TYPE_MESSAGE ||
                check(field->descriptor, inner, depth + 1, fields);

@@ -134,12 +134,36 @@ static void test_arena(void **state)
     assert_null(arena.chunks);
 }
 
+/* Cleared, an arena has zeroed bytes again, and no more memory than a chunk. */
+static void test_arena_clear(void **state)
+{
+    static const size_t sizes[] = {10, 40000, 40000, 200000, 30};
+    struct arena arena = {0};
+
+    (void)state;
+    arena_clear(&arena);
+    for (unsigned round = 0; round < 20; round++) {
+        for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+            unsigned char *bytes = arena_alloc(&arena, sizes[(i + round) % 5]);
+
+            assert_non_null(bytes);
+            for (size_t k = 0; k < sizes[(i + round) % 5]; k++)
+                assert_int_equal(bytes[k], 0);
+            memset(bytes, 0xff, sizes[(i + round) % 5]);
+        }
+        arena_clear(&arena);
+        assert_int_equal(arena.total, 0);
+    }
+    arena_free(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_buffer), cmocka_unit_test(test_buffer_bound),
-        cmocka_unit_test(test_json),   cmocka_unit_test(test_suggest),
-        cmocka_unit_test(test_digest), cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_buffer),      cmocka_unit_test(test_buffer_bound),
+        cmocka_unit_test(test_json),        cmocka_unit_test(test_suggest),
+        cmocka_unit_test(test_digest),      cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_arena_clear),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

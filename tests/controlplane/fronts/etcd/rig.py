@@ -60,12 +60,12 @@ class Server:
         return self.ctl("get", "x", check=False).returncode == 0
 
 
-def front(lab, build, name="front", *files, ready="ready"):
+def front(lab, build, name="front", *files, options=()):
     """The test's server program."""
     server = Server(lab, name)
     program = os.path.join(build, "tests/controlplane/fronts/etcd/etcd_server")
-    server.process = server.space.start("server", program, "127.0.0.1", "2379", *files)
-    wait_until(lambda: ready in server.process.log(), "the front")
+    server.process = server.space.start("server", program, *options, "127.0.0.1", "2379", *files)
+    wait_until(lambda: "ready" in server.process.log(), "the front")
     return server
 
 

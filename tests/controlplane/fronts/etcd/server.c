@@ -2,13 +2,15 @@
 /*
  * The front over a store of its own, for clients of other makes:
  *
- *     etcd_server ADDRESS PORT [CERTIFICATE KEY [CA]]
+ *     etcd_server [--hasty] ADDRESS PORT [CERTIFICATE KEY [CA]]
  *
- * Prints "ready" once it listens; ends on SIGTERM.
+ * Prints "ready" once it listens; ends on SIGTERM. A hasty one gives its clients a second or two
+ * for everything, and serves three connections.
  */
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -58,13 +60,20 @@ static void on_signal(uv_signal_t *signal, int number)
 
 int main(int argc, char **argv)
 {
-    const struct etcd_options options = {0};
+    const struct etcd_options hasty = {
+        .connections_max = 3, .first_s = 1, .idle_s = 2, .ping_s = 1, .slow_s = 1};
+    struct etcd_options options = {0};
     struct server server = {0};
     SSL_CTX *tls = NULL;
     char problem[256];
 
+    if (argc > 1 && !strcmp(argv[1], "--hasty")) {
+        options = hasty;
+        argc--;
+        argv++;
+    }
     if (argc < 3)
-        fail("usage: etcd_server ADDRESS PORT [CERTIFICATE KEY [CA]]");
+        fail("usage: etcd_server [--hasty] ADDRESS PORT [CERTIFICATE KEY [CA]]");
     if (argc > 4 && etcd_tls_context(&tls, argv[3], argv[4], argc > 5 ? argv[5] : NULL, problem,
                                      sizeof(problem)))
         fail(problem);

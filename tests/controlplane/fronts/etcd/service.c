@@ -41,6 +41,7 @@ struct kv_service {
     int fail;
     bool paused;
     unsigned handles;
+    void (*around)(bool begin);
 };
 
 static void must(bool condition)
@@ -64,6 +65,35 @@ static const struct env_ops env_ops = {.now = env_clock, .work = env_works};
 
 /* ---- answers ---- */
 
+static void call_around(struct kv_service *service, bool begin)
+{
+    if (service->around)
+        service->around(begin);
+}
+
+static void tell(struct kv_service *service, struct question *question, int status,
+                 const struct kv_result *result)
+{
+    call_around(service, true);
+    question->answer(question->arg, status, result);
+    call_around(service, false);
+}
+
+static void tell_lease(struct kv_service *service, struct question *question, int status,
+                       uint64_t remaining, uint64_t granted)
+{
+    call_around(service, true);
+    question->lease_answer(question->arg, status, remaining, granted);
+    call_around(service, false);
+}
+
+static void tell_done(struct kv_service *service, struct question *question)
+{
+    call_around(service, true);
+    question->done(question->arg, question->status);
+    call_around(service, false);
+}
+
 static void apply(struct kv_service *service, struct question *question)
 {
     struct machine *machine = kv_store_machine(service->store);
@@ -73,7 +103,7 @@ static void apply(struct kv_service *service, struct question *question)
     must(!machine->ops->apply(machine, ++service->index, question->command, question->length,
                               &service->bytes));
     must(!kv_result_decode(&result, &service->arena, kv_buffer_slice(&service->bytes)));
-    question->answer(question->arg, 0, &result);
+    tell(service, question, 0, &result);
 }
 
 static void read_store(struct kv_service *service, struct question *question)
@@ -86,7 +116,7 @@ static void read_store(struct kv_service *service, struct question *question)
     must(!kv_command_decode(&command, &service->arena, bytes));
     must(!kv_store_read(service->store, &command, &service->bytes));
     must(!kv_result_decode(&result, &service->arena, kv_buffer_slice(&service->bytes)));
-    question->answer(question->arg, 0, &result);
+    tell(service, question, 0, &result);
 }
 
 static void apply_own(struct kv_service *service, const struct kv_command *command)
@@ -112,7 +142,7 @@ static void keep(struct kv_service *service, struct question *question)
     command.checkpoint.count = 1;
     if (!status && reset)
         apply_own(service, &command);
-    question->lease_answer(question->arg, status, ttl, ttl);
+    tell_lease(service, question, status, ttl, ttl);
 }
 
 static void tell_time(struct kv_service *service, struct question *question)
@@ -120,19 +150,19 @@ static void tell_time(struct kv_service *service, struct question *question)
     struct kv_lease lease = {0};
     int status = kv_lessor_lookup(service->lessor, question->lease, &lease);
 
-    question->lease_answer(question->arg, status, lease.remaining, lease.ttl);
+    tell_lease(service, question, status, lease.remaining, lease.ttl);
 }
 
-static void answer(struct kv_service *service, struct question *question)
+static void question_answer(struct kv_service *service, struct question *question)
 {
     bool kv = question->kind == ASK_PROPOSE || question->kind == ASK_READ;
 
     if (question->status && kv)
-        question->answer(question->arg, question->status, NULL);
+        tell(service, question, question->status, NULL);
     else if (question->kind == ASK_BARRIER)
-        question->done(question->arg, question->status);
+        tell_done(service, question);
     else if (question->status)
-        question->lease_answer(question->arg, question->status, 0, 0);
+        tell_lease(service, question, question->status, 0, 0);
     else if (question->kind == ASK_PROPOSE)
         apply(service, question);
     else if (question->kind == ASK_READ)
@@ -155,7 +185,7 @@ static void on_turn(uv_idle_t *turn)
     uv_idle_stop(turn);
     for (; question; question = next) {
         next = question->next;
-        answer(service, question);
+        question_answer(service, question);
     }
 }
 
@@ -183,7 +213,9 @@ static struct question *command_question(const struct kv_command *command, int *
     *error = encoded.error ? encoded.error : kv_command_check(command, encoded.length, &limits);
     if (!*error) {
         question = calloc(1, sizeof(*question) + encoded.length);
-        must(question);
+        *error = question ? 0 : CULVERT_ENOMEM;
+    }
+    if (question) {
         memcpy(question->command, encoded.data, encoded.length);
         question->length = encoded.length;
     }
@@ -192,7 +224,7 @@ static struct question *command_question(const struct kv_command *command, int *
 }
 
 int kv_service_propose(struct kv_service *service, const struct kv_command *command,
-                       kv_answer answer_fn, void *arg)
+                       kv_answer answer, void *arg)
 {
     int error;
     struct question *question = command_question(command, &error);
@@ -200,12 +232,12 @@ int kv_service_propose(struct kv_service *service, const struct kv_command *comm
     if (!question)
         return error;
     question->kind = ASK_PROPOSE;
-    question->answer = answer_fn;
+    question->answer = answer;
     return ask(service, question, arg);
 }
 
 int kv_service_read(struct kv_service *service, const struct kv_command *command, bool serializable,
-                    kv_answer answer_fn, void *arg)
+                    kv_answer answer, void *arg)
 {
     int error;
     struct question *question = command_question(command, &error);
@@ -213,7 +245,7 @@ int kv_service_read(struct kv_service *service, const struct kv_command *command
     if (!question)
         return error;
     question->kind = ASK_READ;
-    question->answer = answer_fn;
+    question->answer = answer;
     return ask(service, question, arg);
 }
 
@@ -221,9 +253,10 @@ static struct question *plain_question(enum question_kind kind, int64_t lease)
 {
     struct question *question = calloc(1, sizeof(*question));
 
-    must(question);
-    question->kind = kind;
-    question->lease = lease;
+    if (question) {
+        question->kind = kind;
+        question->lease = lease;
+    }
     return question;
 }
 
@@ -231,6 +264,8 @@ int kv_service_barrier(struct kv_service *service, void (*done)(void *arg, int s
 {
     struct question *question = plain_question(ASK_BARRIER, 0);
 
+    if (!question)
+        return CULVERT_ENOMEM;
     question->done = done;
     return ask(service, question, arg);
 }
@@ -240,27 +275,31 @@ struct kv_store *kv_service_store(struct kv_service *service)
     return service->store;
 }
 
-int kv_service_lease_keep(struct kv_service *service, int64_t id, kv_lease_answer answer_fn,
-                          void *arg)
+int kv_service_lease_keep(struct kv_service *service, int64_t id, kv_lease_answer answer, void *arg)
 {
     struct question *question = plain_question(ASK_KEEP, id);
 
-    question->lease_answer = answer_fn;
+    if (!question)
+        return CULVERT_ENOMEM;
+    question->lease_answer = answer;
     return ask(service, question, arg);
 }
 
-int kv_service_lease_time(struct kv_service *service, int64_t id, kv_lease_answer answer_fn,
-                          void *arg)
+int kv_service_lease_time(struct kv_service *service, int64_t id, kv_lease_answer answer, void *arg)
 {
     struct question *question = plain_question(ASK_TIME, id);
 
-    question->lease_answer = answer_fn;
+    if (!question)
+        return CULVERT_ENOMEM;
+    question->lease_answer = answer;
     return ask(service, question, arg);
 }
 
 void kv_service_status(const struct kv_service *service, struct kv_status *out)
 {
     *out = (struct kv_status){.node = 11, .leader = 11, .term = 2, .site = 7};
+    if (service->fail == CULVERT_ENOTLEADER)
+        out->leader = 0;
     out->last = out->commit = out->applied = service->index;
     kv_store_info(service->store, &out->store);
 }
@@ -280,6 +319,8 @@ int kv_service_transfer(struct kv_service *service, uint64_t node,
 {
     struct question *question = plain_question(ASK_BARRIER, 0);
 
+    if (!question)
+        return CULVERT_ENOMEM;
     question->done = done;
     return ask(service, question, arg);
 }
@@ -354,6 +395,11 @@ void single_close(struct kv_service *service)
 void single_fail(struct kv_service *service, int status)
 {
     service->fail = status;
+}
+
+void single_around(struct kv_service *service, void (*around)(bool begin))
+{
+    service->around = around;
 }
 
 void single_pause(struct kv_service *service, bool on)

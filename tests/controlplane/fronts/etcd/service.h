@@ -14,6 +14,8 @@ struct kv_service *single_open(uv_loop_t *loop);
 void single_close(struct kv_service *service);
 /* What is asked from now on gets this status instead of an answer; 0: none. */
 void single_fail(struct kv_service *service, int status);
+/* Calls `around` with true before, and with false after, each callback into the front. */
+void single_around(struct kv_service *service, void (*around)(bool begin));
 /* Keeps answers back until called again with false. */
 void single_pause(struct kv_service *service, bool on);
 

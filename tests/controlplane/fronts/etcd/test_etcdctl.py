@@ -130,6 +130,8 @@ def test_elect(server):
     wait_until(lambda: "p1" in listener.log(), "the listener")
     first.stop()
     wait_until(lambda: "p2" in second.log() and "p2" in listener.log(), "the second to be elected")
+    second.kill()  # it would resign first
+    listener.kill()
 
 
 def test_endpoint_and_members(server):
@@ -175,10 +177,12 @@ def test_users_and_roles(server):
     server.text("user", "add", "bob:b", *root)
     server.text("role", "add", "reader", *root)
     server.text("role", "grant-permission", "reader", "readwrite", "foo", "fop", *root)
-    server.text("role", "grant-permission", "reader", "read", "fop", "foq", *root)
-    server.text("user", "grant-role", "bob", "reader", *root)
+    server.text("role", "add", "later", *root)
+    server.text("role", "grant-permission", "later", "read", "fop", "foq", *root)
+    for role in ("reader", "later"):
+        server.text("user", "grant-role", "bob", role, *root)
     server.text("put", "foo1", "x", *bob)
-    assert server.text("get", "foo", "foq", *bob) == "foo1\nx\n"  # two permissions, one range
+    assert server.text("get", "foo", "foq", *bob) == "foo1\nx\n"  # two roles, one range
     assert "permission denied" in server.refused("get", "foo", "fox", *bob)
     assert "permission denied" in server.refused("put", "fop1", "x", *bob)
     assert "permission denied" in server.refused("del", "foo", "foq", *bob)

@@ -243,6 +243,24 @@ static void test_header_fields(void **state)
     http_reader_free(reader);
 }
 
+static void test_authorization(void **state)
+{
+    char bytes[HTTP_AUTHORIZATION_MAX + 100], token[HTTP_AUTHORIZATION_MAX + 2] = {0};
+    struct http_reader *reader;
+    size_t used;
+
+    (void)state;
+    for (size_t length = HTTP_AUTHORIZATION_MAX; length <= HTTP_AUTHORIZATION_MAX + 1; length++) {
+        reader = http_reader_new();
+        memset(token, 't', length);
+        snprintf(bytes, sizeof(bytes), "GET / HTTP/1.1\r\nauthorization: %s\r\n\r\n", token);
+        assert_int_equal(http_reader_feed(reader, bytes, strlen(bytes), &used), HTTP_EVENT_HEADER);
+        assert_string_equal(http_reader_request(reader)->authorization,
+                            length > HTTP_AUTHORIZATION_MAX ? "" : token);
+        http_reader_free(reader);
+    }
+}
+
 static void test_query(void **state)
 {
     char value[16];
@@ -274,6 +292,7 @@ int main(void)
         cmocka_unit_test(test_chunked_body_past_the_bound),
         cmocka_unit_test(test_sink),
         cmocka_unit_test(test_header_fields),
+        cmocka_unit_test(test_authorization),
         cmocka_unit_test(test_query),
     };
 
