@@ -199,7 +199,9 @@ static void add_member(struct buffer *body, const char *name, const char *text)
 {
     if (!text)
         return;
-    buffer_format(body, ",\"%s\":", name);
+    if (body->length && body->data[body->length - 1] != '{')
+        buffer_char(body, ',');
+    buffer_format(body, "\"%s\":", name);
     buffer_json_text(body, text);
 }
 

@@ -33,13 +33,16 @@ static void drop_plan(struct daemon_change *change)
 static void note_failure(struct daemon_change *change)
 {
     struct daemon *daemon = change->job.daemon;
+    char problem[sizeof(daemon->problem)];
 
     if (change->error == CULVERT_EREJECTED || change->error == CULVERT_ECONFLICT ||
         change->error == CULVERT_EBUSY || change->error == CULVERT_ENOTFOUND)
         return;
-    snprintf(daemon->problem, sizeof(daemon->problem), "%s: %s", change->what,
+    snprintf(problem, sizeof(problem), "%s: %s", change->what,
              change->problem[0] ? change->problem : culvert_strerror(change->error));
-    log_error("%s", daemon->problem);
+    if (strcmp(problem, daemon->problem) != 0) /* an expiry is tried again and again */
+        log_error("%s", problem);
+    memcpy(daemon->problem, problem, sizeof(problem));
 }
 
 static void note_audit(struct daemon_change *change)

@@ -11,7 +11,7 @@
 #include "controlplane/base/log.h"
 #include "controlplane/daemon/cluster_internal.h"
 
-#define HISTORY_MS (3600u * 1000) /* that the store keeps versions of keys */
+#define HISTORY_MS (600u * 1000) /* that the store keeps versions of keys */
 #define NS_PER_MS 1000000u
 
 struct env *cluster_env(const struct cluster *cluster)

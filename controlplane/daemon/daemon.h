@@ -64,9 +64,10 @@ struct daemon {
     char problem[600];         /* the last apply that failed for a reason of ours; "": none */
     int store_error;           /* why nothing can be stored now; 0: it can */
     char store_problem[300];   /* the same as a text */
+    bool store_failed;         /* since it was opened */
     struct job *jobs, **jobs_end;
     unsigned job_count;
-    bool job_running, stopping;
+    bool stopping; /* it is being taken down */
     struct job *running;
     uv_work_t work;
     uv_timer_t tick;     /* marks of moving buckets that end */
@@ -163,7 +164,7 @@ void daemon_reopen_due(struct daemon *daemon);
 /* Whether something new can be stored: 0, or the error and in `problem` its text. A disk that is
  * nearly full takes no more: what the core has under way must never find it full. */
 int daemon_may_store(const struct daemon *daemon, char *problem, size_t size);
-void daemon_collect_start(struct daemon *daemon);
+void daemon_keep_start(struct daemon *daemon); /* once the timers are there */
 
 /* ---- commit.c ---- */
 

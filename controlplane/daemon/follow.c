@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/base/log.h"
@@ -82,8 +83,9 @@ static void follow_done(struct job *job)
         daemon_commit(daemon, follow->plan, follow->latest, "another node");
     }
     if (follow->error) {
+        if (strcmp(daemon->problem, follow->problem) != 0) /* said once, tried again and again */
+            log_error("%s", follow->problem);
         snprintf(daemon->problem, sizeof(daemon->problem), "%s", follow->problem);
-        log_error("%s", daemon->problem);
         uv_timer_start(&daemon->follow, on_follow_timer, AGAIN_MS, 0);
     }
     daemon->following = false;

@@ -89,22 +89,23 @@ static int open_anew(struct daemon *daemon)
 
     daemon->history = NULL;
     daemon->cluster = NULL;
-    if (!daemon->store_error)
+    if (!daemon->store_error) {
         snprintf(daemon->store_problem, sizeof(daemon->store_problem), "%s: the store is closed",
                  daemon->options.state_dir);
-    daemon->store_error = CULVERT_EBUSY;
+        daemon->store_error = CULVERT_EBUSY;
+    }
     cluster_close(cluster);
-    daemon->store_error = 0; /* it may fail anew while it is opened */
-    if (!daemon_open_cluster(daemon) && !daemon->store_error) {
+    daemon->store_failed = false; /* it may fail anew while it is opened */
+    if (!daemon_open_cluster(daemon) && !daemon->store_failed) {
+        daemon->store_error = 0;
         log_info("the store is open again");
         daemon->problem[0] = 0;
         daemon_follow(daemon);
         return 0;
     }
-    if (!daemon->store_error)
+    if (!daemon->store_failed && daemon->store_error == CULVERT_EBUSY)
         snprintf(daemon->store_problem, sizeof(daemon->store_problem),
                  "%s: it can't be opened; see the log", daemon->options.state_dir);
-    daemon->store_error = daemon->store_error ? daemon->store_error : CULVERT_EIO;
     uv_timer_start(&daemon->reopen, on_reopen, REOPEN_MS, 0);
     return daemon->store_error;
 }
@@ -171,10 +172,11 @@ static void on_reopen(uv_timer_t *timer)
 void daemon_store_failed(struct daemon *daemon, int error, const char *problem)
 {
     daemon->store_error = error;
+    daemon->store_failed = true;
     snprintf(daemon->store_problem, sizeof(daemon->store_problem), "%s: %s (%s)",
              daemon->options.state_dir, problem, culvert_strerror(error));
     log_error("nothing can be stored: %s", daemon->store_problem);
-    if (daemon->planes)
+    if (daemon->planes && !daemon->stopping)
         uv_timer_start(&daemon->reopen, on_reopen, REOPEN_MS, 0);
 }
 
@@ -249,7 +251,9 @@ static void on_collect(uv_timer_t *timer)
         free(collect); /* busy: next time */
 }
 
-void daemon_collect_start(struct daemon *daemon)
+void daemon_keep_start(struct daemon *daemon)
 {
+    if (daemon->store_failed)
+        uv_timer_start(&daemon->reopen, on_reopen, REOPEN_MS, 0);
     uv_timer_start(&daemon->collect, on_collect, COLLECT_MS, COLLECT_MS);
 }

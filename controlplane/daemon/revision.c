@@ -37,6 +37,7 @@ int revision_source_read(struct revision_source *out, struct history_view *view,
     out->source.name = "the stored site";
     out->source.text = out->revision->site;
     out->source.length = strlen(out->revision->site);
+    out->source.canonical = true;
     out->state = yyjson_read(out->revision->state, strlen(out->revision->state), 0);
     error = out->state ? read_uploads(out) : CULVERT_ECORRUPT;
     if (error)

@@ -118,8 +118,9 @@ static int load_latest(struct daemon *daemon, struct history_view *view, uint64_
                       daemon_clock_ms(), &errors);
     if (error) {
         log_site_errors(&errors);
-        log_error("revision %llu does not compile: %s", (unsigned long long)number,
-                  culvert_strerror(error));
+        log_error("revision %llu does not compile: %s; start the version of culvertd that made it, "
+                  "and apply what this one takes",
+                  (unsigned long long)number, culvert_strerror(error));
     } else {
         log_info("revision %llu is loaded", (unsigned long long)number);
     }
@@ -273,7 +274,7 @@ static int open_timers(struct daemon *daemon)
         daemon->signals[i].data = daemon;
         uv_signal_start(&daemon->signals[i], on_signal, i ? SIGINT : SIGTERM);
     }
-    daemon_collect_start(daemon);
+    daemon_keep_start(daemon);
     return daemon_watchdog_start(daemon);
 }
 

@@ -8,6 +8,7 @@
 #include "controlplane/history/internal.h"
 
 #define BATCH_RANGES 60u
+#define KEEP_LEAST 2u /* the latest, and what it may go back to */
 
 struct span {
     char first[KEY_MAX], end[KEY_MAX]; /* end "": one key */
@@ -25,11 +26,24 @@ struct history_collection {
     struct history_view *view;
     struct buffer named; /* digests in use, DIGEST_TEXT bytes each */
     size_t named_count, kept;
+    char **newer; /* blobs of the revision before in the list, sorted */
+    size_t newer_count;
+    uint64_t bytes;    /* of all blobs named so far, about */
     int64_t before_ms; /* blobs younger than this stay */
 };
 
+static void newer_free(struct history_collection *collection)
+{
+    for (size_t i = 0; i < collection->newer_count; i++)
+        free(collection->newer[i]);
+    free(collection->newer);
+    collection->newer = NULL;
+    collection->newer_count = 0;
+}
+
 static void collection_free(struct history_collection *collection)
 {
+    newer_free(collection);
     buffer_free(&collection->named);
     free(collection->span);
     free(collection);
@@ -54,6 +68,11 @@ static int add_span(struct history_collection *collection, const char *first, co
 
 /* ---- revisions ---- */
 
+static int name_compare(const void *x, const void *y)
+{
+    return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
+
 static int name_blobs(struct history_collection *collection, const char *document)
 {
     const void *text;
@@ -64,15 +83,30 @@ static int name_blobs(struct history_collection *collection, const char *documen
     if (error)
         return error; /* it may name any blob: then all stay */
     error = document_blobs(text, length, &blobs, &count);
+    free((void *)text);
+    collection->bytes += length;
     for (size_t i = 0; i < count; i++) {
         buffer_add(&collection->named, blobs[i], DIGEST_TEXT);
-        free(blobs[i]);
+        if (!collection->newer || !bsearch(&blobs[i], collection->newer, collection->newer_count,
+                                           sizeof(*blobs), name_compare))
+            collection->bytes += view_blob_length(collection->view, blobs[i]);
     }
     buffer_add(&collection->named, document, DIGEST_TEXT);
     collection->named_count += count + 1;
-    free(blobs);
-    free((void *)text);
+    newer_free(collection);
+    collection->newer = blobs;
+    collection->newer_count = count;
     return error ? error : collection->named.error;
+}
+
+/* Whether one more revision is kept. */
+static bool keeps(struct history_collection *collection)
+{
+    const struct history_options *options = &collection->history->options;
+
+    collection->kept++;
+    return collection->kept <= KEEP_LEAST ||
+           (collection->kept <= options->keep && collection->bytes < options->keep_bytes);
 }
 
 /* Newest first. */
@@ -83,7 +117,7 @@ static int see_revision(void *arg, struct kv_slice key, struct kv_slice value)
     struct site_revision *revision;
     int error;
 
-    if (collection->kept++ < collection->history->options.keep) {
+    if (keeps(collection)) {
         error = revision_read(&revision, value, document);
         if (error)
             return error;
@@ -142,7 +176,9 @@ static int see_audit(void *arg, struct kv_slice key, struct kv_slice value)
         return 0;
     snprintf(name, sizeof(name), "%.*s", (int)key.length, (const char *)key.data);
     error = add_span(collection, PREFIX_AUDIT, name);
-    return error ? error : 1;
+    if (!error)
+        error = add_span(collection, name, "");
+    return error ? error : 1; /* and all before it */
 }
 
 static int look_over(struct history_collection *collection, const char *prefix, bool back,
@@ -184,6 +220,7 @@ int history_collect_find(struct history_collection **out, struct history *histor
     if (!error)
         error = look_over(collection, PREFIX_AUDIT, true, see_audit);
     collection->view = NULL;
+    newer_free(collection);
     if (error || !collection->count) {
         collection_free(collection);
         return error;

@@ -8,6 +8,7 @@
 #include "controlplane/history/internal.h"
 
 #define KEEP 1000u
+#define KEEP_BYTES ((uint64_t)512 << 20)
 #define KEEP_AUDIT 10000u
 
 /* ---- following the store ---- */
@@ -81,6 +82,8 @@ int history_open(struct history **out, const struct history_options *options)
     history->options = *options;
     if (!history->options.keep)
         history->options.keep = KEEP;
+    if (!history->options.keep_bytes)
+        history->options.keep_bytes = KEEP_BYTES;
     if (!history->options.keep_audit)
         history->options.keep_audit = KEEP_AUDIT;
     if (!history->options.node)

@@ -35,6 +35,7 @@ struct history_options {
     struct kv_service *service;
     const char *node;    /* its name, for the audit log; "" */
     unsigned keep;       /* 1000 revisions */
+    uint64_t keep_bytes; /* 512 MiB: as many as have so much of blobs together; the last two stay */
     unsigned keep_audit; /* 10000 lines */
     /* The latest revision or the pending confirmation is another one than at the last call. */
     void (*changed)(void *arg);
@@ -141,8 +142,9 @@ void history_note(struct history *history, const struct history_audit *audit);
 
 /* ---- what nobody needs any more ---- */
 
-/* Revisions past the number that is kept, blobs that none of the others names and that are older
- * than `age_ms` (an upload comes before its apply), lines of the audit log past the number kept. */
+/* Revisions past the number or the bytes that are kept, blobs that none of the others names and
+ * that are older than `age_ms` (an upload comes before its apply), lines of the audit log past the
+ * number kept. */
 struct history_collection;
 /* Looks for it; on any thread. NULL in *out: there is nothing. */
 int history_collect_find(struct history_collection **out, struct history *history,

@@ -39,6 +39,7 @@ struct history_view {
 
 /* ---- record.c ---- */
 
+/* Keys, as history.h has them. */
 void key_revision(char key[KEY_MAX], uint64_t number);
 void key_blob(char key[KEY_MAX], const char *digest);
 void key_chunk(char key[KEY_MAX], const char *digest, size_t chunk);
@@ -49,6 +50,7 @@ void key_behind(char key[KEY_MAX], const char *prefix);
 /* A number as s/latest and s/collected hold it. */
 bool number_read(struct kv_slice value, uint64_t *number);
 
+/* A revision's record, `document` the digest of its document. */
 void revision_write(struct buffer *json, const struct site_revision *revision, const char *node,
                     const char *document);
 /* Sets what the record has; strings are copied. *document points into the doc's memory. */
@@ -83,6 +85,8 @@ bool blob_head_read(struct blob_head *head, struct kv_slice record, struct kv_sl
 /* ---- view.c ---- */
 
 int view_number(struct kv_view *view, const char *key, uint64_t *number); /* 0: not there */
+/* A blob's length, 0: it isn't there. */
+uint64_t view_blob_length(struct history_view *view, const char *digest);
 /* A revision's document, to free(); one that isn't there is damage. */
 int view_document(struct history_view *view, const char *digest, const void **text, size_t *length);
 

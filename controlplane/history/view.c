@@ -116,6 +116,17 @@ int history_view_has(struct history_view *view, const char *digest)
     return error;
 }
 
+uint64_t view_blob_length(struct history_view *view, const char *digest)
+{
+    struct buffer record = {0};
+    struct blob_head head;
+    struct kv_slice data;
+    int error = blob_head(view->view, digest, &record, &head, &data);
+
+    buffer_free(&record);
+    return error ? 0 : head.length;
+}
+
 static int check_digest(const char *digest, const void *data, size_t length)
 {
     char real[DIGEST_TEXT];

@@ -93,7 +93,10 @@ static int site_read(struct site *site, const struct site_source *source,
     site->file = source->name ? arena_copy(&site->arena, source->name, strlen(source->name)) : NULL;
     if (source->name && !site->file)
         return CULVERT_ENOMEM;
-    error = node_read(&site->arena, site->file, source->text, source->length, &site->root, errors);
+    error = source->canonical
+                ? node_read_json(&site->arena, source->text, source->length, &site->root)
+                : node_read(&site->arena, site->file, source->text, source->length, &site->root,
+                            errors);
     if (error)
         return error;
     error = schema_check(site, source, errors);

@@ -276,8 +276,10 @@ void site_abort(struct site_engine *engine, struct site_plan *plan)
 static int adopt_fill(struct site_plan *plan, const struct site_revision *revision)
 {
     struct compile *compile = &plan->compile;
-    struct site_source source = {
-        .name = "stored revision", .text = revision->site, .length = strlen(revision->site)};
+    struct site_source source = {.name = "stored revision",
+                                 .text = revision->site,
+                                 .length = strlen(revision->site),
+                                 .canonical = true};
     int error = prior_read(&compile->prior, revision);
 
     if (error)

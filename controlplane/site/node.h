@@ -57,6 +57,9 @@ struct site {
 int node_read(struct arena *arena, const char *file, const char *text, size_t length,
               struct site_node **root, struct site_errors *errors);
 
+/* The same of what site_get() wrote: nodes have no places. CULVERT_ECORRUPT: it is not that. */
+int node_read_json(struct arena *arena, const char *text, size_t length, struct site_node **root);
+
 /* An empty node of a parent; NULL: out of memory. */
 struct site_node *node_new(struct arena *arena, struct site_node *parent, enum node_kind kind);
 

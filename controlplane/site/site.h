@@ -97,6 +97,7 @@ struct site_source {
     size_t length;
     const struct site_upload *uploads;
     size_t upload_count;
+    bool canonical; /* the text is what site_get() wrote: read faster, errors have no places */
 };
 
 struct site; /* a checked document; never changes */

@@ -121,11 +121,11 @@ def test_more_resources_than_the_tables_hold(fresh_site):
 
 @contextlib.contextmanager
 def small_disk(site):
-    """Puts culvertd's state on a file system of 512 KiB; gives the path of a file that fills it."""
+    """Puts culvertd's state on a file system of 192 MiB; gives the path of a file that fills it."""
     site.culvertd.stop()
     saved = os.path.join(site.directory, "saved")
     sh("cp", "-a", site.state_dir, saved)
-    sh("mount", "-t", "tmpfs", "-o", "size=512k", "culvert-test", site.state_dir)
+    sh("mount", "-t", "tmpfs", "-o", "size=192m", "culvert-test", site.state_dir)
     try:
         sh("cp", "-a", f"{saved}/.", site.state_dir)
         site.start_culvertd()
@@ -144,7 +144,7 @@ def test_full_disk(fresh_site):
     with small_disk(site) as filler:
         with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as file:
             while True:
-                file.write(b"x" * 4096)
+                file.write(b"x" * 65536)
         done = site.apply(more, check=False)
         assert done.returncode == 1
         assert "nothing was changed" in done.stderr and "no space left" in done.stderr, done.stderr

@@ -28,6 +28,13 @@ struct kv_store {
     struct kv_load *load; /* NULL: none is under way */
 };
 
+/* A moment that is kept. */
+struct kv_view {
+    struct kv_store *store;
+    struct kv_snapshot *snapshot;
+    struct kv_meta meta;
+};
+
 /* A key changed by the command at work. */
 struct kv_overlay {
     struct kv_slice key;

@@ -5,12 +5,6 @@
 #include "controlplane/base/error.h"
 #include "controlplane/core/kv/store_internal.h"
 
-struct kv_view {
-    struct kv_store *store;
-    struct kv_snapshot *snapshot;
-    struct kv_meta meta;
-};
-
 /* Answers as of the work's state. Uses nothing of the store but its engine. */
 static int read_run(struct kv_work *work, const struct kv_command *command)
 {

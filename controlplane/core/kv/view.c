@@ -1,54 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controlplane/core/kv/view.h"
 
-#include <stdlib.h>
-
 #include "controlplane/base/error.h"
 #include "controlplane/core/kv/store_internal.h"
-
-struct kv_view {
-    struct kv_engine *engine;
-    struct kv_snapshot *snapshot;
-    struct buffer lower, upper; /* of the last read */
-};
-
-int kv_view_open(struct kv_view **out, struct kv_store *store)
-{
-    struct kv_view *view = calloc(1, sizeof(*view));
-    int error;
-
-    if (!view)
-        return CULVERT_ENOMEM;
-    view->engine = store->engine;
-    error = view->engine->ops->snapshot(view->engine, &view->snapshot);
-    if (error) {
-        free(view);
-        return error;
-    }
-    *out = view;
-    return 0;
-}
-
-void kv_view_close(struct kv_view *view)
-{
-    if (!view)
-        return;
-    view->engine->ops->snapshot_free(view->snapshot);
-    buffer_free(&view->lower);
-    buffer_free(&view->upper);
-    free(view);
-}
-
-static int open_range(struct kv_view *view, struct kv_slice first, struct kv_slice end,
-                      struct kv_iterator **out)
-{
-    layout_key(&view->lower, LAYOUT_LIVE, first);
-    layout_key(&view->upper, LAYOUT_LIVE, end);
-    if (view->lower.error || view->upper.error)
-        return CULVERT_ENOMEM;
-    return view->engine->ops->iterator(view->engine, view->snapshot, kv_buffer_slice(&view->lower),
-                                       kv_buffer_slice(&view->upper), out);
-}
 
 static int add_value(void *arg, struct kv_slice key, struct kv_slice value)
 {
@@ -76,17 +30,25 @@ int kv_view_get(struct kv_view *view, struct kv_slice key, struct buffer *value)
 int kv_view_each(struct kv_view *view, struct kv_slice first, struct kv_slice end, bool back,
                  kv_view_fn each, void *arg)
 {
+    struct kv_engine *engine = view->store->engine;
+    struct buffer lower = {0}, upper = {0};
     const struct kv_iterator_ops *ops;
     struct kv_iterator *at;
-    int result = open_range(view, first, end, &at);
+    int result;
 
+    layout_key(&lower, LAYOUT_LIVE, first);
+    layout_key(&upper, LAYOUT_LIVE, end);
+    result = lower.error ? lower.error : upper.error;
+    if (!result)
+        result = engine->ops->iterator(engine, view->snapshot, kv_buffer_slice(&lower),
+                                       kv_buffer_slice(&upper), &at);
     if (result)
-        return result;
+        goto out;
     ops = at->ops;
     if (back)
-        ops->seek_last(at, kv_buffer_slice(&view->upper));
+        ops->seek_last(at, kv_buffer_slice(&upper));
     else
-        ops->seek(at, kv_buffer_slice(&view->lower));
+        ops->seek(at, kv_buffer_slice(&lower));
     while (!result && ops->valid(at)) {
         struct kv_slice key = ops->key(at);
         struct kv_live live;
@@ -103,5 +65,8 @@ int kv_view_each(struct kv_view *view, struct kv_slice first, struct kv_slice en
     if (!result)
         result = ops->error(at);
     ops->close(at);
+out:
+    buffer_free(&lower);
+    buffer_free(&upper);
     return result;
 }

@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The newest versions of all keys as they are at one moment, for readers that take their time: on
- * the machine (RocksDB) any thread may read a view, one at a time, while the loop's thread goes on
- * applying commands. Opened and closed on the loop's thread, before the store is closed.
+ * The newest versions of keys as a view (store.h) has them, key by key. On the machine (RocksDB)
+ * any thread may read a view, one at a time, while the loop's thread goes on applying commands.
  */
 #ifndef CULVERT_CORE_KV_VIEW_H
 #define CULVERT_CORE_KV_VIEW_H
 
 #include "controlplane/core/kv/store.h"
-
-struct kv_view;
-
-/* CULVERT_ENOMEM, or the engine's error. */
-int kv_view_open(struct kv_view **out, struct kv_store *store);
-void kv_view_close(struct kv_view *view); /* NULL is allowed */
 
 /* Appends a key's value. CULVERT_ENOTFOUND, CULVERT_ENOMEM, or the engine's error. */
 int kv_view_get(struct kv_view *view, struct kv_slice key, struct buffer *value);

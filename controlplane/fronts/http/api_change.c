@@ -327,37 +327,43 @@ static void respond_confirm(void *arg, int status)
     free(confirm);
 }
 
+/* Hands it to the store; it is answered now or later. */
+static void begin_confirm(struct confirm *confirm, const struct change_job *job)
+{
+    struct daemon *daemon = confirm->exchange->app;
+    struct history_audit audit = {.time_ms = daemon_clock_ms(),
+                                  .author = job->change.author,
+                                  .comment = job->change.comment,
+                                  .what = "confirm"};
+    int error = daemon->store_error;
+
+    if (!error)
+        confirm->revision = history_pending(daemon->history)->revision;
+    if (!error)
+        error = history_confirm(daemon->history, &audit, respond_confirm, confirm);
+    if (error)
+        respond_confirm(confirm, error);
+}
+
 void api_confirm(struct http_exchange *exchange)
 {
-    struct daemon *daemon = exchange->app;
     struct confirm *confirm = calloc(1, sizeof(*confirm));
     struct change_job *job = calloc(1, sizeof(*job));
-    struct history_audit audit = {.time_ms = daemon_clock_ms(), .what = "confirm"};
-    int error = CULVERT_ENOMEM;
 
-    if (confirm && job) {
-        job->exchange = exchange;
-        job->kind = CHANGE_CONFIRM;
-        read_request(job, NULL);
-        if (job->status) {
-            http_respond_error(exchange, job->status, job->message, NULL);
-            free(confirm);
-            change_free(job);
-            return;
-        }
-        confirm->exchange = exchange;
-        audit.author = job->change.author;
-        audit.comment = job->change.comment;
-        error = daemon->store_error;
-        if (!error)
-            confirm->revision = history_pending(daemon->history)->revision;
-        if (!error)
-            error = history_confirm(daemon->history, &audit, respond_confirm, confirm);
+    if (!confirm || !job) {
+        free(confirm);
+        free(job);
+        respond_busy(exchange, CULVERT_ENOMEM);
+        return;
     }
-    if (error && confirm)
-        respond_confirm(confirm, error);
-    else if (error)
-        respond_busy(exchange, error);
-    if (job)
-        change_free(job);
+    confirm->exchange = job->exchange = exchange;
+    job->kind = CHANGE_CONFIRM;
+    read_request(job, NULL);
+    if (job->status) {
+        http_respond_error(exchange, job->status, job->message, NULL);
+        free(confirm);
+    } else {
+        begin_confirm(confirm, job);
+    }
+    change_free(job);
 }

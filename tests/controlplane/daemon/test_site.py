@@ -155,6 +155,8 @@ def test_completion(daemon):
 
     assert words("st") == ["status"]
     assert words("apply", "--if") == ["--if-revision"]
+    assert words("apply", "--con") == ["--confirm"]
+    assert words("con") == ["confirm"] and words("au") == ["audit"]
     assert words("get", "pools.") == ["pools.web."]
     assert words("get", "zones.example.com.") == ["zones.example.com.file", "zones.example.com.ttl"]
     assert words("rollback", "") == ["1"]

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How long one changed backend takes among 1,000 virtual IPs and pools: parse, prepare, store. */
+/* How long one changed backend takes among 1,000 virtual IPs and pools: parse, prepare, adopt. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,11 +60,23 @@ static int compile_only(struct rig *rig, const char *text, double *ms)
     return error;
 }
 
+static double adopt_one(struct rig *follower, struct rig *maker)
+{
+    double start = clock_ms();
+    struct site_plan *plan;
+
+    if (site_adopt(follower->engine, &maker->latest, &maker->blobs, follower->now, &plan,
+                   &follower->errors))
+        abort();
+    site_commit(follower->engine, plan, ++follower->generation, &follower->changes);
+    return clock_ms() - start;
+}
+
 int main(void)
 {
-    double start, compile[11], apply = 0, parse = 0;
+    double start, compile[11], apply = 0, parse = 0, adopt = 0;
     char *text = site_make(100), *other = site_make(50);
-    struct rig rig;
+    struct rig rig, follower;
 
     rig_open(&rig);
     start = clock_ms();
@@ -92,6 +104,14 @@ int main(void)
     printf("prepare (with parse)  %8.2f ms\n"
            "commit                %8.3f ms, %zu changes\n",
            parse / 10, apply / 10, rig.changes.count);
+    rig_open(&follower);
+    rig_adopt(&follower, &rig);
+    for (unsigned i = 0; i < 10; i++) {
+        rig_good(&rig, i % 2 ? text : other);
+        adopt += adopt_one(&follower, &rig);
+    }
+    printf("adopt (with parse)    %8.2f ms, %zu changes\n", adopt / 10, follower.changes.count);
+    rig_close(&follower);
     start = clock_ms();
     rig_restart(&rig);
     printf("restart and load      %8.2f ms\n", clock_ms() - start);

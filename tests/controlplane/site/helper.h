@@ -29,7 +29,7 @@ void rig_open(struct rig *rig);
 void rig_close(struct rig *rig);
 /* Gives up the engine and the tables and loads the latest revision into new ones. */
 void rig_restart(struct rig *rig);
-/* Adopts the latest revision of another rig, which it stores first. Returns the number of changes. */
+/* Adopts the latest revision of another rig, stored here first. Returns the number of changes. */
 size_t rig_adopt(struct rig *rig, struct rig *from);
 
 /* A file that comes along with later applies. */

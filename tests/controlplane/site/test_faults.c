@@ -113,6 +113,40 @@ static void test_apply(void **state)
     rig_close(&rig);
 }
 
+static void test_adopt(void **state)
+{
+    struct rig maker, follower;
+    uint64_t before;
+
+    (void)state;
+    rig_open(&maker);
+    rig_open(&follower);
+    rig_good(&maker, before_text);
+    rig_adopt(&follower, &maker);
+    rig_good(&maker, after_text);
+    before = rig_digest(&follower);
+    for (long at = 0, left = -1; left < 0; at++) {
+        struct site_errors errors = {0};
+        struct site_plan *plan = NULL;
+        int error;
+
+        countdown = at;
+        error =
+            site_adopt(follower.engine, &maker.latest, &maker.blobs, follower.now, &plan, &errors);
+        left = countdown;
+        countdown = -1;
+        site_errors_free(&errors);
+        assert_true(!error == (plan != NULL));
+        assert_true(left >= 0 ? !error : !error || error == CULVERT_ENOMEM);
+        site_abort(follower.engine, plan);
+        assert_int_equal(rig_digest(&follower), before);
+    }
+    rig_adopt(&follower, &maker);
+    assert_int_equal(rig_digest(&follower), rig_digest(&maker));
+    rig_close(&maker);
+    rig_close(&follower);
+}
+
 static void test_reads(void **state)
 {
     struct buffer json = {0};
@@ -139,6 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_apply),
+        cmocka_unit_test(test_adopt),
         cmocka_unit_test(test_reads),
     };
 

@@ -198,7 +198,7 @@ static void test_followers(void **state)
     (void)state;
     for (uint64_t run = 1; run <= 12; run++) {
         struct rig node[3];
-        struct rig *maker = &node[0];
+        struct rig *maker;
 
         for (unsigned i = 0; i < 3; i++)
             rig_open(&node[i]);
