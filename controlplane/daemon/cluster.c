@@ -224,7 +224,7 @@ static void stop(struct cluster *cluster)
 {
     struct env *env = cluster->uv ? cluster_env(cluster) : NULL;
 
-    if (cluster->ticking)
+    if (env && cluster->ticking)
         env->ops->timer_stop(env, &cluster->tick);
     if (cluster->service && !cluster->failed) {
         node_stop(cluster->node, on_stopped, cluster);

@@ -81,11 +81,12 @@ static void read_peers(struct cluster *cluster, int folder)
         return;
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         struct join_member *peer = &cluster->peers[cluster->peer_count];
-        char address[UNITS_TEXT];
+        char *address;
 
-        if (cluster->peer_count < JOIN_MEMBERS_MAX &&
-            sscanf(line, "%16" SCNx64 " %63s", &peer->node, address) == 2 &&
-            !units_parse_endpoint(address, &peer->address))
+        if (cluster->peer_count == JOIN_MEMBERS_MAX)
+            break;
+        peer->node = strtoull(line, &address, 16);
+        if (peer->node && *address == ' ' && !units_parse_endpoint(address + 1, &peer->address))
             cluster->peer_count++;
     }
     free(text);
@@ -231,7 +232,7 @@ int cluster_identity_open(struct cluster *cluster)
 {
     const char *folder = cluster->options.state_dir;
     int error = file_make_folder(folder), at = -1;
-    unsigned long long first;
+    char first[17];
 
     if (error)
         log_error("%s: %s", folder, culvert_strerror(error));
@@ -254,8 +255,8 @@ int cluster_identity_open(struct cluster *cluster)
         cluster->founds = faccessat(at, PEERS_FILE, F_OK, 0);
         read_peers(cluster, at);
         cluster->node_id = cluster->identity->name.node;
-        sscanf(cluster->identity->name.site, "%16llx", &first);
-        cluster->site_id = first;
+        snprintf(first, sizeof(first), "%.16s", cluster->identity->name.site);
+        cluster->site_id = strtoull(first, NULL, 16);
     }
     if (at >= 0)
         close(at);

@@ -69,20 +69,20 @@ static void add_record(struct list *list, const struct node_record *record)
     to->leaving = record->want == WANT_GONE;
 }
 
-int cluster_nodes(struct cluster *cluster, struct cluster_node out[CLUSTER_NODES_MAX])
+int cluster_nodes(struct cluster *cluster, struct cluster_node list[CLUSTER_NODES_MAX])
 {
     struct node_record records[CLUSTER_NODES_MAX];
     struct group_status status;
-    struct list list = {.cluster = cluster, .to = out, .status = &status};
+    struct list found = {.cluster = cluster, .to = list, .status = &status};
     int count = records_read(cluster, records);
 
     if (count < 0)
         return count;
     group_status(cluster->group, &status);
-    group_members(cluster->group, add_member, &list);
+    group_members(cluster->group, add_member, &found);
     for (int i = 0; i < count; i++)
-        add_record(&list, &records[i]);
-    return list.count;
+        add_record(&found, &records[i]);
+    return found.count;
 }
 
 static int count_voter(void *arg, const struct group_member *member)

@@ -39,7 +39,8 @@ static bool read_record(const struct kv_pair *pair, struct node_record *out)
     for (unsigned i = 0; want && i < sizeof(wants) / sizeof(wants[0]); i++)
         if (!strcmp(want, wants[i])) {
             out->want = (enum node_want)i;
-            good = sscanf(key, PREFIX "%16" SCNx64, &out->id) == 1;
+            out->id = strtoull(key + sizeof(PREFIX) - 1, NULL, 16);
+            good = out->id != 0;
         }
     text_of(root, "address", out->address, sizeof(out->address));
     text_of(root, "name", out->name, sizeof(out->name));

@@ -64,9 +64,10 @@ struct daemon {
     char problem[600];         /* the last apply that failed for a reason of ours; "": none */
     int store_error;           /* why nothing can be stored now; 0: it can */
     char store_problem[300];   /* the same as a text */
+    bool store_failed;         /* since it was opened */
     struct job *jobs, **jobs_end;
     unsigned job_count;
-    bool job_running, stopping;
+    bool stopping; /* it is being taken down */
     struct job *running;
     uv_work_t work;
     uv_timer_t tick;     /* marks of moving buckets that end */

@@ -89,22 +89,23 @@ static int open_anew(struct daemon *daemon)
 
     daemon->history = NULL;
     daemon->cluster = NULL;
-    if (!daemon->store_error)
+    if (!daemon->store_error) {
         snprintf(daemon->store_problem, sizeof(daemon->store_problem), "%s: the store is closed",
                  daemon->options.state_dir);
-    daemon->store_error = CULVERT_EBUSY;
+        daemon->store_error = CULVERT_EBUSY;
+    }
     cluster_close(cluster);
-    daemon->store_error = 0; /* it may fail anew while it is opened */
-    if (!daemon_open_cluster(daemon) && !daemon->store_error) {
+    daemon->store_failed = false; /* it may fail anew while it is opened */
+    if (!daemon_open_cluster(daemon) && !daemon->store_failed) {
+        daemon->store_error = 0;
         log_info("the store is open again");
         daemon->problem[0] = 0;
         daemon_follow(daemon);
         return 0;
     }
-    if (!daemon->store_error)
+    if (!daemon->store_failed && daemon->store_error == CULVERT_EBUSY)
         snprintf(daemon->store_problem, sizeof(daemon->store_problem),
                  "%s: it can't be opened; see the log", daemon->options.state_dir);
-    daemon->store_error = daemon->store_error ? daemon->store_error : CULVERT_EIO;
     uv_timer_start(&daemon->reopen, on_reopen, REOPEN_MS, 0);
     return daemon->store_error;
 }
