@@ -40,8 +40,8 @@ struct fp_burst {
     struct fp_burst_item item[FP_BURST_MAX];
 };
 
-/* What few frames need, kept out of the loops that all go through. */
-#define fp_burst_rare static __attribute__((noinline, cold))
+/* What not all frames need, kept out of the loops that all go through. */
+#define fp_burst_rare static __attribute__((noinline))
 
 #define fp_prefetch(address) __builtin_prefetch(address)
 
