@@ -390,7 +390,7 @@ int main(int argc, char **argv)
     static const char *const modes[] = {"put", "get", "fill", "watch"};
     unsigned number = argc > 5 ? (unsigned)atoi(argv[2]) : 0;
     double seconds = argc > 5 ? atof(argv[3]) : 0;
-    struct client *clients = calloc(number + 1, sizeof(*clients));
+    struct client *clients;
 
     while (argc > 1 && mode <= MODE_WATCH && strcmp(argv[1], modes[mode]))
         mode++;
@@ -399,6 +399,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: etcd_load put|get|fill|watch CLIENTS SECONDS KEYS HOST:PORT...\n");
         return 2;
     }
+    clients = calloc(number, sizeof(*clients));
     samples = calloc(SAMPLES_MAX, sizeof(*samples));
     sent_samples = calloc(SAMPLES_MAX, sizeof(*samples));
     put_times = calloc(SAMPLES_MAX, sizeof(*put_times));
@@ -426,5 +427,6 @@ int main(int argc, char **argv)
                percentile(sent_samples, sent_count, 0.5),
                percentile(sent_samples, sent_count, 0.99));
     printf("}\n");
+    free(clients);
     return errors ? 1 : 0;
 }

@@ -149,8 +149,14 @@ static void guest_free(struct guest *guest)
 
 void guests_free(struct kv_service *service)
 {
-    while (service->guests)
-        guest_free(service->guests);
+    struct guest *next;
+
+    for (struct guest *guest = service->guests; guest; guest = next) {
+        next = guest->next;
+        free(guest);
+    }
+    service->guests = NULL;
+    service->guest_count = 0;
 }
 
 static void tell_answer(struct kv_service *service, const struct asker *asker, unsigned kind,

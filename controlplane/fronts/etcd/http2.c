@@ -444,8 +444,10 @@ bool etcd_http2_done(const struct etcd_connection *connection)
 
 void etcd_http2_leave(struct etcd_connection *connection)
 {
-    nghttp2_session *session = connection->http2->session;
+    nghttp2_session *session = connection->http2 ? connection->http2->session : NULL;
 
+    if (!session)
+        return; /* it has not said a word yet */
     nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE,
                           nghttp2_session_get_last_proc_stream_id(session), NGHTTP2_NO_ERROR, NULL,
                           0);

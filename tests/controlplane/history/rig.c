@@ -17,7 +17,7 @@ int sim_slot_of(const struct sim *sim, uint64_t id)
     return id >= 1 && id <= PEERS ? (int)id - 1 : -1;
 }
 
-void sim_check_leaders(struct sim *sim, unsigned slot)
+void sim_check_leaders(struct sim *sim, unsigned i)
 {
 }
 
