@@ -56,19 +56,18 @@ static void add_revision(struct table *table, yyjson_val *revision)
     table_cell(table, "%s", cli_text(revision, "comment"));
 }
 
-static int history_all(struct cli *cli)
+/* Prints the list `name` of what a path answers, a row of the table each; `none` when there is no
+ * item. */
+static int print_list(struct cli *cli, const char *path, const char *name,
+                      const struct table_column *columns, size_t count,
+                      void (*add)(struct table *table, yyjson_val *item), const char *none)
 {
-    static const struct table_column columns[] = {{"REVISION", TABLE_RIGHT},
-                                                  {"TIME", TABLE_LEFT},
-                                                  {"AUTHOR", TABLE_LEFT},
-                                                  {"CHANGES", TABLE_RIGHT},
-                                                  {"COMMENT", TABLE_LEFT}};
-    yyjson_val *list, *revision;
+    yyjson_val *list, *item;
     struct buffer out = {0};
     struct table table;
     yyjson_doc *doc;
-    size_t i, count;
-    int code = cli_call(cli, "GET", "/v1/history", NULL, 0, &doc);
+    size_t i, end;
+    int code = cli_call(cli, "GET", path, NULL, 0, &doc);
 
     if (code)
         return code;
@@ -76,16 +75,29 @@ static int history_all(struct cli *cli)
         yyjson_doc_free(doc);
         return CLI_OK;
     }
-    list = yyjson_obj_get(yyjson_doc_get_root(doc), "revisions");
-    table_init(&table, columns, sizeof(columns) / sizeof(columns[0]));
-    yyjson_arr_foreach (list, i, count, revision)
-        add_revision(&table, revision);
+    list = yyjson_obj_get(yyjson_doc_get_root(doc), name);
+    table_init(&table, columns, count);
+    yyjson_arr_foreach (list, i, end, item)
+        add(&table, item);
     if (!yyjson_arr_size(list))
-        buffer_text(&out, "no revision yet: `culvert apply FILE` makes the first\n");
+        buffer_text(&out, none);
     table_print(&table, cli->color, &out);
     table_free(&table);
     yyjson_doc_free(doc);
     return cli_print(&out);
+}
+
+static int history_all(struct cli *cli)
+{
+    static const struct table_column columns[] = {{"REVISION", TABLE_RIGHT},
+                                                  {"TIME", TABLE_LEFT},
+                                                  {"AUTHOR", TABLE_LEFT},
+                                                  {"CHANGES", TABLE_RIGHT},
+                                                  {"COMMENT", TABLE_LEFT}};
+
+    return print_list(cli, "/v1/history", "revisions", columns,
+                      sizeof(columns) / sizeof(columns[0]), add_revision,
+                      "no revision yet: `culvert apply FILE` makes the first\n");
 }
 
 static void add_audit(struct table *table, yyjson_val *line)
@@ -111,27 +123,9 @@ int command_audit(struct cli *cli)
         {"TIME", TABLE_LEFT},   {"AUTHOR", TABLE_LEFT},    {"NODE", TABLE_LEFT},
         {"WHAT", TABLE_LEFT},   {"REVISION", TABLE_RIGHT}, {"OUTCOME", TABLE_LEFT},
         {"COMMENT", TABLE_LEFT}};
-    yyjson_val *list, *line;
-    struct buffer out = {0};
-    struct table table;
-    yyjson_doc *doc;
-    size_t i, count;
-    int code = cli_call(cli, "GET", "/v1/audit", NULL, 0, &doc);
 
-    if (code)
-        return code;
-    if (cli_print_json(cli, doc)) {
-        yyjson_doc_free(doc);
-        return CLI_OK;
-    }
-    list = yyjson_obj_get(yyjson_doc_get_root(doc), "audit");
-    table_init(&table, columns, sizeof(columns) / sizeof(columns[0]));
-    yyjson_arr_foreach (list, i, count, line)
-        add_audit(&table, line);
-    table_print(&table, cli->color, &out);
-    table_free(&table);
-    yyjson_doc_free(doc);
-    return cli_print(&out);
+    return print_list(cli, "/v1/audit", "audit", columns, sizeof(columns) / sizeof(columns[0]),
+                      add_audit, "");
 }
 
 int command_history(struct cli *cli)

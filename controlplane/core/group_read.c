@@ -61,7 +61,7 @@ static void finish(struct group *group, struct read *read, int status)
     free(read);
 }
 
-static int ask(struct group *group, const struct read *as)
+static int ask(struct group *group, struct reads *queue, const struct read *as)
 {
     struct read *read;
 
@@ -72,7 +72,7 @@ static int ask(struct group *group, const struct read *as)
         return CULVERT_ENOMEM;
     *read = *as;
     read->since = group_now_ms(group);
-    push(&group->asked, read);
+    push(queue, read);
     group->reads_count++;
     node_activate(group->node, group);
     return 0;
@@ -89,25 +89,14 @@ static uint64_t leader_of(const struct group *group)
 
 int group_wait(struct group *group, uint64_t index, void (*done)(void *arg, int status), void *arg)
 {
-    struct read *read;
-
-    if (group->reads_count >= group->options.reads_max)
-        return CULVERT_EFULL;
-    read = malloc(sizeof(*read));
-    if (!read)
-        return CULVERT_ENOMEM;
-    *read = (struct read){.done = done, .arg = arg, .index = index, .since = group_now_ms(group)};
-    push(&group->confirmed, read);
-    group->reads_count++;
-    node_activate(group->node, group);
-    return 0;
+    return ask(group, &group->confirmed, &(struct read){.done = done, .arg = arg, .index = index});
 }
 
 int group_read(struct group *group, void (*done)(void *arg, int status), void *arg)
 {
     if (node_dead(group->node) || !leader_of(group))
         return CULVERT_ENOTLEADER;
-    return ask(group, &(struct read){.done = done, .arg = arg});
+    return ask(group, &group->asked, &(struct read){.done = done, .arg = arg});
 }
 
 void group_reads_fail(struct group *group, int status)
@@ -286,7 +275,7 @@ void group_receive_read(struct group *group, uint64_t from, const struct message
         break;
     case MESSAGE_READ_INDEX:
         if (!group_leading(group) ||
-            ask(group, &(struct read){.node = from, .id = message->read.id}))
+            ask(group, &group->asked, &(struct read){.node = from, .id = message->read.id}))
             answer(group, from, message->read.id, 0);
         break;
     default:

@@ -70,4 +70,11 @@ void rig_print(struct buffer *to, const struct kv_result *result);
 void rig_print_pair(struct buffer *to, const struct kv_pair *pair);
 void rig_print_slice(struct buffer *to, struct kv_slice bytes);
 
+/* A test on either engine, by make_memory(), make_rocksdb() and unmake() of its file. */
+#define BOTH(test)                                                                                 \
+    {#test " in memory", test, make_memory, unmake, NULL},                                         \
+    {                                                                                              \
+        #test " on RocksDB", test, make_rocksdb, unmake, NULL                                      \
+    }
+
 #endif
