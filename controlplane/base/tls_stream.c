@@ -13,7 +13,7 @@ struct tls_stream {
     BIO *in, *out; /* memory, the SSL's */
 };
 
-struct tls_stream *tls_stream_new(SSL_CTX *context)
+static struct tls_stream *make(SSL_CTX *context)
 {
     struct tls_stream *stream = calloc(1, sizeof(*stream));
 
@@ -30,7 +30,24 @@ struct tls_stream *tls_stream_new(SSL_CTX *context)
         return NULL;
     }
     SSL_set_bio(stream->ssl, stream->in, stream->out);
-    SSL_set_accept_state(stream->ssl);
+    return stream;
+}
+
+struct tls_stream *tls_stream_new(SSL_CTX *context)
+{
+    struct tls_stream *stream = make(context);
+
+    if (stream)
+        SSL_set_accept_state(stream->ssl);
+    return stream;
+}
+
+struct tls_stream *tls_stream_new_client(SSL_CTX *context)
+{
+    struct tls_stream *stream = make(context);
+
+    if (stream)
+        SSL_set_connect_state(stream->ssl);
     return stream;
 }
 

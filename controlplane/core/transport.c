@@ -140,7 +140,7 @@ static void on_idle_closed(uv_handle_t *handle)
     transport_object_freed(handle->data);
 }
 
-void listener_handle_closed(uv_handle_t *handle)
+static void listener_handle_closed(uv_handle_t *handle)
 {
     struct listener *listener = handle->data;
     struct transport *transport = listener->transport;
@@ -153,7 +153,6 @@ void listener_handle_closed(uv_handle_t *handle)
 
 static void listener_close(struct listener *listener)
 {
-    listener->closing = true;
     uv_close((uv_handle_t *)&listener->tcp, listener_handle_closed);
 }
 
@@ -178,6 +177,16 @@ static void on_connection(uv_stream_t *stream, int status)
 {
     if (!status)
         connection_accept(stream->data);
+}
+
+static void on_spare(uv_stream_t *stream)
+{
+    connection_accept(stream->data);
+}
+
+static void on_spare_closed(uv_stream_t *stream)
+{
+    listener_handle_closed((uv_handle_t *)stream);
 }
 
 static int listen_at(struct listener *listener, const struct endpoint *endpoint)
@@ -211,7 +220,9 @@ int transport_listen(struct transport *transport, const struct endpoint *endpoin
         return CULVERT_ENOMEM;
     listener->transport = transport;
     uv_tcp_init(transport->loop, &listener->tcp);
-    listener->tcp.data = listener->spare.data = listener;
+    listener->tcp.data = listener;
+    listener->spare = (struct accept_spare){
+        .listener = (uv_stream_t *)&listener->tcp, .again = on_spare, .closed = on_spare_closed};
     listener->handles = 1;
     transport->objects++;
     error = listen_at(listener, endpoint);

@@ -374,32 +374,6 @@ static void keep_bound(struct transport *transport)
         connection_close(oldest, TRANSPORT_CROWD, NULL);
 }
 
-static void on_spare_closed(uv_handle_t *handle)
-{
-    struct listener *listener = handle->data;
-
-    listener->spare_used = false;
-    if (listener->waiting && !listener->closing) {
-        listener->waiting = false;
-        connection_accept(listener);
-    }
-    listener_handle_closed(handle);
-}
-
-/* The loop listens no further before a connection that waits is taken. */
-static void accept_none(struct listener *listener)
-{
-    if (listener->spare_used) {
-        listener->waiting = true;
-        return;
-    }
-    listener->spare_used = true;
-    listener->handles++;
-    uv_tcp_init(listener->transport->loop, &listener->spare);
-    uv_accept((uv_stream_t *)&listener->tcp, (uv_stream_t *)&listener->spare);
-    uv_close((uv_handle_t *)&listener->spare, on_spare_closed);
-}
-
 void connection_accept(struct listener *listener)
 {
     struct transport *transport = listener->transport;
@@ -407,7 +381,7 @@ void connection_accept(struct listener *listener)
 
     if (!connection) {
         transport->stats.ended[TRANSPORT_MEMORY]++;
-        accept_none(listener);
+        listener->handles += accept_spare_take(&listener->spare);
         return;
     }
     connection->inbound = connection->unknown = true;

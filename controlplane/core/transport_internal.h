@@ -3,6 +3,7 @@
 #ifndef CULVERT_CORE_TRANSPORT_INTERNAL_H
 #define CULVERT_CORE_TRANSPORT_INTERNAL_H
 
+#include "controlplane/base/accept_spare.h"
 #include "controlplane/core/transport.h"
 #include "controlplane/core/transport_wire.h"
 
@@ -91,10 +92,8 @@ struct transport_quota {
 
 struct listener {
     uv_tcp_t tcp;
-    uv_tcp_t spare; /* takes, to close it, a connection that there is no memory for */
+    struct accept_spare spare;
     unsigned handles;
-    bool spare_used, closing;
-    bool waiting; /* one more came, while `spare` was in use */
     struct transport *transport;
 };
 
@@ -125,9 +124,6 @@ struct transport {
 void transport_object_freed(struct transport *transport);
 struct peer *transport_peer_find(struct transport *transport, uint64_t node);
 uint64_t transport_random(uint64_t below);
-
-/* transport.c */
-void listener_handle_closed(uv_handle_t *handle); /* `data` is the listener */
 
 /* transport_peer.c */
 void peer_schedule(struct peer *peer, bool failed); /* dials when there is no connection */
