@@ -147,6 +147,16 @@ size_t site_listen(const struct site_engine *engine, const struct address **list
     return engine->listen_count;
 }
 
+size_t site_api_listen(const struct site_engine *engine, struct endpoint list[SITE_API_LISTEN_MAX])
+{
+    const struct site_node *api = state_section(engine->state, ROOT_API);
+    size_t count = 0;
+
+    NODE_EACH(endpoint, node_field(api, API_LISTEN))
+    count += !units_parse_endpoint(endpoint->text, &list[count]);
+    return count;
+}
+
 void site_counts(const struct site_engine *engine, struct site_counts *counts)
 {
     const struct site_state *state = engine->state;

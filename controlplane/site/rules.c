@@ -252,6 +252,7 @@ int rules_check(struct site *site, struct site_errors *errors)
     list_twice(&rules, node_field(vip, VIP_LIMITS));
     list_twice(&rules, node_field(dns, DNS_LIMITS));
     list_twice(&rules, node_field(dns, DNS_LISTEN));
+    list_twice(&rules, node_field(node_field(site->root, ROOT_API), API_LISTEN));
     error = rules_vips_check(&rules);
     return error ? error : errors_result(errors);
 }

@@ -17,6 +17,7 @@ enum schema_type {
     SCHEMA_TIME,    /* in ms */
     SCHEMA_SECONDS, /* a number of seconds, or a time */
     SCHEMA_ADDRESS,
+    SCHEMA_ENDPOINT, /* an address, also that of all, and a port */
     SCHEMA_PREFIX,
     SCHEMA_SOURCE,    /* source/LENGTH, number: the length; or a word, number: 256 + its place */
     SCHEMA_SECRET,    /* 32 hexadecimal digits */
@@ -62,6 +63,7 @@ enum root_field {
     ROOT_ACCESS,
     ROOT_DNS,
     ROOT_ZONES,
+    ROOT_API,
     ROOT_FIELDS
 };
 enum interface_field {
@@ -104,6 +106,7 @@ enum limit_field {
 };
 enum access_field { ACCESS_ALLOW, ACCESS_DENY, ACCESS_FIELDS };
 enum dns_field { DNS_LISTEN, DNS_LIMITS, DNS_UDP_SIZE, DNS_KEY, DNS_FIELDS };
+enum api_field { API_LISTEN, API_FIELDS };
 enum zone_field { ZONE_FILE, ZONE_TTL, ZONE_SOA, ZONE_RECORDS, ZONE_FIELDS };
 enum soa_field {
     SOA_MNAME,

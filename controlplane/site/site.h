@@ -219,4 +219,8 @@ void site_counts(const struct site_engine *engine, struct site_counts *counts);
 /* The addresses that DNS listens on; the list is valid until the next commit. */
 size_t site_listen(const struct site_engine *engine, const struct address **list);
 
+#define SITE_API_LISTEN_MAX 64u
+/* The addresses that nodes offer the API at. Returns how many. */
+size_t site_api_listen(const struct site_engine *engine, struct endpoint list[SITE_API_LISTEN_MAX]);
+
 #endif
