@@ -362,15 +362,6 @@ const struct cli_verb cli_node_verbs[] = {
 
 int command_node(struct cli *cli)
 {
-    for (const struct cli_verb *verb = cli_node_verbs; verb->name; verb++) {
-        if (strcmp(verb->name, cli->arguments[0]) != 0)
-            continue;
-        if (cli->argument_count == verb->arguments + 1)
-            return verb->run(cli);
-        cli_error("usage: culvert node %s %s", verb->name, verb->usage);
-        return CLI_USAGE;
-    }
-    cli_error("node does token, join, list, remove, promote, recover or rebuild, not `%s`",
-              cli->arguments[0]);
-    return CLI_USAGE;
+    return cli_run_verb(cli, cli_node_verbs,
+                        "token, join, list, remove, promote, recover or rebuild");
 }

@@ -56,11 +56,9 @@ static void add_revision(struct table *table, yyjson_val *revision)
     table_cell(table, "%s", cli_text(revision, "comment"));
 }
 
-/* Prints the list `name` of what a path answers, a row of the table each; `none` when there is no
- * item. */
-static int print_list(struct cli *cli, const char *path, const char *name,
-                      const struct table_column *columns, size_t count,
-                      void (*add)(struct table *table, yyjson_val *item), const char *none)
+int cli_print_list(struct cli *cli, const char *path, const char *name,
+                   const struct table_column *columns, size_t count,
+                   void (*add)(struct table *table, yyjson_val *item), const char *none)
 {
     yyjson_val *list, *item;
     struct buffer out = {0};
@@ -95,9 +93,21 @@ static int history_all(struct cli *cli)
                                                   {"CHANGES", TABLE_RIGHT},
                                                   {"COMMENT", TABLE_LEFT}};
 
-    return print_list(cli, "/v1/history", "revisions", columns,
-                      sizeof(columns) / sizeof(columns[0]), add_revision,
-                      "no revision yet: `culvert apply FILE` makes the first\n");
+    return cli_print_list(cli, "/v1/history", "revisions", columns,
+                          sizeof(columns) / sizeof(columns[0]), add_revision,
+                          "no revision yet: `culvert apply FILE` makes the first\n");
+}
+
+/* Who it was in truth, by what right and from where. */
+static void add_caller(struct table *table, yyjson_val *line)
+{
+    const char *user = cli_text(line, "user"), *role = cli_text(line, "role");
+
+    if (*role)
+        table_cell(table, "%s (%s)", user, role);
+    else
+        table_cell(table, "%s", *user ? user : "-");
+    table_cell(table, "%s", *user ? cli_text(line, "from") : "-");
 }
 
 static void add_audit(struct table *table, yyjson_val *line)
@@ -107,6 +117,7 @@ static void add_audit(struct table *table, yyjson_val *line)
     text_time((int64_t)cli_number(line, "time"), when);
     table_cell(table, "%s", when);
     table_cell(table, "%s", cli_text(line, "author"));
+    add_caller(table, line);
     table_cell(table, "%s", cli_text(line, "node"));
     table_cell(table, "%s", cli_text(line, "what"));
     if (cli_number(line, "revision"))
@@ -120,12 +131,12 @@ static void add_audit(struct table *table, yyjson_val *line)
 int command_audit(struct cli *cli)
 {
     static const struct table_column columns[] = {
-        {"TIME", TABLE_LEFT},   {"AUTHOR", TABLE_LEFT},    {"NODE", TABLE_LEFT},
-        {"WHAT", TABLE_LEFT},   {"REVISION", TABLE_RIGHT}, {"OUTCOME", TABLE_LEFT},
-        {"COMMENT", TABLE_LEFT}};
+        {"TIME", TABLE_LEFT},      {"AUTHOR", TABLE_LEFT},  {"USER", TABLE_LEFT},
+        {"FROM", TABLE_LEFT},      {"NODE", TABLE_LEFT},    {"WHAT", TABLE_LEFT},
+        {"REVISION", TABLE_RIGHT}, {"OUTCOME", TABLE_LEFT}, {"COMMENT", TABLE_LEFT}};
 
-    return print_list(cli, "/v1/audit", "audit", columns, sizeof(columns) / sizeof(columns[0]),
-                      add_audit, "");
+    return cli_print_list(cli, "/v1/audit", "audit", columns, sizeof(columns) / sizeof(columns[0]),
+                          add_audit, "");
 }
 
 int command_history(struct cli *cli)

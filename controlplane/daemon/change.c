@@ -50,6 +50,7 @@ static void note_audit(struct daemon_change *change)
     struct history_audit audit = {.time_ms = change->now,
                                   .author = change->author,
                                   .comment = change->comment,
+                                  .caller = change->caller,
                                   .what = change->what,
                                   .outcome = change->problem[0] ? change->problem
                                                                 : culvert_strerror(change->error)};
@@ -144,6 +145,7 @@ static void prepare_append(struct daemon_change *change)
     append->blobs = site_plan_blobs(change->plan, &append->blob_count);
     append->base = change->latest;
     append->what = change->what;
+    append->caller = change->caller;
     append->pends = change->pends;
     append->deadline_ms = change->confirm_ms ? change->now + (int64_t)change->confirm_ms : 0;
     append->done = on_appended;

@@ -18,6 +18,7 @@
 #include <uv.h>
 
 #include "controlplane/history/history.h"
+#include "controlplane/identity/access.h"
 #include "controlplane/identity/token.h"
 
 struct cluster;
@@ -111,6 +112,30 @@ enum cluster_change { CLUSTER_REMOVE, CLUSTER_PROMOTE };
  * on. CULVERT_ECONFLICT: it may not be, and why. Likewise. */
 int cluster_node_change(struct cluster *cluster, uint64_t id, enum cluster_change change,
                         cluster_done done, void *arg);
+
+/* ---- access tokens, and what the API shows of this node (cluster_access.c) ---- */
+
+#define CLUSTER_ACCESS_MAX 1024u /* tokens */
+
+/* As this node has them: the caller has waited for what was acknowledged, or does without. */
+int cluster_access_list(struct cluster *cluster,
+                        void (*each)(void *arg, const struct access_record *record), void *arg);
+/* CULVERT_ENOTFOUND. */
+int cluster_access_find(struct cluster *cluster, uint64_t id, struct access_record *out);
+/* Makes a token of a record that has all but id and digest; `done` gets its text, or
+ * CULVERT_EEXIST: the name is taken. CULVERT_EFULL: there are CLUSTER_ACCESS_MAX; those of
+ * access_make(). */
+int cluster_access_create(struct cluster *cluster, struct access_record *record, cluster_done done,
+                          void *arg);
+/* Revokes the token of that name or id; `done` gets its name. CULVERT_ENOTFOUND, of the call or to
+ * `done`. Likewise. */
+int cluster_access_revoke(struct cluster *cluster, const char *name, cluster_done done, void *arg);
+
+/* A TLS context with this node's certificate, for clients without one; the caller's. */
+int cluster_api_context(const struct cluster *cluster, SSL_CTX **out);
+/* That certificate; another one when it was renewed. Lives as long as the cluster, or the next
+ * renewal. */
+const X509 *cluster_certificate(const struct cluster *cluster);
 
 /* ---- backup (cluster_backup.c) ---- */
 

@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/base/log.h"
+#include "controlplane/base/tcp_socket.h"
 #include "controlplane/daemon/cluster_internal.h"
 
 #define LISTEN_TICKS (5u * 1000 / CLUSTER_TICK_MS)
@@ -85,30 +85,10 @@ void cluster_etcd_address(const struct cluster *cluster, char text[UNITS_TEXT])
 
 /* ---- listening ---- */
 
-static int make_socket(const struct endpoint *endpoint)
-{
-    struct sockaddr_storage address = {0};
-    socklen_t size;
-    int one = 1, fd;
-
-    endpoint_to_socket(endpoint, &address);
-    size = address.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-    fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    if (!setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) &&
-        !bind(fd, (struct sockaddr *)&address, size) && !listen(fd, BACKLOG))
-        return fd;
-    one = errno;
-    close(fd);
-    errno = one;
-    return -1;
-}
-
 static void listen_on(struct cluster *cluster, struct etcd_address *at)
 {
     char text[UNITS_TEXT], problem[sizeof(at->problem)];
-    int fd = make_socket(&at->endpoint);
+    int fd = tcp_socket_listen(&at->endpoint, BACKLOG);
 
     units_write_endpoint(&at->endpoint, text);
     if (fd >= 0 && !etcd_front_listen(cluster->etcd, fd, at->tls ? cluster->etcd_tls : NULL)) {

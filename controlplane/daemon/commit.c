@@ -82,6 +82,7 @@ void daemon_after_commit(struct daemon *daemon)
 {
     site_counts(daemon->engine, &daemon->counts);
     listen_dns(daemon);
+    remote_follow(daemon);
     arm_tick(daemon);
 }
 

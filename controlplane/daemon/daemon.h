@@ -17,6 +17,7 @@
 #include <uv.h>
 
 #include "controlplane/daemon/cluster.h"
+#include "controlplane/daemon/remote.h"
 #include "controlplane/daemon/revision.h"
 #include "controlplane/dns/server.h"
 #include "controlplane/fronts/http/server.h"
@@ -56,7 +57,8 @@ struct daemon {
     struct site_engine *engine;
     struct planes *planes;
     struct dns_server *dns;
-    struct http_server *http;
+    struct http_server *http; /* the Unix socket's */
+    struct remote remote;
     char api_path[108], channel_path[108];
     uint64_t revision;         /* the committed one; 0: none */
     uint64_t generation;       /* of the tables */
@@ -115,7 +117,8 @@ struct daemon_change {
     void (*ended)(struct daemon_change *change); /* on the loop; may free it */
     struct site_source source;                   /* its texts must stay until the end */
     const char *author, *comment;
-    const char *what; /* for the audit log */
+    const char *what;             /* for the audit log, */
+    struct history_caller caller; /* likewise; its texts stay until the end */
     bool dry_run;
     bool has_condition; /* if_revision was given */
     uint64_t if_revision;

@@ -155,6 +155,7 @@ static void make_audit(struct transaction *txn, const struct history_append *app
                                   .author = revision->author,
                                   .comment = revision->comment,
                                   .node = append->history->options.node,
+                                  .caller = append->caller,
                                   .what = append->what,
                                   .outcome = "done",
                                   .revision = revision->number};

@@ -77,11 +77,20 @@ int history_view_list(struct history_view *view,
 int history_view_has(struct history_view *view, const char *digest);
 struct site_blobs *history_view_blobs(struct history_view *view); /* the view's */
 
+/* Who asked for something, as the API knows it: `author` is what they say themselves. All NULL:
+ * culvertd itself, or it is not known. */
+struct history_caller {
+    const char *user; /* of the machine, or "token:NAME" */
+    const char *role;
+    const char *from; /* address and port, or "local" */
+};
+
 /* A line of the audit log. */
 struct history_audit {
     int64_t time_ms;
     const char *author, *comment, *node;
-    const char *what;    /* apply, rollback, confirm, expire */
+    struct history_caller caller;
+    const char *what;    /* apply, rollback, confirm, expire, a change of nodes or tokens, ... */
     const char *outcome; /* done, or what went wrong */
     uint64_t revision;   /* the one that it made or was about; 0: none */
 };
@@ -110,6 +119,7 @@ struct history_append {
     size_t blob_count;
     uint64_t base; /* the revision that it was made from, 0: none */
     const char *what;
+    struct history_caller caller;
     enum history_pends pends;
     int64_t deadline_ms; /* to be confirmed until then; 0: no need */
     /* 0; CULVERT_ECONFLICT: the latest revision is not `base`, or blobs were removed meanwhile;

@@ -235,6 +235,14 @@ void audit_write(struct buffer *json, const struct history_audit *audit)
     buffer_json_text(json, audit->comment);
     buffer_text(json, ",\"node\":");
     buffer_json_text(json, audit->node);
+    if (audit->caller.user) {
+        buffer_text(json, ",\"user\":");
+        buffer_json_text(json, audit->caller.user);
+        buffer_text(json, ",\"role\":");
+        buffer_json_text(json, audit->caller.role);
+        buffer_text(json, ",\"from\":");
+        buffer_json_text(json, audit->caller.from);
+    }
     buffer_text(json, ",\"what\":");
     buffer_json_text(json, audit->what);
     buffer_text(json, ",\"outcome\":");
@@ -254,6 +262,9 @@ bool audit_read(struct history_audit *audit, struct kv_slice json, yyjson_doc **
         .author = text_of(root, "author"),
         .comment = text_of(root, "comment"),
         .node = text_of(root, "node"),
+        .caller = {.user = text_of(root, "user"),
+                   .role = text_of(root, "role"),
+                   .from = text_of(root, "from")},
         .what = text_of(root, "what"),
         .outcome = text_of(root, "outcome"),
     };

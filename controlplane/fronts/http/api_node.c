@@ -11,19 +11,6 @@
 
 #define LIFE_DEFAULT 3600 /* seconds of a token */
 
-/* The request's JSON object; NULL: it has been answered. */
-static yyjson_doc *read_object(struct http_exchange *exchange)
-{
-    const struct http_request *request = exchange->request;
-    yyjson_doc *doc = request->body ? yyjson_read(request->body, request->body_length, 0) : NULL;
-
-    if (yyjson_is_obj(yyjson_doc_get_root(doc)))
-        return doc;
-    yyjson_doc_free(doc);
-    http_respond_error(exchange, 400, "the body must be a JSON object", NULL);
-    return NULL;
-}
-
 /* False: there is no store now, and it has been answered. */
 static bool is_open(struct http_exchange *exchange)
 {
@@ -112,7 +99,7 @@ static void on_token(void *arg, int status, const char *text)
 void api_node_token(struct http_exchange *exchange)
 {
     const struct daemon *daemon = exchange->app;
-    yyjson_doc *doc = read_object(exchange);
+    yyjson_doc *doc = api_read_object(exchange);
     yyjson_val *root = yyjson_doc_get_root(doc), *life = yyjson_obj_get(root, "life");
     int error;
 
@@ -186,7 +173,7 @@ static uint64_t find_node(struct http_exchange *exchange, const char *text)
 static void change_node(struct http_exchange *exchange, enum cluster_change change)
 {
     const struct daemon *daemon = exchange->app;
-    yyjson_doc *doc = read_object(exchange);
+    yyjson_doc *doc = api_read_object(exchange);
     const char *text = yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), "node"));
     struct node_call *call = NULL;
     uint64_t id = 0;
@@ -204,6 +191,7 @@ static void change_node(struct http_exchange *exchange, enum cluster_change chan
     call = malloc(sizeof(*call));
     if (call) {
         *call = (struct node_call){.exchange = exchange, .id = id};
+        snprintf(exchange->note, sizeof(exchange->note), "node %016" PRIx64, id);
         error = cluster_node_change(daemon->cluster, id, change, on_node_changed, call);
     }
     if (error) {
@@ -284,7 +272,7 @@ static void join_start(struct job *base)
 {
     struct join_job *job = (struct join_job *)base;
     const struct daemon *daemon = base->daemon;
-    yyjson_doc *doc = read_object(job->exchange);
+    yyjson_doc *doc = api_read_object(job->exchange);
     yyjson_val *root = yyjson_doc_get_root(doc);
     const char *token = yyjson_get_str(yyjson_obj_get(root, "token"));
     const char *address = yyjson_get_str(yyjson_obj_get(root, "address"));
@@ -329,7 +317,7 @@ void api_node_join(struct http_exchange *exchange)
 void api_node_recover(struct http_exchange *exchange)
 {
     const struct daemon *daemon = exchange->app;
-    yyjson_doc *doc = read_object(exchange);
+    yyjson_doc *doc = api_read_object(exchange);
     bool yes = yyjson_get_bool(yyjson_obj_get(yyjson_doc_get_root(doc), "yes"));
     struct cluster_state state;
     int error;

@@ -9,6 +9,41 @@
 #include "controlplane/daemon/revision.h"
 #include "controlplane/fronts/http/api.h"
 
+/* ---- what readers don't see ---- */
+
+#define SECRET_DIGITS 32u
+
+/* Blanks a secret that begins there; anything else stays. */
+static void blank(char *text)
+{
+    size_t length = strspn(text, "0123456789abcdef");
+
+    if (length == SECRET_DIGITS && text[length] == '"')
+        memset(text, '*', length);
+}
+
+/* Blanks `dns.key` in what site_get() or site_diff() has written: within a text its quotes would be
+ * escaped, and nothing else of a site has that name and a text for its value. */
+static void hide_secrets(const struct http_exchange *exchange, struct buffer *json)
+{
+    static const char key[] = "\"key\":\"", old[] = "\"path\":\"dns.key\",\"old\":";
+    static const char new[] = ",\"new\":\"";
+    char *at;
+
+    if (exchange->level >= ACCESS_OPERATOR || !json->data)
+        return;
+    for (at = json->data; (at = strstr(at, key)); at += sizeof(key) - 1)
+        blank(at + sizeof(key) - 1);
+    for (at = json->data; (at = strstr(at, old));) {
+        at += sizeof(old) - 1;
+        if (*at == '"')
+            blank(at + 1);
+        at += *at == '"' ? SECRET_DIGITS + 2 : sizeof("null") - 1;
+        if (!strncmp(at, new, sizeof(new) - 1))
+            blank(at + sizeof(new) - 1);
+    }
+}
+
 /* The document never changes, so it may be read while a worker prepares the next. */
 void api_site(struct http_exchange *exchange)
 {
@@ -27,7 +62,13 @@ void api_site(struct http_exchange *exchange)
     else
         buffer_text(&json, "{}");
     buffer_char(&json, '}');
+    if (!error && !strcmp(path, "dns.key") && exchange->level < ACCESS_OPERATOR) {
+        buffer_free(&json);
+        http_respond_error(exchange, 403, "that is not shown to readers", NULL);
+        return;
+    }
     if (!error) {
+        hide_secrets(exchange, &json);
         api_respond(exchange, 200, &json);
         return;
     }
@@ -53,6 +94,12 @@ struct read_job {
     int error;
 };
 
+static void respond_read(struct read_job *job)
+{
+    hide_secrets(job->exchange, &job->json);
+    api_respond(job->exchange, 200, &job->json);
+}
+
 static void read_done(struct job *base)
 {
     struct read_job *job = (struct read_job *)base;
@@ -66,7 +113,7 @@ static void read_done(struct job *base)
     else if (job->error)
         api_respond_error(job->exchange, job->error, daemon->store_problem);
     else
-        api_respond(job->exchange, 200, &job->json);
+        respond_read(job);
     buffer_free(&job->json);
     free(job);
 }
@@ -149,6 +196,12 @@ static int audit_each(void *arg, const struct history_audit *audit)
     buffer_json_text(json, audit->author);
     buffer_text(json, ",\"node\":");
     buffer_json_text(json, audit->node);
+    buffer_text(json, ",\"user\":");
+    buffer_json_text(json, audit->caller.user);
+    buffer_text(json, ",\"role\":");
+    buffer_json_text(json, audit->caller.role);
+    buffer_text(json, ",\"from\":");
+    buffer_json_text(json, audit->caller.from);
     buffer_text(json, ",\"what\":");
     buffer_json_text(json, audit->what);
     buffer_format(json, ",\"revision\":%llu,\"outcome\":", (unsigned long long)audit->revision);
