@@ -38,11 +38,11 @@ class Remote:
         with open(self.file, "w") as file:
             file.write(text + "\n")
 
-    def __call__(self, node, *words, check=True, ca=None):
+    def __call__(self, node, *words, check=True, ca=None, at=None):
         environment = {key: value for key, value in os.environ.items() if not key.startswith("CULVERT_")}
         command = [self.cluster.binary("controlplane", "cli", "culvert"), "--server", url(node), *words]
         command += ["--token-file", self.file] + (["--ca", ca] if ca else [])
-        return self.cluster.client.run(*command, check=check, env=environment, timeout=60)
+        return (at or self.cluster.client).run(*command, check=check, env=environment, timeout=60)
 
     def refused(self, node, *words, **kwargs):
         done = self(node, *words, check=False, **kwargs)
@@ -117,6 +117,20 @@ def test_three_nodes(cluster):
             one.culvert("token", "revoke", "short")
             assert "revoked" in token.refused(other, "version")
     operator.refused(third, "token", "list")
+
+
+@pytest.mark.parametrize("cluster", [3], indirect=True)
+def test_revoked_while_a_node_is_cut_off(cluster):
+    """It has not heard of it, and takes the token for nothing that matters."""
+    first, second, third = cluster.nodes
+    operator = create(cluster, "ci", "operator", node=third)
+    operator(third, "audit", at=third.namespace)
+    third.cut()
+    wait_until(lambda: second.culvert("token", "revoke", "ci", check=False).returncode == 0, "a leader among the others")
+    assert "can't be checked" in operator.refused(third, "audit", at=third.namespace)
+    assert "it was revoked" in operator.refused(first, "version", at=first.namespace)
+    third.mend()
+    wait_until(lambda: "it was revoked" in operator(third, "version", check=False).stderr, "it to hear of it")
 
 
 @pytest.mark.parametrize("cluster", [3], indirect=True)
