@@ -76,9 +76,14 @@ static unsigned node_index(const struct site_node *node)
 
 void node_path(const struct site_node *node, struct buffer *path)
 {
-    if (!node->parent)
+    const struct schema *section = node->parent ? NULL : schema_section(node->schema);
+
+    if (!node->parent && !node->key)
         return;
-    node_path(node->parent, path);
+    if (node->parent)
+        node_path(node->parent, path);
+    else if (section)
+        buffer_text(path, section->key);
     /* A single value that stands for a list of it has no number in what was written. */
     if (!node->key && node->parent->line == node->line && node->parent->column == node->column)
         return;

@@ -125,14 +125,16 @@ static bool numbers_keep(struct compile *compile, enum space space, uint32_t *nu
         kept += known;
         if (!compile->prior)
             continue;
-        number[i] = NUMBER_NONE;
+        if (!prior_is_patch(compile->prior))
+            number[i] = NUMBER_NONE;
         prior_number(compile->prior, space, NULL, name, &number[i]);
         /* What refers to it, and didn't change, would not be made again. */
         if (known && number[i] != compile->old->number[space][j])
             compile_fail(compile, CULVERT_ECONFLICT);
     }
     /* Nothing new and nothing gone: no numbers to look for. */
-    return !compile->prior && kept == (new ? new->count : 0) && kept == (old ? old->count : 0);
+    return (!compile->prior || prior_is_patch(compile->prior)) && kept == (new ? new->count : 0) &&
+           kept == (old ? old->count : 0);
 }
 
 static void section_number(struct compile *compile, enum space space)
@@ -152,7 +154,7 @@ static void section_number(struct compile *compile, enum space space)
                                   section_count(compile->old, field)));
 }
 
-uint32_t number_of(const struct site_state *state, enum space space, const struct site_node *node)
+uint32_t number_of(const struct site_state *state, enum space space, const char *name)
 {
     const struct site_node *section = state_section(state, space_info[space].section);
     uint32_t low = 0, high = section ? section->count : 0;
@@ -160,7 +162,7 @@ uint32_t number_of(const struct site_state *state, enum space space, const struc
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
 
-        if (strcmp(section->child[middle]->key, node->key) < 0)
+        if (strcmp(section->child[middle]->key, name) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -287,6 +289,6 @@ void compile_numbers(struct compile *compile)
     for (enum space space = 0; space < SPACE_SECTIONS && !compile->error; space++)
         section_number(compile, space);
     same = !compile->error && pools_start(compile);
-    if (!compile->error && (!same || compile->prior))
+    if (!compile->error && (!same || (compile->prior && !prior_is_patch(compile->prior))))
         backends_number(compile);
 }
