@@ -12,8 +12,8 @@
  *   s/audit/TIME-NODE-N   what was done, by whom, with what outcome
  *   s/collected           counts the removals of blobs
  *
- * A revision is one transaction: it compares what it was made from and puts the revision, its patch,
- * the latest number and the line of the audit log. Its blobs are there before.
+ * A revision is one transaction: it compares what it was made from and puts the revision, its
+ * patch, the latest number and the line of the audit log. Its blobs are there before.
  *
  * All on the loop's thread, but what is said to be for any thread: a view is read, and an append
  * prepared, by one thread at a time. A callback never runs inside the call that asked for it.
