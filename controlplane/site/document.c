@@ -45,12 +45,14 @@ const struct site_node *access_find(const struct site_node *access, const struct
 
 int part_settle(struct site_node *part, struct buffer *json)
 {
+    const struct schema *section = schema_section(part->schema);
     const struct site_node *file =
-        part->schema == schema_root.fields[ROOT_ZONES].element ? node_field(part, ZONE_FILE) : NULL;
+        section == &schema_root.fields[ROOT_ZONES] ? node_field(part, ZONE_FILE) : NULL;
     uint8_t digest[DIGEST_BYTES];
     int error;
 
     buffer_clear(json);
+    buffer_format(json, "%s.%s ", section ? section->key : "", part->key);
     node_print(part, json);
     if (file)
         buffer_text(json, file->digest);

@@ -314,7 +314,7 @@ static int fill_patch(struct site_plan *plan, const struct site_revision *revisi
 {
     struct compile *compile = &plan->compile;
     const struct site_upload *uploads;
-    char digest[DIGEST_TEXT];
+    char content[CONTENT_TEXT], digest[DIGEST_TEXT];
     size_t count;
     int error = prior_read_patch(&compile->prior, revision->patch, compile->old);
 
@@ -323,12 +323,11 @@ static int fill_patch(struct site_plan *plan, const struct site_revision *revisi
     uploads = prior_uploads(compile->prior, &count);
     error = site_patched(&compile->new->site, compile->old->site, prior_patch_site(compile->prior),
                          uploads, count);
-    if (!error)
-        error = site_digest(compile->new->site, digest);
-    if (!error && !prior_fits(compile->prior, "document", digest))
-        error = CULVERT_ECONFLICT;
-    if (!error)
-        error = plan_compile(plan);
+    if (error)
+        return error;
+    site_digest(compile->new->site, content);
+    error =
+        prior_fits(compile->prior, "document", content) ? plan_compile(plan) : CULVERT_ECONFLICT;
     if (error)
         return error;
     error = state_digest(compile->new, digest);

@@ -20,6 +20,8 @@ struct pool_state {
     struct bucket_table table;
     char digest[DIGEST_TEXT]; /* of the table's blob, when `stored` */
     bool stored;              /* the store has it, or will with the plan that is open */
+    bool settled;             /* `content` is of what is there now */
+    uint8_t content[16];      /* the start of a SHA-256 of `backend` and `digest` */
 };
 
 struct zone_key {
@@ -82,6 +84,14 @@ static inline uint32_t section_count(const struct site_state *state, unsigned fi
     const struct site_node *section = state_section(state, field);
 
     return section ? section->count : 0;
+}
+
+/* Whether two sorted sections have one and the same part at these places: it has not changed, and
+ * needs no look. */
+static inline bool section_shares(const struct site_node *old, uint32_t i,
+                                  const struct site_node *new, uint32_t j)
+{
+    return old && new && i < old->count &&j < new->count && old->child[i] == new->child[j];
 }
 
 /* An empty one; NULL: out of memory. */
@@ -185,7 +195,7 @@ int prior_read_patch(struct prior **out, const char *patch, const struct site_st
 bool prior_is_patch(const struct prior *prior); /* NULL: no */
 yyjson_val *prior_patch_site(const struct prior *prior);
 /* Whether the digests that the patch has are these: of the document; of what was decided. */
-bool prior_fits(const struct prior *prior, const char *member, const char digest[DIGEST_TEXT]);
+bool prior_fits(const struct prior *prior, const char *member, const char *digest);
 void prior_free(struct prior *prior);
 /* A number that was stored, false: none. `pool` only for backends. Cheap in sorted order. */
 bool prior_number(struct prior *prior, enum space space, const char *pool, const char *name,

@@ -117,7 +117,7 @@ yyjson_val *prior_patch_site(const struct prior *prior)
     return yyjson_obj_get(yyjson_doc_get_root(prior->patch), "site");
 }
 
-bool prior_fits(const struct prior *prior, const char *member, const char digest[DIGEST_TEXT])
+bool prior_fits(const struct prior *prior, const char *member, const char *digest)
 {
     return yyjson_equals_str(yyjson_obj_get(yyjson_doc_get_root(prior->patch), member), digest);
 }

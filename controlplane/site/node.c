@@ -140,7 +140,7 @@ static bool scalar_equal(const struct site_node *x, const struct site_node *y)
 
 bool node_equal(const struct site_node *x, const struct site_node *y)
 {
-    if (!x || !y)
+    if (x == y || !x || !y)
         return x == y;
     if (x->settled && y->settled)
         return !strcmp(x->key, y->key) && !memcmp(x->content, y->content, sizeof(x->content));

@@ -27,7 +27,8 @@ void part_release(struct site_node *part);
 int site_patched(struct site **out, struct site *old, yyjson_val *patch,
                  const struct site_upload *uploads, size_t upload_count);
 
-/* A digest of all parts: documents of the same digest mean the same. CULVERT_ENOMEM. */
-int site_digest(const struct site *site, char text[DIGEST_TEXT]);
+/* A digest of all parts, to find out mistakes by, not forgeries: it is a sum of theirs. */
+#define CONTENT_TEXT 33u /* with the NUL */
+void site_digest(const struct site *site, char text[CONTENT_TEXT]);
 
 #endif

@@ -172,13 +172,12 @@ static void write_blobs(const struct compile *compile, struct buffer *json)
 
 int patch_write(const struct compile *compile, struct buffer *json)
 {
-    char document[DIGEST_TEXT], decided[DIGEST_TEXT];
-    int error = site_digest(compile->new->site, document);
+    char document[CONTENT_TEXT], decided[DIGEST_TEXT];
+    int error = state_digest(compile->new, decided);
 
-    if (!error)
-        error = state_digest(compile->new, decided);
     if (error)
         return error;
+    site_digest(compile->new->site, document);
     buffer_format(json, "{\"document\":\"%s\",\"decided\":\"%s\",\"blobs\":[", document, decided);
     write_blobs(compile, json);
     buffer_text(json, "],\n\"site\":{");

@@ -18,10 +18,19 @@ static void section_walk(struct compile *compile, unsigned field, each_fn each,
     uint32_t i = 0, j = 0;
 
     while (!compile->error && ((old && i < old->count) || (new && j < new->count))) {
-        bool has_old = old && i < old->count, has_new = new && j < new->count;
-        int order = !has_old ? 1 : !has_new ? -1 : strcmp(old->child[i]->key, new->child[j]->key);
-        bool same = !order && node_equal(old->child[i], new->child[j]) &&
-                    !(changed && changed(compile, i, j));
+        bool has_old, has_new, same;
+        int order;
+
+        if (section_shares(old, i, new, j) && !(changed && changed(compile, i, j))) {
+            i++;
+            j++;
+            continue;
+        }
+        has_old = old && i < old->count;
+        has_new = new && j < new->count;
+        order = !has_old ? 1 : !has_new ? -1 : strcmp(old->child[i]->key, new->child[j]->key);
+        same = !order && node_equal(old->child[i], new->child[j]) &&
+               !(changed && changed(compile, i, j));
 
         if (order <= 0 && !same)
             each(compile, compile->old, i, false);

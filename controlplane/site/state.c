@@ -221,13 +221,40 @@ static int add_numbers(struct digest *digest, const uint32_t *numbers, size_t co
     return error || !count ? error : digest_add(digest, numbers, count * sizeof(*numbers));
 }
 
-static int add_pool(struct digest *digest, const struct pool_state *pool)
+/* What a pool's part of the digest is: kept with it, since most pools are as they were. */
+static int pool_settle(struct pool_state *pool)
 {
-    int error = digest_add(digest, pool->digest, sizeof(pool->digest));
+    uint8_t whole[DIGEST_BYTES];
+    struct buffer bytes = {0};
+    int error;
 
+    if (pool->settled)
+        return 0;
+    buffer_add(&bytes, pool->digest, sizeof(pool->digest));
+    buffer_add(&bytes, pool->backend, pool->count * sizeof(*pool->backend));
+    error = bytes.error ? bytes.error : digest_sha256(bytes.data, bytes.length, whole);
+    buffer_free(&bytes);
+    memcpy(pool->content, whole, sizeof(pool->content));
+    pool->settled = !error;
+    return error;
+}
+
+static int add_pools(struct digest *digest, const struct site_state *state)
+{
+    uint32_t count = section_count(state, ROOT_POOLS);
+    struct buffer bytes = {0};
+    int error = 0;
+
+    for (uint32_t i = 0; i < count && !error; i++) {
+        error = pool_settle(state->pool[i]);
+        buffer_add(&bytes, state->pool[i]->content, sizeof(state->pool[i]->content));
+    }
     if (!error)
-        error = digest_add(digest, &pool->count, sizeof(pool->count));
-    return error ? error : digest_add(digest, pool->backend, pool->count * sizeof(*pool->backend));
+        error = bytes.error;
+    if (!error && count)
+        error = digest_add(digest, bytes.data, bytes.length);
+    buffer_free(&bytes);
+    return error;
 }
 
 int state_digest(const struct site_state *state, char text[DIGEST_TEXT])
@@ -245,8 +272,8 @@ int state_digest(const struct site_state *state, char text[DIGEST_TEXT])
         if (!error)
             error = add_numbers(digest, state->freed[space].number, state->freed[space].count);
     }
-    for (uint32_t i = 0; i < section_count(state, ROOT_POOLS) && !error; i++)
-        error = add_pool(digest, state->pool[i]);
+    if (!error)
+        error = add_pools(digest, state);
     if (!error)
         return digest_end(digest, text);
     digest_free(digest);

@@ -372,7 +372,8 @@ static void run(struct client *clients, unsigned number)
             send_watch(&clients[i]);
     }
     started = now_ns = clock_ns();
-    while (now_ns < until + 200000000 && (mode != MODE_FILL || (count + errors) * FILL_KEYS < keys)) {
+    while (now_ns < until + 200000000 &&
+           (mode != MODE_FILL || (count + errors) * FILL_KEYS < keys)) {
         int ready;
 
         for (unsigned i = 0; i < number; i++)
