@@ -31,6 +31,7 @@ void site_engine_free(struct site_engine *engine)
         return;
     site_abort(engine, engine->plan);
     engine_forget(engine);
+    site_clean(engine);
     state_free(engine->state);
     free(engine->changes);
     free(engine);
@@ -255,9 +256,16 @@ static void deadline_find(struct site_engine *engine)
     }
 }
 
+void site_clean(struct site_engine *engine)
+{
+    state_free(engine->before);
+    engine->before = NULL;
+}
+
 static void state_replace(struct site_engine *engine, struct site_plan *plan)
 {
-    state_free(engine->state);
+    site_clean(engine);
+    engine->before = engine->state;
     engine->state = plan->compile.new;
     plan->compile.new = NULL;
     engine->named = engine->listed = false;

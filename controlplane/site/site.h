@@ -201,6 +201,9 @@ const struct site *site_plan_site(const struct site_plan *plan);
 void site_commit(struct site_engine *engine, struct site_plan *plan, uint64_t generation,
                  struct site_changes *changes);
 void site_abort(struct site_engine *engine, struct site_plan *plan); /* plan may be NULL */
+/* Frees the state that the last commit replaced, which of a large document takes long; the next
+ * commit does it else. What is read of the committed state meanwhile isn't touched. */
+void site_clean(struct site_engine *engine);
 
 /* When the next mark of a bucket ends, or -1. */
 int64_t site_deadline(const struct site_engine *engine);
