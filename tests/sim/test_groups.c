@@ -186,6 +186,26 @@ static void test_followers_hear_soon_again(void **state)
     end(sim);
 }
 
+/* A command that takes longer than followers wait for a leader: nobody is thought to be gone. */
+static void test_long_command(void **state)
+{
+    struct sim *sim = cluster(3, 3, 1);
+    int first = leader(sim, 0);
+    uint64_t term = status_of(sim, first, 0).term;
+
+    write_all(sim, 0, 1);
+    for (unsigned i = 0; i < 5; i++) {
+        sim->apply_ns = 700 * SIM_MS;
+        write_all(sim, 0, 1);
+        run_for(sim, 20);
+        sim->apply_ns = 0;
+        run_for(sim, 1000);
+        assert_int_equal(leader(sim, 0), first);
+        assert_int_equal(status_of(sim, first, 0).term, term);
+    }
+    end(sim);
+}
+
 static void test_no_quorum(void **state)
 {
     struct sim *sim = cluster(3, 3, 1);
@@ -415,12 +435,18 @@ static void test_sixteen_groups(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_write_and_read),    cmocka_unit_test(test_no_quorum),
-        cmocka_unit_test(test_stop_hands_over),   cmocka_unit_test(test_members),
-        cmocka_unit_test(test_early_change),      cmocka_unit_test(test_replaced_leader),
-        cmocka_unit_test(test_change_taken_back), cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_sixteen_groups),    cmocka_unit_test(test_followers_hear_soon),
+        cmocka_unit_test(test_write_and_read),
+        cmocka_unit_test(test_no_quorum),
+        cmocka_unit_test(test_stop_hands_over),
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_early_change),
+        cmocka_unit_test(test_replaced_leader),
+        cmocka_unit_test(test_change_taken_back),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_sixteen_groups),
+        cmocka_unit_test(test_followers_hear_soon),
         cmocka_unit_test(test_followers_hear_soon_again),
+        cmocka_unit_test(test_long_command),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
