@@ -13,7 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 
@@ -42,13 +44,15 @@ static const struct fp_root *map_root(const char *directory)
 int main(int argc, char **argv)
 {
     const struct fp_root *root = argc == 2 ? map_root(argv[1]) : NULL;
-    uint64_t before = UINT64_MAX;
+    struct itimerspec often = {{.tv_nsec = LOOK_NS}, {.tv_nsec = LOOK_NS}};
+    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    uint64_t before = UINT64_MAX, ticks;
 
-    if (!root) {
+    if (!root || timer < 0 || timerfd_settime(timer, 0, &often, NULL)) {
         fprintf(stderr, "generations: %s\n", argc == 2 ? strerror(errno) : "PIN-DIRECTORY");
         return 1;
     }
-    for (;;) {
+    while (read(timer, &ticks, sizeof(ticks)) == sizeof(ticks)) {
         uint64_t now = __atomic_load_n(&root->site_generation, __ATOMIC_ACQUIRE);
         struct timespec at;
 
@@ -59,6 +63,6 @@ int main(int argc, char **argv)
             fflush(stdout);
             before = now;
         }
-        nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
     }
+    return 1;
 }

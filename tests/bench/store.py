@@ -2,7 +2,6 @@
 """Three culvertd against three etcd, in turn: the same machine, client and disk, every write synced by both."""
 
 import contextlib
-import http.client
 import json
 import os
 import threading
@@ -99,17 +98,16 @@ class Reader(threading.Thread):
         self.url = f"http://{node.address}:{ETCD}/v3/kv/range"
         self.answered = None  # when, by the monotonic clock
 
+    def reads(self):
+        body = b'{"key": "YmVuY2gvMDAwMDAwMDE="}'  # bench/00000001
+        with urllib.request.urlopen(self.url, body, timeout=5) as answer:
+            return json.load(answer).get("count") == "1"
+
     def run(self):
         with open(self.netns, encoding="ascii") as file:
             os.setns(file.fileno(), os.CLONE_NEWNET)
-        while self.answered is None:
-            try:
-                body = b'{"key": "YmVuY2gvMDAwMDAwMDE="}'  # bench/00000001
-                with urllib.request.urlopen(self.url, body, timeout=5) as answer:
-                    if json.load(answer).get("count") == "1":
-                        self.answered = time.monotonic()
-            except (OSError, http.client.HTTPException):
-                time.sleep(0.005)
+        wait_until(self.reads, "a read", timeout=60, pause=0.005)
+        self.answered = time.monotonic()
 
 
 def restart(cluster, build, tell):
