@@ -6,10 +6,10 @@
  *
  * Every client has a connection of its own, the endpoints in turn, and one request under way.
  *
- * put: values of 256 bytes, the keys in turn; get: linearizable reads of these; fill: each key once,
- * 100 in a transaction, however long it takes (counted are transactions); watch: half of the clients
- * watch what the others put, at a rate of 1,000 a second in all; what is timed is from the answer to
- * a put (or from its sending: "sent") to its event at a watcher.
+ * put: values of 256 bytes, the keys in turn; get: linearizable reads of these; fill: each key
+ * once, 100 in a transaction, however long it takes (counted are transactions); watch: half of the
+ * clients watch what the others put, at a rate of 1,000 a second in all; what is timed is from the
+ * answer to a put (or from its sending: "sent") to its event at a watcher.
  */
 #include <arpa/inet.h>
 #include <assert.h>
