@@ -312,7 +312,7 @@ static void tick(void *arg)
     group->timer.at = 0;
     group->tick_floor = env_now(group->env) + group->options.heartbeat_ms * NS_PER_MS / 4;
     begin_term_alone(group);
-    if (!group_step(group, &event))
+    if (!group_recall_answers(group) && !group_step(group, &event))
         group_streams_tick(group);
     group_settle(group);
 }

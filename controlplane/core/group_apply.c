@@ -131,6 +131,7 @@ static int apply_command(struct group *group, uint64_t index, const struct wal_e
 void group_apply(struct group *group)
 {
     struct wal_entry entries[APPLY_ENTRIES];
+    uint64_t began = env_now(group->env), most = group->options.heartbeat_ms * NS_PER_MS / 2;
     unsigned budget = APPLY_TURN;
 
     while (group->applied < group_committed(group) && budget && !node_dead(group->node)) {
@@ -146,6 +147,10 @@ void group_apply(struct group *group)
                 error = apply_command(group, group->applied + 1, &entries[i]);
             if (!error)
                 group->applied++;
+            if (env_now(group->env) - began >= most) { /* the loop has others to serve, too */
+                count = i + 1;
+                budget = (unsigned)count;
+            }
         }
         if (count > 0)
             free(memory);

@@ -144,6 +144,7 @@ struct group {
 
     struct {
         uint64_t id, commit; /* what followers were told, in told_term */
+        uint64_t heard;      /* and when they answered last; ms */
     } told[GROUP_MEMBERS_MAX];
     uint64_t told_term;
     struct env_timer commit_timer;
@@ -207,6 +208,10 @@ void group_lose_proposals(struct group *group, int waiting, int under_way);
 
 /* ---- group_commit.c ---- */
 void group_note_told(struct group *group, uint64_t node, uint64_t commit);
+/* A follower has answered; and libraft is to hear of all that have lately, before each timeout of
+ * the leader. */
+void group_note_answer(struct group *group, uint64_t node);
+int group_recall_answers(struct group *group);
 void group_commit_settle(struct group *group);
 void group_commit_tick(void *arg); /* commit_timer's; a group */
 

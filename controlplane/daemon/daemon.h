@@ -138,7 +138,7 @@ struct daemon_change {
     struct history_append append;
     struct site_plan *plan;
     bool was_read, adopts;
-    uint64_t latest;
+    uint64_t latest, adopted;
     unsigned tries;
 };
 
@@ -150,8 +150,10 @@ void daemon_change_free(struct daemon_change *change);
 
 /* The latest revision or the pending confirmation may have changed. */
 void daemon_follow(struct daemon *daemon);
-/* Makes a plan for revision `number`, on a worker. `problem`: a text for the operator. */
-int daemon_adopt(struct daemon *daemon, struct history_view *view, uint64_t number,
+/* Makes a plan for a revision, on a worker: the one behind the committed one, if it is a patch of
+ * that and `*number` is not far off, or else revision `*number`. *number says which. `problem`: a
+ * text for the operator. */
+int daemon_adopt(struct daemon *daemon, struct history_view *view, uint64_t *number,
                  struct site_plan **plan, char *problem, size_t size);
 
 /* ---- keep.c: what is done now and then ---- */

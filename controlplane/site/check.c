@@ -419,3 +419,12 @@ int schema_check(struct site *site, const struct site_source *source, struct sit
     node_check(&check, site->root, &schema_root);
     return check.no_memory ? CULVERT_ENOMEM : errors_result(errors);
 }
+
+int part_check(struct arena *arena, struct site_node *part, const struct schema *schema,
+               const struct site_source *source, struct site_errors *errors)
+{
+    struct check check = {.arena = arena, .report = {.errors = errors}, .source = source};
+
+    node_check(&check, part, schema);
+    return check.no_memory ? CULVERT_ENOMEM : errors_result(errors);
+}

@@ -249,3 +249,11 @@ const char *schema_expects(const struct schema *schema)
         return "source/LENGTH (0 to 128)";
     return expects[schema->type];
 }
+
+const struct schema *schema_section(const struct schema *schema)
+{
+    for (unsigned i = 0; i < ROOT_FIELDS; i++)
+        if (schema_root.fields[i].type == SCHEMA_NAMED && schema_root.fields[i].element == schema)
+            return &schema_root.fields[i];
+    return NULL;
+}

@@ -127,6 +127,9 @@ enum mode_word { MODE_DSR_IPIP, MODE_DSR_L2, MODE_NAT };
 
 extern const struct schema schema_root;
 
+/* The section whose resources have that schema; NULL: none. */
+const struct schema *schema_section(const struct schema *schema);
+
 /* The `count` fields of an object's schema, its own key, and so on are in the struct; this is the
  * text of what a type takes, for hints: "a time such as 500ms, 60s or 5m". */
 const char *schema_expects(const struct schema *schema);
@@ -134,6 +137,10 @@ const char *schema_expects(const struct schema *schema);
 /* Types a tree in place. Returns 0, CULVERT_EREJECTED when there were errors (the tree is typed as
  * far as it is good), CULVERT_ENOMEM. */
 int schema_check(struct site *site, const struct site_source *source, struct site_errors *errors);
+
+/* The same of one part (parts.h): a resource or a field of the root. */
+int part_check(struct arena *arena, struct site_node *part, const struct schema *schema,
+               const struct site_source *source, struct site_errors *errors);
 
 /* Reads one scalar; the parts of schema_check() that look into texts (scalar.c). False: an error
  * was reported. */
@@ -158,6 +165,15 @@ const struct site_node *access_find(const struct site_node *access, const struct
 static inline const struct site_node *node_field(const struct site_node *object, unsigned field)
 {
     return object && field < object->count ? object->child[field] : NULL;
+}
+
+/* The resource that a reference (or NULL) of a typed document names; NULL: there is none. */
+static inline const struct site_node *reference_target(const struct site_node *root,
+                                                       const struct site_node *reference)
+{
+    return reference ? node_find_sorted(node_field(root, (unsigned)reference->schema->target),
+                                        reference->text)
+                     : NULL;
 }
 
 /* The children of a list or a map of names, none of which is NULL; `list` may be. */

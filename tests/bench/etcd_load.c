@@ -6,10 +6,10 @@
  *
  * Every client has a connection of its own, the endpoints in turn, and one request under way.
  *
- * put: values of 256 bytes, the keys in turn; get: linearizable reads of these; fill: puts, each
- * key once, however long it takes; watch: half of the clients watch what the others put, at a rate
- * of 1,000 a second in all; what is timed is from the answer to a put (or from its sending: "sent")
- * to its event at a watcher.
+ * put: values of 256 bytes, the keys in turn; get: linearizable reads of these; fill: each key
+ * once, 100 in a transaction, however long it takes (counted are transactions); watch: half of the
+ * clients watch what the others put, at a rate of 1,000 a second in all; what is timed is from the
+ * answer to a put (or from its sending: "sent") to its event at a watcher.
  */
 #include <arpa/inet.h>
 #include <assert.h>
@@ -31,7 +31,8 @@
 
 #define STRIDE 7919u /* a prime: keys are taken in turn, but not in their order */
 #define VALUE 256u
-#define BODY_MAX 1024u
+#define BODY_MAX 65536u
+#define FILL_KEYS 100u /* of a transaction */
 #define ANSWER_MAX 65536u
 #define SAMPLES_MAX (1u << 24)
 #define WATCH_RATE 1000u
@@ -193,6 +194,24 @@ static void submit(struct client *client, const char *path)
         fail("request");
 }
 
+/* A transaction of the next keys. */
+static void send_fill(struct client *client)
+{
+    uint8_t *at = client->body + 5, put[512], op[520], *end;
+    char key[64], value[VALUE];
+
+    memset(value, 'v', VALUE);
+    for (unsigned i = 0; i < FILL_KEYS && turns < keys; i++) {
+        snprintf(key, sizeof(key), "bench/%08u", turns++);
+        end = put_bytes(put, 1, key, strlen(key));
+        end = put_bytes(end, 2, value, VALUE);
+        end = put_bytes(op, 2, put, (size_t)(end - put)); /* RequestOp.request_put */
+        at = put_bytes(at, 2, op, (size_t)(end - op));    /* TxnRequest.success */
+    }
+    set_body(client, at);
+    submit(client, "/etcdserverpb.KV/Txn");
+}
+
 static void send_next(struct client *client)
 {
     uint8_t *at = client->body + 5;
@@ -318,7 +337,10 @@ static void go_on(struct client *client)
     if (!client->busy && now_ns < until && (!pace || now_ns >= client->next) &&
         (mode != MODE_FILL || turns < keys)) {
         client->next = (client->next ? client->next : now_ns) + pace;
-        send_next(client);
+        if (mode == MODE_FILL)
+            send_fill(client);
+        else
+            send_next(client);
     }
     if (nghttp2_session_send(client->session))
         fail("send");
@@ -350,7 +372,8 @@ static void run(struct client *clients, unsigned number)
             send_watch(&clients[i]);
     }
     started = now_ns = clock_ns();
-    while (now_ns < until + 200000000 && (mode != MODE_FILL || count + errors < keys)) {
+    while (now_ns < until + 200000000 &&
+           (mode != MODE_FILL || (count + errors) * FILL_KEYS < keys)) {
         int ready;
 
         for (unsigned i = 0; i < number; i++)

@@ -199,6 +199,7 @@ struct sim {
     unsigned slots, groups, voters;
     struct sim_slot slot[SIM_SLOTS];
     struct sim_link link[SIM_SLOTS][SIM_SLOTS];
+    uint64_t apply_ns;             /* that a command takes, during which nothing else goes on */
     uint64_t delay_min, delay_max; /* ns of a message */
     unsigned loss, duplicate;      /* in a thousand */
     struct env *graves[4096];      /* environments of former lives */

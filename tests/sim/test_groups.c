@@ -137,14 +137,13 @@ static void test_write_and_read(void **state)
 }
 
 /* Without a quorum nothing is acknowledged, and a leader that hears nobody stops being one. */
-/* A lone write, after which nothing else is sent: all have applied it long before a heartbeat. */
-static void test_followers_hear_soon(void **state)
+/* Lone writes, after which nothing else is sent: all have applied them long before a heartbeat. */
+static void hear_soon(struct sim *sim, unsigned rounds)
 {
-    struct sim *sim = cluster(3, 3, 1);
     struct group_status first, other;
     int status;
 
-    for (unsigned round = 0; round < 5; round++) {
+    for (unsigned round = 0; round < rounds; round++) {
         status = PENDING;
         assert_int_equal(propose(sim, leader(sim, 0), 0, &status), 0);
         wait_for(sim, &status);
@@ -156,6 +155,53 @@ static void test_followers_hear_soon(void **state)
             assert_int_equal(other.applied, first.applied);
         }
         run_for(sim, 37);
+    }
+}
+
+static void test_followers_hear_soon(void **state)
+{
+    struct sim *sim = cluster(3, 3, 1);
+
+    hear_soon(sim, 5);
+    end(sim);
+}
+
+/* Also when one was away, and its heartbeats are due at other times than the other one's. */
+static void test_followers_hear_soon_again(void **state)
+{
+    struct sim *sim = cluster(3, 3, 1);
+    int first = leader(sim, 0), away = (first + 1) % 3;
+
+    for (int i = 0; i < 3; i++)
+        sim->link[i][away].cut = sim->link[away][i].cut = true;
+    for (unsigned i = 0; i < 20; i++) {
+        write_all(sim, 0, 1);
+        run_for(sim, 25);
+    }
+    for (int i = 0; i < 3; i++)
+        sim->link[i][away].cut = sim->link[away][i].cut = false;
+    write_all(sim, 0, 1);
+    run_for(sim, 200);
+    hear_soon(sim, 20);
+    end(sim);
+}
+
+/* A command that takes longer than followers wait for a leader: nobody is thought to be gone. */
+static void test_long_command(void **state)
+{
+    struct sim *sim = cluster(3, 3, 1);
+    int first = leader(sim, 0);
+    uint64_t term = status_of(sim, first, 0).term;
+
+    write_all(sim, 0, 1);
+    for (unsigned i = 0; i < 5; i++) {
+        sim->apply_ns = 700 * SIM_MS;
+        write_all(sim, 0, 1);
+        run_for(sim, 20);
+        sim->apply_ns = 0;
+        run_for(sim, 1000);
+        assert_int_equal(leader(sim, 0), first);
+        assert_int_equal(status_of(sim, first, 0).term, term);
     }
     end(sim);
 }
@@ -389,11 +435,18 @@ static void test_sixteen_groups(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_write_and_read),    cmocka_unit_test(test_no_quorum),
-        cmocka_unit_test(test_stop_hands_over),   cmocka_unit_test(test_members),
-        cmocka_unit_test(test_early_change),      cmocka_unit_test(test_replaced_leader),
-        cmocka_unit_test(test_change_taken_back), cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_sixteen_groups),    cmocka_unit_test(test_followers_hear_soon),
+        cmocka_unit_test(test_write_and_read),
+        cmocka_unit_test(test_no_quorum),
+        cmocka_unit_test(test_stop_hands_over),
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_early_change),
+        cmocka_unit_test(test_replaced_leader),
+        cmocka_unit_test(test_change_taken_back),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_sixteen_groups),
+        cmocka_unit_test(test_followers_hear_soon),
+        cmocka_unit_test(test_followers_hear_soon_again),
+        cmocka_unit_test(test_long_command),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

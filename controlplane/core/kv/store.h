@@ -16,9 +16,11 @@ struct kv_store;
 
 #define KV_QUOTA_DEFAULT ((uint64_t)2 << 30) /* bytes of keys and records, history included */
 #define KV_LEASES_MAX ((uint64_t)1 << 20)
-#define KV_TIDY_STEP 32u                  /* compacted records that any command removes at most */
-#define KV_TIDY_MAX 10000u                /* and KV_TIDY */
-#define KV_CHANGES_MAX ((size_t)1 << 20)  /* keys that one command changes at most */
+#define KV_TIDY_STEP 32u                 /* compacted records that any command removes at most */
+#define KV_TIDY_MAX 10000u               /* and KV_TIDY */
+#define KV_CHANGES_MAX ((size_t)1 << 20) /* keys that one command changes at most */
+#define KV_DELETE_MAX                                                                              \
+    65536u /* keys that the ranges of one command delete at most: the loop waits */
 #define KV_BATCH_MAX ((size_t)256 << 20)  /* bytes that one command writes at most */
 #define KV_RESULT_MAX ((size_t)256 << 20) /* bytes of a result */
 #define KV_EVENTS_MAX 4096u /* of one revision that observers are told; more they read */

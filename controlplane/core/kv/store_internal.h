@@ -48,6 +48,7 @@ struct kv_work {
     struct kv_meta meta;          /* what it will be */
     uint64_t start;               /* the revision before */
     uint32_t changes;             /* so far, the next one's sub revision */
+    uint32_t deleted;             /* keys of ranges that are deleted, so far */
     int status;                   /* why it is refused */
     struct arena arena;
     struct kv_overlay *overlay; /* sorted */

@@ -180,7 +180,7 @@ static int delete_collect(struct kv_work *work, const struct kv_delete *delete,
 {
     struct kv_cursor cursor;
     struct doomed *one;
-    size_t count = 0, bytes = 0;
+    size_t bytes = 0;
     int got = kv_cursor_open(&cursor, work, &delete->keys, 0);
 
     while (!got && (got = kv_cursor_next(&cursor)) == 1) {
@@ -198,7 +198,9 @@ static int delete_collect(struct kv_work *work, const struct kv_delete *delete,
         one->live.value.data = NULL; /* its length counts */
         *list = one;
         list = &one->next;
-        if (!got && (++count > KV_CHANGES_MAX || (bytes += one->key.length) > KV_BATCH_MAX))
+        if (!got && delete->keys.end.length && ++work->deleted > KV_DELETE_MAX)
+            got = kv_refuse(work, CULVERT_EMANYKEYS);
+        if (!got && (bytes += one->key.length) > KV_BATCH_MAX)
             got = kv_refuse(work, CULVERT_ETOOLARGE);
     }
     kv_cursor_close(&cursor);

@@ -32,6 +32,8 @@ enum etcd_code {
     X(VALUE_PROVIDED, INVALID_ARGUMENT, "etcdserver: value is provided")                           \
     X(LEASE_PROVIDED, INVALID_ARGUMENT, "etcdserver: lease is provided")                           \
     X(TOO_MANY_OPS, INVALID_ARGUMENT, "etcdserver: too many operations in txn request")            \
+    X(MANY_KEYS, INVALID_ARGUMENT,                                                                 \
+      "etcdserver: too many keys to delete at once: at most 65536, delete parts of the range")     \
     X(DUPLICATE_KEY, INVALID_ARGUMENT, "etcdserver: duplicate key given in txn request")           \
     X(SORT_OPTION, INVALID_ARGUMENT, "etcdserver: invalid sort option")                            \
     X(COMPACTED, OUT_OF_RANGE, "etcdserver: mvcc: required revision has been compacted")           \

@@ -253,6 +253,45 @@ static void test_checkpoint(void **state)
 }
 
 /* A full store refuses what makes it larger, and comes back by deletion and compaction alone. */
+/* Keys "000000" to below `count`. */
+static void put_many(struct rig *rig, unsigned count)
+{
+    struct kv_op ops[100];
+    char keys[100][8];
+
+    for (unsigned i = 0; i < count; i += 100) {
+        struct kv_command command = {.kind = KV_TXN, .op.kind = KV_TXN};
+        size_t n = count - i < 100 ? count - i : 100;
+
+        for (unsigned j = 0; j < n; j++) {
+            snprintf(keys[j], sizeof(keys[j]), "%06u", i + j);
+            ops[j] = (struct kv_op){.kind = KV_PUT, .put.key = kv_text(keys[j])};
+        }
+        command.op.txn.branch[1] = (struct kv_ops){ops, n};
+        assert_int_equal(rig_apply(rig, &command)->status, 0);
+    }
+}
+
+/* As many as the loop can wait for, and nothing at all when there are more; also in one transaction
+ * together. */
+static void test_delete_many(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_op halves[2] = {
+        {.kind = KV_DELETE, .delete.keys = {.key = kv_text("0"), .end = kv_text("030000")}},
+        {.kind = KV_DELETE, .delete.keys = {.key = kv_text("030000"), .end = kv_text("1")}}};
+    struct kv_command both = {.kind = KV_TXN, .op.kind = KV_TXN};
+
+    both.op.txn.branch[1] = (struct kv_ops){halves, 2};
+    put_many(rig, KV_DELETE_MAX + 1);
+    assert_int_equal(rig_delete(rig, "0", "1"), CULVERT_EMANYKEYS);
+    assert_int_equal(rig_apply(rig, &both)->status, CULVERT_EMANYKEYS);
+    assert_int_equal(info_of(rig).keys, KV_DELETE_MAX + 1);
+    assert_int_equal(rig_delete(rig, "000000", ""), 0);
+    assert_int_equal(rig_delete(rig, "0", "1"), 0);
+    assert_int_equal(info_of(rig).keys, 0);
+}
+
 static void test_quota(void **state)
 {
     struct rig *rig = *state;
@@ -425,6 +464,7 @@ int main(void)
         BOTH(test_lease),
         BOTH(test_checkpoint),
         BOTH(test_quota),
+        BOTH(test_delete_many),
         BOTH(test_disk_full),
         BOTH(test_view),
         BOTH(test_dump_is_checked),
