@@ -34,6 +34,7 @@ struct rig {
     unsigned next;
 };
 
+static struct fp_straight straight;
 static struct fp_packet packets[FP_BURST_MAX];
 static struct fp_result results[FP_BURST_MAX];
 
@@ -112,7 +113,7 @@ static double run(struct rig *rig, bool process)
     for (unsigned i = 0; i < RUN_FRAMES; i += FP_BURST_MAX) {
         receive(rig);
         if (process)
-            fp_process_burst(&rig->env, packets, FP_BURST_MAX, results);
+            fp_process_burst(&rig->env, &straight, packets, FP_BURST_MAX, results);
         __asm__ volatile("" : : : "memory");
     }
     clock_gettime(CLOCK_MONOTONIC, &end);

@@ -62,6 +62,7 @@ struct pair {
     unsigned count;
     uint64_t random;
     uint64_t now;
+    struct fp_straight straight;
 };
 
 /* A frame at work, in memory of its exact size and head room for the sanitizer. */
@@ -259,7 +260,7 @@ static void compare(struct pair *pair, unsigned count)
         pair_load(pair, items[i], work[i]);
         packet_set(&bursted[i], &work[i][1]);
     }
-    fp_process_burst(&burst, bursted, count, results);
+    fp_process_burst(&burst, &pair->straight, bursted, count, results);
     for (unsigned i = 0; i < count; i++) {
         struct fp_packet packet = {0};
         struct fp_result result;
@@ -325,8 +326,8 @@ static void test_one_generation(void **state)
         work_load(&work[i], item, item->length);
         packet_set(&packets[i], &work[i]);
     }
-    fp_process_burst(&env, packets, 2, results);
-    fp_process_burst(&env, packets + 2, 1, results + 2);
+    fp_process_burst(&env, &pair->straight, packets, 2, results);
+    fp_process_burst(&env, &pair->straight, packets + 2, 1, results + 2);
     assert_int_equal(results[0].reason, FP_LB_NAT_BACK);
     assert_int_equal(results[1].reason, FP_LB_IPIP);
     assert_int_equal(results[2].reason, FP_DROP_NO_SERVICE);
