@@ -34,7 +34,8 @@ struct fp_straight_service {
 struct fp_straight_way {
     fp_u64 key; /* version << 16 | number of the backend */
     struct fp_way way;
-    fp_be32 source, destination; /* of the outer IP header */
+    fp_u64 addresses; /* of the outer IPv4 header */
+    fp_u64 sum;       /* of that, but for its first two words */
     fp_u32 ifindex;
     fp_u32 most;  /* bytes of an IP packet that pass */
     fp_u32 modes; /* 1 << mode: those that are straight */
@@ -42,26 +43,46 @@ struct fp_straight_way {
 
 /* What is known of a packet on the way. */
 struct fp_straight_item {
-    fp_u64 flow;   /* its flow's hash */
-    fp_u64 source; /* in key form, its lower half */
-    struct fp_ahead_access access;
     struct fp_straight_service *service;
+    struct fp_ahead_access access;
     fp_u32 number; /* in the burst */
 };
 
+/* The frames of a burst side by side: what is read of each (struct fp_plain), */
+struct fp_straight_read {
+    fp_u64 head[FP_BURST_MAX], middle[FP_BURST_MAX], addresses[FP_BURST_MAX], l4[FP_BURST_MAX];
+    fp_u64 tcp[FP_BURST_MAX], group[FP_BURST_MAX], size[FP_BURST_MAX];
+} __attribute__((aligned(FP_CACHE_LINE)));
+
+/* and what that says. */
+struct fp_straight_said {
+    fp_u64 plain[FP_BURST_MAX];  /* it may go straight; else the rest is void */
+    fp_u64 flow[FP_BURST_MAX];   /* its flow's hash */
+    fp_u64 source[FP_BURST_MAX]; /* in key form, the lower half */
+    fp_u64 key[FP_BURST_MAX];    /* of its service */
+    fp_u64 bytes[FP_BURST_MAX];  /* of the IP packet */
+    fp_u64 outer[FP_BURST_MAX];  /* an outer IPv4 header's first two words, */
+    fp_u64 sum[FP_BURST_MAX];    /* and their sum */
+} __attribute__((aligned(FP_CACHE_LINE)));
+
 #define FP_STRAIGHT_LOG2 10u /* of the services and of the ways that are remembered */
 struct fp_straight {
+    void (*say)(struct fp_straight *straight); /* fp_straight_vectors(); NULL: still to be chosen */
     fp_u64 version; /* counts the changes that were seen: never 0 after the first burst */
     const void *base;
     fp_u32 generation, locals; /* of the region at that version */
     fp_u64 seed;               /* of the flows' hash */
     fp_u32 left;               /* packets that take the general way, a bit each */
     fp_u32 count, asked;       /* of `item` and of `ask` */
+    struct fp_straight_read read;
+    struct fp_straight_said said;
     struct fp_straight_item item[FP_BURST_MAX];
     struct fp_straight_service *ask[FP_BURST_MAX]; /* services to look up */
     struct fp_straight_service service[1u << FP_STRAIGHT_LOG2];
     struct fp_straight_way way[1u << FP_STRAIGHT_LOG2];
 };
+
+static inline int fp_straight_vectors(struct fp_straight *straight, fp_u32 bits);
 
 /* Begins a burst: what the region has changed is forgotten. */
 static fp_inline void fp_straight_begin(struct fp_env *env, struct fp_straight *straight)
@@ -73,6 +94,9 @@ static fp_inline void fp_straight_begin(struct fp_env *env, struct fp_straight *
     if (fp_likely(straight->generation == env->generation && straight->locals == locals &&
                   straight->base == env->base))
         return;
+    if (!straight->say && !fp_straight_vectors(straight, 512) &&
+        !fp_straight_vectors(straight, 256))
+        fp_straight_vectors(straight, 0);
     config = fp_slot(env, FP_KIND_CONFIG, 0, FP_SLOTS_CONFIG);
     straight->seed = config ? FP_BODY(struct fp_config, config)->flow_seed : 0;
     straight->base = env->base;
@@ -83,27 +107,22 @@ static fp_inline void fp_straight_begin(struct fp_env *env, struct fp_straight *
 
 /* ---- whose ---- */
 
-/* The place of a destination's service, or NULL: another one's that is asked for. The bucket of a
- * new one is asked for. */
-static fp_inline struct fp_straight_service *fp_straight_service_of(struct fp_env *env,
-                                                                    struct fp_straight *straight,
-                                                                    const struct fp_parsed *parsed)
+/* The service with a key, or NULL: its place is another one's that is asked for in this burst. A
+ * new one's bucket is asked for. */
+static fp_inline struct fp_straight_service *
+fp_straight_service_of(struct fp_env *env, struct fp_straight *straight, fp_u64 key)
 {
-    fp_u32 port = (fp_u32)parsed->protocol << 16 | parsed->dport;
-    fp_u64 address = parsed->destination[1];
-    fp_u64 key = (address & ~0xffffffffull) | port;
     struct fp_straight_service *service =
         &straight->service[key * 0x9e3779b97f4a7c15ull >> (64 - FP_STRAIGHT_LOG2)];
 
     if (fp_likely(service->key == key && service->version == straight->version))
         return service;
-    if (!service->version && straight->asked && service->key != key)
-        return 0;
-    if (service->key != key || service->version) {
-        *service = (struct fp_straight_service){.key = key};
-        straight->ask[straight->asked++] = service;
-        fp_ahead_bucket(env, fp_key_hash(0, address, port, FP_KIND_VIP, FP_ROOT(env)->index_seed));
-    }
+    if (!service->version && straight->asked)
+        return service->key == key ? service : 0;
+    *service = (struct fp_straight_service){.key = key};
+    straight->ask[straight->asked++] = service;
+    fp_ahead_bucket(env, fp_key_hash(0, FP_KEY_IPV4(key >> 32), (fp_u32)key, FP_KIND_VIP,
+                                     FP_ROOT(env)->index_seed));
     return service;
 }
 
@@ -112,7 +131,7 @@ static __attribute__((noinline)) void fp_straight_ask(struct fp_env *env, fp_u64
                                                       struct fp_straight_service *straight)
 {
     struct fp_parsed parsed = {
-        .destination[1] = FP_MAPPED | (straight->key & ~0xffffffffull),
+        .destination[1] = FP_KEY_IPV4(straight->key >> 32),
         .family = 4,
         .protocol = (fp_u8)(straight->key >> 16),
         .dport = (fp_u16)straight->key,
@@ -148,8 +167,9 @@ static __attribute__((noinline)) void fp_straight_locate(struct fp_env *env, fp_
     if (!nexthop->ifindex)
         return;
     fp_way_load(&way->way, nexthop);
-    way->source = (fp_be32)(FP_WORDS(nexthop->source)[1] >> 32);
-    way->destination = (fp_be32)(FP_WORDS(backend->address)[1] >> 32);
+    way->addresses =
+        FP_WORDS(nexthop->source)[1] >> 32 | (FP_WORDS(backend->address)[1] & ~0xffffffffull);
+    way->sum = fp_encap_third(4) + (way->addresses & 0xffffffff) + (way->addresses >> 32);
     way->ifindex = nexthop->ifindex;
     way->most = nexthop->mtu ? nexthop->mtu : ~0u;
     way->modes = (fp_family_of(backend->address) == 4 ? 1u << FP_MODE_DSR_IPIP : 0) |
@@ -158,26 +178,114 @@ static __attribute__((noinline)) void fp_straight_locate(struct fp_env *env, fp_
 
 /* ---- the steps ---- */
 
-/* Takes in the packets that may go straight; `access`: there is an access list. */
-static fp_inline void fp_straight_parse(struct fp_env *env, struct fp_straight *straight,
-                                        const struct fp_packet *packets, fp_u32 count,
-                                        fp_u32 access)
+/* Reads the frames. One that is too short is read as zeros, which no plain one is. */
+static fp_inline void fp_straight_read(struct fp_straight *straight,
+                                       const struct fp_packet *packets, fp_u32 count)
 {
+    static const fp_u8 zeros[FP_PLAIN_BYTES];
+    struct fp_straight_read *read = &straight->read;
+
+    for (fp_u32 i = 0; i < count; i++) {
+        fp_u64 size = (fp_u64)(packets[i].end - packets[i].data);
+        struct fp_plain plain;
+
+        fp_plain_load(size < FP_PLAIN_BYTES ? zeros : packets[i].data, size, &plain);
+        read->head[i] = plain.head;
+        read->middle[i] = plain.middle;
+        read->addresses[i] = plain.addresses;
+        read->l4[i] = plain.l4;
+        read->tcp[i] = plain.tcp;
+        read->group[i] = plain.group;
+        read->size[i] = plain.size;
+    }
+}
+
+/* Says what was read. Always of FP_BURST_MAX frames, what lies behind the burst's is void. */
+static fp_inline void fp_straight_say(struct fp_straight *straight)
+{
+    const struct fp_straight_read *read = &straight->read;
+    struct fp_straight_said *said = &straight->said;
+    fp_u64 seed = straight->seed;
+
+    for (fp_u32 i = 0; i < FP_BURST_MAX; i++) {
+        struct fp_plain plain = {
+            .head = read->head[i],
+            .middle = read->middle[i],
+            .addresses = read->addresses[i],
+            .l4 = read->l4[i],
+            .tcp = read->tcp[i],
+            .group = read->group[i],
+            .size = read->size[i],
+        };
+        fp_u64 protocol = plain.middle >> 24 & 0xff, port = FP_PLAIN_16(plain.l4, 16);
+        fp_u64 word = protocol << 32 | FP_PLAIN_16(plain.l4, 0) << 16 | port;
+        fp_u64 outer = fp_encap_words(plain.head >> 24 & 0xff, FP_PLAIN_16(plain.head, 32),
+                                      plain.middle & 0x40, plain.head >> 48);
+        struct fp_parsed parsed = {
+            .source[1] = FP_MAPPED | plain.addresses << 32,
+            .destination[1] = FP_MAPPED | (plain.addresses & ~0xffffffffull),
+            .family = 4,
+        };
+
+        said->plain[i] = fp_plain_check(&plain) & ~fp_plain_source_is_bad(&plain);
+        said->flow[i] = fp_flow_hash(&parsed, word, seed);
+        said->source[i] = parsed.source[1];
+        said->key[i] = (plain.addresses & ~0xffffffffull) | protocol << 16 | port;
+        said->bytes[i] = FP_PLAIN_16(plain.head, 32);
+        said->outer[i] = outer;
+        said->sum[i] = (outer & 0xffffffff) + (outer >> 32);
+    }
+}
+
+/* The same for what the CPU can do: the compiler makes vectors of it. */
+#define FP_STRAIGHT_SAY(name, attributes)                                                          \
+    static __attribute__((noinline)) attributes void name(struct fp_straight *straight)            \
+    {                                                                                              \
+        fp_straight_say(straight);                                                                 \
+    }
+FP_STRAIGHT_SAY(fp_straight_say_any, )
+#ifdef __x86_64__
+#define FP_STRAIGHT_AVX512 "avx512f,avx512bw,avx512dq,avx512vl"
+FP_STRAIGHT_SAY(fp_straight_say_avx2, __attribute__((target("avx2"))))
+FP_STRAIGHT_SAY(fp_straight_say_avx512, __attribute__((target(FP_STRAIGHT_AVX512))))
+#endif
+
+/* Chooses vectors of at most `bits` (512, 256; 0: what every CPU has). False: this CPU has less. */
+static inline int fp_straight_vectors(struct fp_straight *straight, fp_u32 bits)
+{
+#ifdef __x86_64__
+    if (bits == 512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+        straight->say = fp_straight_say_avx512;
+        return 1;
+    }
+    if (bits == 256 && __builtin_cpu_supports("avx2")) {
+        straight->say = fp_straight_say_avx2;
+        return 1;
+    }
+#endif
+    if (!bits)
+        straight->say = fp_straight_say_any;
+    return !bits;
+}
+
+/* Takes in the packets that may go straight; `access`: there is an access list. */
+static fp_inline void fp_straight_take(struct fp_env *env, struct fp_straight *straight,
+                                       fp_u32 count, fp_u32 access)
+{
+    const struct fp_straight_said *said = &straight->said;
+
     for (fp_u32 i = 0; i < count; i++) {
         struct fp_straight_item *item = &straight->item[straight->count];
-        struct fp_parsed parsed;
 
-        if (!fp_parse_plain(&packets[i], &parsed) || fp_source_is_bad(&parsed)) {
+        if (!said->plain[i]) {
             straight->left |= 1u << i;
             continue;
         }
         item->number = i;
-        item->flow = fp_flow_hash(&parsed, fp_flow_word(&parsed), straight->seed);
-        if (access) {
-            item->source = parsed.source[1];
-            fp_ahead_access(env, &item->access, 0, item->source);
-        }
-        item->service = fp_straight_service_of(env, straight, &parsed);
+        if (access)
+            fp_ahead_access(env, &item->access, 0, said->source[i]);
+        item->service = fp_straight_service_of(env, straight, said->key[i]);
         straight->count++;
     }
 }
@@ -194,7 +302,8 @@ static fp_inline void fp_straight_admit(struct fp_env *env, struct fp_straight *
     for (fp_u32 i = 0; i < straight->count; i++) {
         const struct fp_straight_item *item = &straight->item[i];
 
-        if (fp_ahead_access_find(env, &item->access, 0, item->source) != FP_ACCESS_DENY) {
+        if (fp_ahead_access_find(env, &item->access, 0, straight->said.source[item->number]) !=
+            FP_ACCESS_DENY) {
             straight->item[kept++] = *item;
             continue;
         }
@@ -213,39 +322,45 @@ static fp_inline void fp_straight_whose(struct fp_env *env, struct fp_straight *
         fp_straight_ask(env, straight->version, straight->ask[i]);
     for (fp_u32 i = 0; i < straight->count; i++) {
         const struct fp_straight_item *item = &straight->item[i];
+        struct fp_pool *pool = item->service ? item->service->pool : 0;
 
-        if (item->service && item->service->pool)
-            fp_prefetch(
-                &item->service->pool->bucket[fp_balance_bucket(item->service->pool, item->flow)]);
+        if (pool)
+            fp_prefetch(&pool->bucket[fp_balance_bucket(pool, straight->said.flow[item->number])]);
     }
 }
 
 /* Sends a packet to its backend. False: it doesn't go straight, nothing was changed. */
 static fp_inline int fp_straight_forward(struct fp_env *env, struct fp_straight *straight,
                                          struct fp_packet *packet,
-                                         const struct fp_straight_item *item,
+                                         const struct fp_straight_service *service, fp_u32 i,
                                          struct fp_result *result)
 {
-    const struct fp_straight_service *service = item->service;
-    fp_u32 number = service->pool->bucket[fp_balance_bucket(service->pool, item->flow)];
+    const struct fp_straight_said *said = &straight->said;
+    fp_u32 number = service->pool->bucket[fp_balance_bucket(service->pool, said->flow[i])];
     struct fp_straight_way *way = &straight->way[number & ((1u << FP_STRAIGHT_LOG2) - 1)];
-    fp_u32 bytes = fp_frame_bytes(packet);
     fp_u64 key = straight->version << 16 | number;
-    fp_u32 l2, outer = service->mode == FP_MODE_DSR_IPIP ? FP_IPV4_BYTES : 0;
-    struct fp_parsed parsed;
+    fp_u32 bytes = (fp_u32)straight->read.size[i];
+    fp_u32 outer = service->mode == FP_MODE_DSR_IPIP ? FP_IPV4_BYTES : 0, l2;
+    fp_u8 *data, *ip;
 
     if (fp_unlikely(!number || number > 0xffff)) /* moving */
         return 0;
     if (fp_unlikely(way->key != key))
         fp_straight_locate(env, number, key, way);
-    fp_plain_ip(packet->data, &parsed);
     l2 = fp_way_bytes(way->way.vlan);
-    if (fp_unlikely(!(way->modes >> service->mode & 1) || parsed.bytes + outer > way->most ||
-                    fp_way_room(packet, &parsed, l2 + outer)))
+    data = packet->data + FP_ETH_BYTES - (l2 + outer);
+    if (fp_unlikely(!(way->modes >> service->mode & 1) || said->bytes[i] + outer > way->most ||
+                    data < packet->head))
         return 0;
-    fp_way_put(packet->data, &way->way, 4);
-    if (outer)
-        fp_encap_ipv4(packet->data + l2, &parsed, way->source, way->destination);
+    packet->data = data;
+    fp_way_put(data, &way->way, 4);
+    if (outer) {
+        ip = data + l2;
+        fp_store64(ip, said->outer[i]);
+        fp_store32(ip + 8, fp_encap_third(4) | (fp_u32)fp_sum_finish(said->sum[i] + way->sum)
+                                                   << 16);
+        fp_store64(ip + 12, way->addresses);
+    }
     *result = (struct fp_result){
         .verdict = FP_VERDICT_FORWARD,
         .reason = (fp_u8)(FP_LB_IPIP + service->mode),
@@ -253,6 +368,7 @@ static fp_inline int fp_straight_forward(struct fp_env *env, struct fp_straight 
     };
     fp_count(env, vip, service->vip, bytes);
     fp_count(env, backend, number, bytes);
+    fp_count(env, reason, FP_LB_IPIP + service->mode, bytes);
     return 1;
 }
 
@@ -261,15 +377,13 @@ static fp_inline void fp_straight_send(struct fp_env *env, struct fp_straight *s
                                        struct fp_packet *packets, struct fp_result *results)
 {
     for (fp_u32 i = 0; i < straight->count; i++) {
-        const struct fp_straight_item *item = &straight->item[i];
-        fp_u32 bytes = fp_frame_bytes(&packets[item->number]);
+        const struct fp_straight_service *service = straight->item[i].service;
+        fp_u32 number = straight->item[i].number;
 
-        if (item->service && item->service->pool &&
-            fp_straight_forward(env, straight, &packets[item->number], item,
-                                &results[item->number]))
-            fp_count(env, reason, FP_LB_IPIP + item->service->mode, bytes);
-        else
-            straight->left |= 1u << item->number;
+        if (!service || !service->pool ||
+            !fp_straight_forward(env, straight, &packets[number], service, number,
+                                 &results[number]))
+            straight->left |= 1u << number;
     }
 }
 
@@ -283,7 +397,9 @@ static inline fp_u32 fp_straight_run(struct fp_env *env, struct fp_straight *str
     struct fp_env here = *env; /* which no store to a frame can change */
 
     fp_straight_begin(&here, straight);
-    fp_straight_parse(&here, straight, packets, count, access);
+    fp_straight_read(straight, packets, count);
+    straight->say(straight);
+    fp_straight_take(&here, straight, count, access);
     if (access)
         fp_straight_admit(&here, straight, packets, results);
     fp_straight_whose(&here, straight);
