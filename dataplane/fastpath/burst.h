@@ -74,9 +74,11 @@ fp_burst_rare fp_u32 fp_burst_parse_any(struct fp_packet *packet, struct fp_pars
     return fp_parse(packet, parsed);
 }
 
-/* Reads the headers, asks for where look-ups by address begin. */
-static inline void fp_burst_parse(struct fp_env *env, struct fp_packet *packet,
-                                  struct fp_burst *burst, fp_u32 number)
+/* Reads the headers, asks for where look-ups by address begin. `place`: of the frame in the burst
+ * that the straight way has looked through. */
+static inline void fp_burst_parse(struct fp_env *env, const struct fp_straight *straight,
+                                  fp_u32 place, struct fp_packet *packet, struct fp_burst *burst,
+                                  fp_u32 number)
 {
     struct fp_burst_item *item = &burst->item[number];
 
@@ -87,9 +89,15 @@ static inline void fp_burst_parse(struct fp_env *env, struct fp_packet *packet,
     item->same = (fp_u8)number;
     item->served = 0;
     item->access.length = FP_AHEAD_NONE;
-    item->reason = fp_parse_plain(packet, &item->parsed)
-                       ? FP_GO_ON
-                       : fp_burst_parse_any(packet, &item->parsed);
+    if (straight->said.plain[place]) {
+        struct fp_plain plain = fp_straight_plain(&straight->read, place);
+
+        item->reason = FP_GO_ON;
+        fp_plain_say(&plain, &item->parsed);
+        fp_burst_destination(env, burst, number);
+        return; /* admitted already */
+    }
+    item->reason = fp_burst_parse_any(packet, &item->parsed);
     if (item->reason != FP_GO_ON)
         return;
     if (fp_published(&FP_ROOT(env)->access_count))
@@ -225,6 +233,7 @@ static inline void fp_burst_decide(struct fp_env *env, struct fp_packet *packet,
 
 /* The general way, for the frames of which `left` has a bit. */
 static __attribute__((noinline)) void fp_burst_general(struct fp_env *env,
+                                                       const struct fp_straight *straight,
                                                        struct fp_packet *packets, fp_u32 left,
                                                        struct fp_result *results)
 {
@@ -236,7 +245,7 @@ static __attribute__((noinline)) void fp_burst_general(struct fp_env *env,
         place[count++] = (fp_u8)__builtin_ctz(left);
     __builtin_memset(burst.first, FP_BURST_MAX, sizeof(burst.first));
     for (fp_u32 i = 0; i < count; i++)
-        fp_burst_parse(env, &packets[place[i]], &burst, i);
+        fp_burst_parse(env, straight, place[i], &packets[place[i]], &burst, i);
     for (fp_u32 i = 0; i < count; i++)
         fp_ahead_access_record(env, &burst.item[i].access);
     for (fp_u32 i = 0; i < count; i++)
@@ -269,7 +278,7 @@ static inline void fp_process_burst(struct fp_env *env, struct fp_straight *stra
     fp_env_begin(env);
     left = fp_straight_run(env, straight, packets, count, results);
     if (left)
-        fp_burst_general(env, packets, left, results);
+        fp_burst_general(env, straight, packets, left, results);
 }
 
 #endif

@@ -43,7 +43,7 @@ static fp_inline fp_u64 fp_encap_words(fp_u64 dscp_ecn, fp_u64 bytes, fp_u64 df,
     fp_u64 length = FP_IPV4_BYTES + bytes;
 
     return 0x45 | dscp_ecn << 8 | (length >> 8 & 0xff) << 16 | (length & 0xff) << 24 |
-           (df ? (fp_u64)fp_htons(FP_IPV4_DF) : id) << 32;
+           (df ? (fp_u64)fp_htonl(FP_IPV4_DF) : id) << 32;
 }
 #endif
 

@@ -108,17 +108,4 @@ static fp_inline fp_u64 fp_plain_source_is_bad(const struct fp_plain *plain)
            FP_PLAIN_LESS(223, first);
 }
 
-/* Reads the headers of a plain packet. False: it is none, `parsed` is undefined. */
-static fp_inline int fp_parse_plain(const struct fp_packet *packet, struct fp_parsed *parsed)
-{
-    fp_u64 size = (fp_u64)(packet->end - packet->data);
-    struct fp_plain plain;
-
-    if (size < FP_PLAIN_BYTES)
-        return 0;
-    fp_plain_load(packet->data, size, &plain);
-    fp_plain_say(&plain, parsed);
-    return fp_plain_check(&plain) != 0;
-}
-
 #endif

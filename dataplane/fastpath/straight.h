@@ -200,6 +200,20 @@ static fp_inline void fp_straight_read(struct fp_straight *straight,
     }
 }
 
+/* What was read of frame i. */
+static fp_inline struct fp_plain fp_straight_plain(const struct fp_straight_read *read, fp_u32 i)
+{
+    return (struct fp_plain){
+        .head = read->head[i],
+        .middle = read->middle[i],
+        .addresses = read->addresses[i],
+        .l4 = read->l4[i],
+        .tcp = read->tcp[i],
+        .group = read->group[i],
+        .size = read->size[i],
+    };
+}
+
 /* Says what was read. Always of FP_BURST_MAX frames, what lies behind the burst's is void. */
 static fp_inline void fp_straight_say(struct fp_straight *straight)
 {
@@ -208,15 +222,7 @@ static fp_inline void fp_straight_say(struct fp_straight *straight)
     fp_u64 seed = straight->seed;
 
     for (fp_u32 i = 0; i < FP_BURST_MAX; i++) {
-        struct fp_plain plain = {
-            .head = read->head[i],
-            .middle = read->middle[i],
-            .addresses = read->addresses[i],
-            .l4 = read->l4[i],
-            .tcp = read->tcp[i],
-            .group = read->group[i],
-            .size = read->size[i],
-        };
+        struct fp_plain plain = fp_straight_plain(read, i);
         fp_u64 protocol = plain.middle >> 24 & 0xff, port = FP_PLAIN_16(plain.l4, 16);
         fp_u64 word = protocol << 32 | FP_PLAIN_16(plain.l4, 0) << 16 | port;
         fp_u64 outer = fp_encap_words(plain.head >> 24 & 0xff, FP_PLAIN_16(plain.head, 32),
