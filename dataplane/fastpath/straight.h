@@ -359,7 +359,7 @@ static fp_inline int fp_straight_forward(struct fp_env *env, struct fp_straight 
                     data < packet->head))
         return 0;
     packet->data = data;
-    fp_way_put(data, &way->way, 4);
+    fp_way_put(data, &way->way, fp_htons(FP_ETH_IPV4));
     if (outer) {
         ip = data + l2;
         fp_store64(ip, said->outer[i]);

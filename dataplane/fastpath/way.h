@@ -49,10 +49,8 @@ static fp_inline int fp_way_room(struct fp_packet *packet, const struct fp_parse
 }
 
 /* Writes the Ethernet header to `frame`, of FP_ETH_BYTES + FP_VLAN_BYTES or more. */
-static fp_inline void fp_way_put(fp_u8 *frame, const struct fp_way *way, fp_u32 family)
+static fp_inline void fp_way_put(fp_u8 *frame, const struct fp_way *way, fp_be16 type)
 {
-    fp_be16 type = family == 4 ? fp_htons(FP_ETH_IPV4) : fp_htons(FP_ETH_IPV6);
-
     fp_store32(frame, way->macs);
     fp_store64(frame + 4, way->macs_rest);
     if (way->vlan) {
@@ -66,11 +64,12 @@ static fp_inline void fp_way_put(fp_u8 *frame, const struct fp_way *way, fp_u32 
 /* Writes it at the frame's start. Returns 0, or -1: the frame is too short. */
 static fp_inline int fp_way_write(struct fp_packet *packet, const struct fp_way *way, fp_u32 family)
 {
+    fp_be16 type = family == 4 ? fp_htons(FP_ETH_IPV4) : fp_htons(FP_ETH_IPV6);
     fp_u8 *frame = fp_bytes(packet, 0, FP_ETH_BYTES + FP_VLAN_BYTES);
 
     if (!frame)
         return -1;
-    fp_way_put(frame, way, family);
+    fp_way_put(frame, way, type);
     return 0;
 }
 
