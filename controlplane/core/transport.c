@@ -62,6 +62,11 @@ int transport_identity(struct transport *transport, struct identity *identity)
     return 0;
 }
 
+void transport_renew(struct transport *transport)
+{
+    transport->generation++;
+}
+
 /* ---- making and closing ---- */
 
 static void set_defaults(struct transport_options *options)

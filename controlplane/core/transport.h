@@ -132,6 +132,11 @@ void transport_peers(struct transport *transport,
  * CULVERT_ENOMEM: nothing has changed. */
 int transport_identity(struct transport *transport, struct identity *identity);
 
+/* Makes all connections that are up anew, with the identity as it is now: who dialed one dials
+ * another, which takes its place. One that nobody replaces is closed after ten pings: after a CA
+ * has left, whoever has only a certificate of that one is out. */
+void transport_renew(struct transport *transport);
+
 /* Answers a request to join: signs a certificate for the node id that it was given, and tells the
  * members. CULVERT_ENOTFOUND: the connection is gone, the node will ask again with the same key;
  * CULVERT_ECORRUPT: the CA can't be used; CULVERT_ENOMEM. */

@@ -66,6 +66,7 @@ struct connection *connection_new(struct transport *transport)
     if (!connection)
         return NULL;
     connection->transport = transport;
+    connection->generation = transport->generation;
     connection->stage = STAGE_TLS;
     connection->input.bound = ENV_MESSAGE_MAX + 2 * RECORD_PLAIN;
     if (!tls_make(connection)) {

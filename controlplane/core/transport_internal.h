@@ -16,6 +16,7 @@
 #define TRANSPORT_LINGER_MS 1000u
 #define TRANSPORT_JOIN_MS 15000u /* for the store to decide */
 #define TRANSPORT_DETAIL 160
+#define TRANSPORT_OUTDATED_PINGS 10u /* that an outdated connection stays for another to come */
 
 /* Bytes that wait, from `head` on. */
 struct lane {
@@ -50,6 +51,8 @@ struct connection {
     bool ping_due, pong_due;
     uint64_t pong_time;
     unsigned silent, stalled; /* pings without a byte from it, taken by it */
+    unsigned generation;      /* of the transport, when it was made */
+    unsigned outdated;        /* pings since that is an earlier one */
     size_t waiting;           /* of `writing` at the last ping */
     transport_call call;
     EVP_PKEY *joining; /* the key of who asks to join */
@@ -105,6 +108,7 @@ struct transport {
     struct wire_hello hello;
     struct env_events events;
     SSL_CTX *context;
+    unsigned generation; /* of connections: those of an earlier one are to be made anew */
     struct listener *listener;
     uint16_t port;
     struct peer *peers;
@@ -131,6 +135,7 @@ void listener_handle_closed(uv_handle_t *handle); /* `data` is the listener */
 
 /* transport_peer.c */
 void peer_schedule(struct peer *peer, bool failed); /* dials when there is no connection */
+void peer_dial(struct peer *peer);                  /* now, also beside a connection that is up */
 void peer_close(struct peer *peer);                 /* frees it when its handle is closed */
 
 /* transport_connection.c */

@@ -16,9 +16,8 @@ struct peer *transport_peer_find(struct transport *transport, uint64_t node)
 
 /* ---- dialing ---- */
 
-static void on_dial(uv_timer_t *timer)
+void peer_dial(struct peer *peer)
 {
-    struct peer *peer = timer->data;
     struct connection *connection = connection_new(peer->transport);
 
     if (!connection) {
@@ -30,6 +29,11 @@ static void on_dial(uv_timer_t *timer)
     peer->dialing = connection;
     if (connection_dial(connection, &peer->endpoint))
         connection_close(connection, TRANSPORT_NETWORK, "can't dial");
+}
+
+static void on_dial(uv_timer_t *timer)
+{
+    peer_dial(timer->data);
 }
 
 /* Half to once the back-off, which doubles. */

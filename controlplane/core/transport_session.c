@@ -251,6 +251,17 @@ void session_read(struct connection *connection)
     memmove(input->data, input->data + at, input->length);
 }
 
+/* Made before transport_renew(): the side that dialed it dials another, which takes its place. */
+static void replace(struct connection *connection)
+{
+    struct peer *peer = connection->peer;
+
+    if (connection->outdated++ >= TRANSPORT_OUTDATED_PINGS)
+        connection_close(connection, TRANSPORT_CERTIFICATE, "it was made before the CA changed");
+    else if (!connection->inbound && !peer->dialing)
+        peer_dial(peer);
+}
+
 /* Counts turns of the timer, not time: after this process stood still, what came meanwhile is read
  * before it is missed. */
 void session_ping(struct connection *connection)
@@ -270,5 +281,7 @@ void session_ping(struct connection *connection)
         connection->ping_due = true;
         connection_trim(connection);
         connection_dirty(connection);
+        if (connection->generation != connection->transport->generation)
+            replace(connection);
     }
 }

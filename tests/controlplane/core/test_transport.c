@@ -6,6 +6,7 @@
 
 #include "controlplane/base/error.h"
 #include "controlplane/core/transport_internal.h"
+#include "controlplane/identity/rollover.h"
 
 #define BULK_MARK 0xb0
 
@@ -421,14 +422,19 @@ static void test_rotation_drops_nothing(void **state)
     rig_until(&rig, rig_connected(&rig, 1, 2));
 }
 
-static void adopt(unsigned id)
+/* Both nodes take the step, as the daemon makes them. */
+static void follow(unsigned id, const struct rollover *rollover)
 {
     struct rig_node *node = &rig.node[id];
-    const struct identity *from = rig.node[1].identity;
 
-    assert_int_equal(
-        identity_adopt(node->identity, from->sealed.data, from->sealed.length, from->trust), 0);
+    assert_int_equal(identity_adopt(node->identity, rollover->sealed.data, rollover->sealed.length,
+                                    rollover->trust),
+                     0);
+    if (rollover->step == ROLLOVER_RENEW)
+        assert_int_equal(identity_renew(node->identity, rig_now()), 0);
     assert_int_equal(transport_identity(node->transport, node->identity), 0);
+    if (rollover->step == ROLLOVER_DONE)
+        transport_renew(node->transport);
 }
 
 static void restart(unsigned id)
@@ -443,28 +449,57 @@ static void restart(unsigned id)
 
 static void test_rollover_of_the_ca(void **state)
 {
-    struct identity *first = rig.node[1].identity, *second = rig.node[2].identity;
-    uint8_t old[CERTIFICATE_FINGERPRINT];
+    struct rollover rollover;
 
     (void)state;
     start(2);
-    assert_int_equal(identity_fingerprint(first, old), 0);
-    assert_int_equal(identity_rollover(first, rig_now()), 0);
-    assert_int_equal(transport_identity(rig.node[1].transport, first), 0);
-    adopt(2);
-    /* One is signed by the new CA, the other still by the old one. */
-    assert_int_equal(identity_distrust(first, old), CULVERT_EBUSY);
-    assert_int_equal(identity_renew(first, rig_now()), 0);
-    assert_int_equal(transport_identity(rig.node[1].transport, first), 0);
-    restart(2);
-    assert_int_equal(identity_renew(second, rig_now()), 0);
-    assert_int_equal(transport_identity(rig.node[2].transport, second), 0);
-    assert_int_equal(identity_distrust(first, old), 0);
-    adopt(1);
-    adopt(2);
-    restart(2);
-    assert_int_equal(sk_X509_num(second->trust), 1);
-    exchange(2, 100);
+    assert_int_equal(rollover_begin(rig.node[1].identity, rig_now(), &rollover), 0);
+    for (;;) {
+        follow(1, &rollover);
+        restart(2); /* one has taken the step, the other not yet: they believe each other */
+        follow(2, &rollover);
+        restart(2);
+        exchange(2, 100);
+        if (rollover.step == ROLLOVER_DONE)
+            break;
+        rollover_advance(&rollover);
+    }
+    assert_int_equal(sk_X509_num(rig.node[2].identity->trust), 1);
+    rollover_free(&rollover);
+}
+
+/* The connection is up all the time, and is another one in the end. */
+static void test_renewed_connections(void **state)
+{
+    uint64_t made;
+
+    (void)state;
+    start(3);
+    made = rig_stats(&rig, 1).established;
+    transport_renew(rig.node[1].transport);
+    transport_renew(rig.node[2].transport);
+    rig_until(&rig, rig_stats(&rig, 1).established == made + 2 && rig_settled(&rig, 3));
+    exchange(3, 100);
+    assert_int_equal(rig_ended(&rig, 1, TRANSPORT_CERTIFICATE), 0);
+    assert_int_equal(rig_ended(&rig, 2, TRANSPORT_CERTIFICATE), 0);
+}
+
+/* Who has no certificate of the CAs that are believed now does not stay. */
+static void test_outdated_connection_is_closed(void **state)
+{
+    struct rollover rollover;
+
+    (void)state;
+    start(2);
+    assert_int_equal(rollover_begin(rig.node[1].identity, rig_now(), &rollover), 0);
+    for (unsigned step = 0; step < 3; step++) {
+        follow(1, &rollover);
+        rollover_advance(&rollover);
+    }
+    rig_until(&rig, rig.node[1].downs == 1 && !rig_connected(&rig, 1, 2));
+    rig_until(&rig, rig_ended(&rig, 1, TRANSPORT_CERTIFICATE) > 2);
+    assert_int_equal(rig.node[1].ups, 1);
+    rollover_free(&rollover);
 }
 
 int main(void)
@@ -486,6 +521,8 @@ int main(void)
         TEST(ipv6),
         TEST(rotation_drops_nothing),
         TEST(rollover_of_the_ca),
+        TEST(renewed_connections),
+        TEST(outdated_connection_is_closed),
 #undef TEST
     };
 
