@@ -25,7 +25,7 @@
 struct transport;
 
 #define TRANSPORT_VERSION_MIN 1u /* of the protocol, that this software can */
-#define TRANSPORT_VERSION_MAX 1u
+#define TRANSPORT_VERSION_MAX 2u
 #define TRANSPORT_PEERS_MAX 64
 
 /* Why a connection ended: the counter, the metric's label and the log's text. */
@@ -105,6 +105,7 @@ struct transport_peer {
     uint64_t rtt_us;            /* of the last ping, 0: none yet */
     size_t queued;              /* bytes */
     enum transport_reason last; /* why the last connection or attempt ended */
+    const char *detail;         /* more of that, or "" */
     /* With TRANSPORT_REFUSED: the other side's reason, as of its software. */
     enum transport_reason refused;
 };

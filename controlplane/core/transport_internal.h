@@ -84,6 +84,7 @@ struct peer {
     uint16_t version;
     uint64_t rtt_us;
     enum transport_reason last, refused;
+    char detail[TRANSPORT_DETAIL]; /* of `last` */
 };
 
 /* How often a reason was logged lately. */
@@ -136,7 +137,9 @@ void listener_handle_closed(uv_handle_t *handle); /* `data` is the listener */
 /* transport_peer.c */
 void peer_schedule(struct peer *peer, bool failed); /* dials when there is no connection */
 void peer_dial(struct peer *peer);                  /* now, also beside a connection that is up */
-void peer_close(struct peer *peer);                 /* frees it when its handle is closed */
+/* Why there is no connection. `detail` may be NULL. */
+void peer_note(struct peer *peer, enum transport_reason reason, const char *detail);
+void peer_close(struct peer *peer); /* frees it when its handle is closed */
 
 /* transport_connection.c */
 struct connection *connection_new(struct transport *transport);

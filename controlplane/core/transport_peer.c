@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The peers, and when they are dialed. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +22,7 @@ void peer_dial(struct peer *peer)
     struct connection *connection = connection_new(peer->transport);
 
     if (!connection) {
-        peer->last = TRANSPORT_MEMORY;
+        peer_note(peer, TRANSPORT_MEMORY, NULL);
         peer_schedule(peer, true);
         return;
     }
@@ -59,6 +60,14 @@ void peer_schedule(struct peer *peer, bool failed)
     if (peer->removed || peer->transport->closing || peer->up || peer->dialing)
         return;
     uv_timer_start(&peer->timer, on_dial, next_delay(peer, failed), 0);
+}
+
+void peer_note(struct peer *peer, enum transport_reason reason, const char *detail)
+{
+    if (reason == TRANSPORT_DUPLICATE)
+        return;
+    peer->last = reason;
+    snprintf(peer->detail, sizeof(peer->detail), "%s", detail ? detail : "");
 }
 
 /* ---- the set ---- */
@@ -147,6 +156,7 @@ void transport_peers(struct transport *transport,
             .rtt_us = peer->rtt_us,
             .queued = up ? lane_length(&up->urgent) + lane_length(&up->bulk) : 0,
             .last = peer->last,
+            .detail = peer->detail,
             .refused = peer->refused,
         };
 

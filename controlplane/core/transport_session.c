@@ -98,6 +98,8 @@ static void take_hello(struct connection *connection)
     enum transport_reason reason = judge(connection, &peer, detail);
 
     if (reason) {
+        if (peer)
+            peer_note(peer, reason, detail);
         connection_refuse(connection, reason, *detail ? detail : NULL);
         return;
     }

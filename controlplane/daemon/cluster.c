@@ -136,8 +136,10 @@ static void on_tick(void *arg)
 
     set_tick(cluster);
     cluster_net_tick(cluster);
-    if (!cluster->failed && !cluster->removed)
+    if (!cluster->failed && !cluster->removed) {
+        cluster_ca_tick(cluster);
         cluster_keep_tick(cluster);
+    }
     cluster_identity_tick(cluster);
     cluster_etcd_tick(cluster);
     cluster_backup_tick(cluster);

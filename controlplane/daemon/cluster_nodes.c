@@ -42,6 +42,8 @@ static int add_member(void *arg, const struct group_member *member)
                               .role = member->role == GROUP_VOTER ? CLUSTER_VOTER : CLUSTER_STANDBY,
                               .self = member->id == list->cluster->node_id,
                               .leader = member->id == list->status->leader,
+                              .protocol = 1,
+                              .behind = list->cluster->ca.mod != 0,
                               .lag = lag_of(list, member->id)};
     to->connected = to->self || cluster_net_connected(list->cluster, member->id);
     snprintf(to->address, sizeof(to->address), "%s", member->address);
@@ -60,12 +62,17 @@ static void add_record(struct list *list, const struct node_record *record)
         if (list->count == (int)CLUSTER_NODES_MAX || record->want != WANT_JOIN)
             return;
         to = &list->to[list->count++];
-        *to = (struct cluster_node){.id = record->id, .role = CLUSTER_JOINING, .lag = -1};
+        *to = (struct cluster_node){
+            .id = record->id, .role = CLUSTER_JOINING, .protocol = 1, .lag = -1};
         snprintf(to->address, sizeof(to->address), "%s", record->address);
     }
     snprintf(to->name, sizeof(to->name), "%s", record->name);
     snprintf(to->version, sizeof(to->version), "%s", record->version);
+    snprintf(to->ca, sizeof(to->ca), "%s", record->ca);
     to->expires = record->expires;
+    to->behind = record->followed != list->cluster->ca.mod;
+    if (record->protocol)
+        to->protocol = record->protocol;
     to->leaving = record->want == WANT_GONE;
 }
 
@@ -93,6 +100,8 @@ static int count_voter(void *arg, const struct group_member *member)
 
 void cluster_state(struct cluster *cluster, struct cluster_state *out)
 {
+    static const char *const steps[] = {
+        [ROLLOVER_DONE] = "done", [ROLLOVER_SPREAD] = "spread", [ROLLOVER_RENEW] = "renew"};
     struct kv_status status;
 
     kv_service_status(cluster->service, &status);
@@ -102,7 +111,9 @@ void cluster_state(struct cluster *cluster, struct cluster_state *out)
                                   .listens = cluster->listening,
                                   .size = status.store.size,
                                   .quota = status.store.quota,
-                                  .full = status.store.alarm};
+                                  .full = status.store.alarm,
+                                  .ca_step = steps[cluster->ca.step]};
+    snprintf(out->ca, sizeof(out->ca), "%s", cluster->ca.name);
     group_members(cluster->group, count_voter, &out->voters);
     snprintf(out->site, sizeof(out->site), "%s", cluster->identity->name.site);
     snprintf(out->address, sizeof(out->address), "%s", cluster->address);
@@ -115,13 +126,15 @@ static void node_alarms(struct cluster *cluster, void (*each)(void *arg, const c
 {
     struct cluster_node nodes[CLUSTER_NODES_MAX];
     int count = cluster_nodes(cluster, nodes);
-    char text[CLUSTER_TEXT];
+    char text[2 * CLUSTER_TEXT], why[CLUSTER_TEXT];
 
     for (int i = 0; i < count; i++) {
         const char *name = nodes[i].name[0] ? nodes[i].name : nodes[i].address;
 
         if (!nodes[i].connected && nodes[i].role != CLUSTER_JOINING) {
-            snprintf(text, sizeof(text), "node %s is not connected", name);
+            cluster_net_problem(cluster, nodes[i].id, why);
+            snprintf(text, sizeof(text), "node %s is not connected%s%s", name, *why ? ": " : "",
+                     why);
             each(arg, text);
         }
         if (nodes[i].expires && nodes[i].expires < time(NULL) + EXPIRES_SOON) {

@@ -31,6 +31,7 @@ static const struct http_route routes[] = {
     {HTTP_METHOD_POST, "/v1/node/join", api_node_join, NULL},
     {HTTP_METHOD_POST, "/v1/node/remove", api_node_remove, NULL},
     {HTTP_METHOD_POST, "/v1/node/promote", api_node_promote, NULL},
+    {HTTP_METHOD_POST, "/v1/node/rotate-ca", api_node_rotate_ca, NULL},
     {HTTP_METHOD_POST, "/v1/node/recover", api_node_recover, NULL},
     {HTTP_METHOD_POST, "/v1/backup", api_backup, NULL},
     {HTTP_METHOD_GET, "/v1/backup/:id", api_backup_next, NULL},

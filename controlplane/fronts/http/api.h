@@ -46,6 +46,7 @@ void api_node_token(struct http_exchange *exchange);
 void api_node_join(struct http_exchange *exchange);
 void api_node_remove(struct http_exchange *exchange);
 void api_node_promote(struct http_exchange *exchange);
+void api_node_rotate_ca(struct http_exchange *exchange);
 void api_node_recover(struct http_exchange *exchange);
 void api_backup(struct http_exchange *exchange);
 void api_backup_next(struct http_exchange *exchange);
