@@ -60,7 +60,6 @@ void rollover_advance(struct rollover *rollover)
         while (sk_X509_num(rollover->trust) > 1)
             X509_free(sk_X509_shift(rollover->trust));
         rollover->step = ROLLOVER_DONE;
-        rollover->forced = false;
     }
 }
 
