@@ -112,6 +112,23 @@ static void show_rotation(yyjson_val *cluster, struct buffer *out)
     buffer_char(out, '\n');
 }
 
+/* Nodes of several versions: what all of them can. */
+static void show_versions(yyjson_val *cluster, struct buffer *out)
+{
+    uint64_t all = cli_number(cluster, "protocol");
+    bool mixed = false;
+    yyjson_val *node;
+    size_t i, count;
+
+    yyjson_arr_foreach (yyjson_obj_get(cluster, "nodes"), i, count, node)
+        mixed = mixed || cli_number(node, "protocol") != all;
+    if (mixed)
+        buffer_format(out,
+                      "nodes of several versions: the site keeps to protocol %llu until all are "
+                      "upgraded\n",
+                      (unsigned long long)all);
+}
+
 void cli_show_nodes(yyjson_val *cluster, bool color, struct buffer *out)
 {
     static const struct table_column columns[] = {
@@ -142,6 +159,7 @@ void cli_show_nodes(yyjson_val *cluster, bool color, struct buffer *out)
     table_print(&table, color, out);
     table_free(&table);
     show_rotation(cluster, out);
+    show_versions(cluster, out);
 }
 
 static int run_list(struct cli *cli)

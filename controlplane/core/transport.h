@@ -27,6 +27,7 @@ struct transport;
 #define TRANSPORT_VERSION_MIN 1u /* of the protocol, that this software can */
 #define TRANSPORT_VERSION_MAX 2u
 #define TRANSPORT_PEERS_MAX 64
+#define TRANSPORT_REPORT_MAX 1024u /* bytes */
 
 /* Why a connection ended: the counter, the metric's label and the log's text. */
 #define TRANSPORT_REASONS(X)                                                                       \
@@ -84,6 +85,10 @@ struct transport_options {
      * by transport_grant() or transport_deny(), then or later. */
     void (*join)(void *arg, transport_call call, const struct join_request *request);
     void *join_arg;
+    /* Writes what this node tells the others of itself with every ping, at most
+     * TRANSPORT_REPORT_MAX bytes; NULL: nothing. */
+    void (*report)(void *arg, struct buffer *out);
+    void *report_arg;
 };
 
 struct transport_stats {
@@ -100,9 +105,12 @@ struct transport_peer {
     uint64_t node;
     const char *address;
     bool connected;
-    const char *software;       /* "" until it was connected once */
-    uint16_t version;           /* of the protocol, 0 likewise */
-    uint64_t rtt_us;            /* of the last ping, 0: none yet */
+    const char *software;  /* "" until it was connected once */
+    uint16_t version;      /* of the protocol, 0 likewise */
+    uint64_t rtt_us;       /* of the last ping, 0: none yet */
+    const uint8_t *report; /* its last one; NULL: none over the connection that is up */
+    size_t report_length;
+    int64_t clock_ms;           /* with a report: that its clock is ahead of this one */
     size_t queued;              /* bytes */
     enum transport_reason last; /* why the last connection or attempt ended */
     const char *detail;         /* more of that, or "" */

@@ -16,6 +16,7 @@
 #define TRANSPORT_LINGER_MS 1000u
 #define TRANSPORT_JOIN_MS 15000u /* for the store to decide */
 #define TRANSPORT_DETAIL 160
+#define TRANSPORT_CLOCK_REPORTS 8u   /* that a clock is judged by */
 #define TRANSPORT_OUTDATED_PINGS 10u /* that an outdated connection stays for another to come */
 
 /* Bytes that wait, from `head` on. */
@@ -83,6 +84,11 @@ struct peer {
     char software[WIRE_SOFTWARE_MAX];
     uint16_t version;
     uint64_t rtt_us;
+    uint8_t report[WIRE_REPORT_MAX];
+    size_t report_length;
+    bool reported;
+    int64_t clock_ms;   /* that it is ahead: the most of late, which came with the least delay */
+    unsigned clock_age; /* reports since */
     enum transport_reason last, refused;
     char detail[TRANSPORT_DETAIL]; /* of `last` */
 };
@@ -130,6 +136,7 @@ struct transport {
 void transport_object_freed(struct transport *transport);
 struct peer *transport_peer_find(struct transport *transport, uint64_t node);
 uint64_t transport_random(uint64_t below);
+uint64_t transport_clock(void); /* ms since 1970 */
 
 /* transport.c */
 void listener_handle_closed(uv_handle_t *handle); /* `data` is the listener */

@@ -135,6 +135,7 @@ static void go_up(struct connection *connection, struct peer *peer)
         connection_close(peer->dialing, TRANSPORT_DUPLICATE, NULL);
     uv_timer_stop(&peer->timer);
     peer->version = connection->version;
+    peer->reported = false;
     memcpy(peer->software, connection->reader.hello.software, sizeof(peer->software));
     uv_timer_start(&connection->timer, on_ping, ping_ms, ping_ms);
     transport->stats.established++;
@@ -188,6 +189,23 @@ static void take_pong(struct connection *connection)
         connection->peer->rtt_us = (now - sent) / 1000 + 1;
 }
 
+/* The way here only makes the other's clock look late: the latest of some is nearest. */
+static void take_report(struct connection *connection)
+{
+    struct peer *peer = connection->peer;
+    const struct wire_reader *reader = &connection->reader;
+    int64_t ahead = (int64_t)(reader->time - transport_clock());
+
+    if (!peer->reported || ahead >= peer->clock_ms ||
+        ++peer->clock_age >= TRANSPORT_CLOCK_REPORTS) {
+        peer->clock_ms = ahead;
+        peer->clock_age = 0;
+    }
+    peer->reported = true;
+    peer->report_length = reader->length;
+    memcpy(peer->report, reader->message, reader->length);
+}
+
 static void take_message(struct connection *connection)
 {
     struct transport *transport = connection->transport;
@@ -220,6 +238,9 @@ static void take_event(struct connection *connection, enum wire_event event)
         break;
     case WIRE_EVENT_MESSAGE:
         take_message(connection);
+        break;
+    case WIRE_EVENT_REPORT:
+        take_report(connection);
         break;
     case WIRE_EVENT_BAD:
         connection_refuse(connection, TRANSPORT_PROTOCOL, NULL);

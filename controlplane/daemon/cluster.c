@@ -258,6 +258,8 @@ void cluster_close(struct cluster *cluster)
     history_close(cluster->history);
     node_close(cluster->node);
     kv_service_close(cluster->service);
+    cluster->group = NULL; /* the transport's events come on */
+    cluster->service = NULL;
     cluster_keep_close(cluster);
     if (cluster->uv)
         wait_idle(cluster); /* the log ends its last work */

@@ -28,6 +28,7 @@ struct cluster;
 #define CLUSTER_VOTERS_MAX 7u
 #define CLUSTER_TEXT 300u
 #define CA_TEXT 17 /* the short name of a CA: digits of its fingerprint, with the NUL */
+#define CLUSTER_CLOCK_UNKNOWN INT64_MIN
 #define CLUSTER_LISTEN "[::]:7480"
 #define CLUSTER_ETCD "127.0.0.1:2379"
 
@@ -78,9 +79,10 @@ struct cluster_node {
     char ca[CA_TEXT];  /* that signed its certificate; "": not known */
     unsigned protocol; /* its highest version of the transport's; 1 where it is not known */
     bool self, leader, connected, leaving;
-    bool behind;     /* it has not taken the step that the CA's change is at */
-    int64_t lag;     /* entries behind the leader; -1: not known here */
-    int64_t expires; /* its certificate, seconds since 1970; 0: not known */
+    bool behind;      /* it has not taken the step that the CA's change is at */
+    int64_t lag;      /* entries behind the leader; -1: nobody knows */
+    int64_t clock_ms; /* that its clock is ahead of this node's, or CLUSTER_CLOCK_UNKNOWN */
+    int64_t expires;  /* its certificate, seconds since 1970; 0: not known */
 };
 
 /* All nodes of the site as this one knows them, at most CLUSTER_NODES_MAX. Returns how many, or an

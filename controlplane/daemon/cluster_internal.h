@@ -8,6 +8,7 @@
 #include "controlplane/core/node.h"
 #include "controlplane/core/transport.h"
 #include "controlplane/daemon/cluster.h"
+#include "controlplane/daemon/protocol.h"
 #include "controlplane/fronts/etcd/front.h"
 #include "controlplane/identity/rollover.h"
 
@@ -111,6 +112,27 @@ void cluster_net_tick(struct cluster *cluster);
 bool cluster_net_connected(struct cluster *cluster, uint64_t node);
 /* Why it isn't: "" when nothing is known. */
 void cluster_net_problem(struct cluster *cluster, uint64_t node, char text[CLUSTER_TEXT]);
+
+/* ---- cluster_health.c: what nodes report to each other ---- */
+
+struct health {
+    bool failed; /* it can't store anything */
+    uint64_t last, leader;
+    int64_t clock_ms; /* that its clock is ahead of this one's */
+    unsigned count;
+    struct {
+        uint64_t id;
+        bool connected; /* to it */
+        uint64_t index; /* of its log, if it leads; else 0 */
+    } members[CLUSTER_NODES_MAX];
+};
+
+/* transport_options.report; `arg` is the cluster. */
+void cluster_health_write(void *arg, struct buffer *out);
+/* What a node has said last. False: it is not connected, or of a version that says nothing. */
+bool cluster_health_read(struct cluster *cluster, uint64_t node, struct health *out);
+/* Entries that a node is behind the leader; -1: nobody knows. */
+int64_t cluster_health_lag(struct cluster *cluster, uint64_t node);
 
 /* ---- cluster_records.c: what the site knows of its nodes, in the store ---- */
 

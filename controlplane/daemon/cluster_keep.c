@@ -198,14 +198,14 @@ static void publish(struct cluster *cluster, const struct members *members,
     else if (members->count != 1)
         return; /* it may have been removed a moment ago */
     snprintf(own.name, sizeof(own.name), "%s", cluster->name);
-    snprintf(own.version, sizeof(own.version), "%s", CULVERT_VERSION);
+    snprintf(own.version, sizeof(own.version), "%s", protocol_own.software);
     if (cluster->address[0] || !record)
         snprintf(own.address, sizeof(own.address), "%s", cluster->address);
     if (certificate_times(certificate, &from, &own.expires))
         own.expires = 0;
     ca_name(identity_fingerprint(cluster->identity, fingerprint), fingerprint, own.ca);
     own.followed = cluster->ca.mod;
-    own.protocol = TRANSPORT_VERSION_MAX;
+    own.protocol = protocol_own.max;
     if (record && same_record(&own, record))
         return;
     cluster->publishing = !record_store(cluster, &own, on_published, cluster);

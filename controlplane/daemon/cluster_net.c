@@ -250,7 +250,11 @@ void cluster_net_tick(struct cluster *cluster)
 int cluster_net_open(struct cluster *cluster)
 {
     struct transport_options options = {.identity = cluster->identity,
-                                        .software = CULVERT_VERSION,
+                                        .software = protocol_own.software,
+                                        .version_min = protocol_own.min,
+                                        .version_max = protocol_own.max,
+                                        .report = cluster_health_write,
+                                        .report_arg = cluster,
                                         .bulk = is_bulk,
                                         .join = cluster_admit,
                                         .join_arg = cluster};

@@ -70,9 +70,9 @@ int cluster_join_new(struct cluster_join **out, struct cluster *cluster, const c
         return CULVERT_EINVAL;
     }
     join->options.token = &join->token;
-    join->options.software = CULVERT_VERSION;
-    join->options.version_min = TRANSPORT_VERSION_MIN;
-    join->options.version_max = TRANSPORT_VERSION_MAX;
+    join->options.software = protocol_own.software;
+    join->options.version_min = protocol_own.min;
+    join->options.version_max = protocol_own.max;
     /* The same key at every try: an answer that was lost is given again. */
     error = cluster->join_key ? 0 : certificate_key_make(&cluster->join_key);
     if (!error && EVP_PKEY_up_ref(cluster->join_key) == 1)

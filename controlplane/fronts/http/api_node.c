@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The site's nodes: who they are, tokens, joining, removal, promotion, recovery. */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,9 +56,13 @@ static void write_node(struct buffer *json, const struct cluster_node *node)
     buffer_json_text(json, node->version);
     buffer_format(json, ",\"expires\":%lld,\"lag\":", (long long)node->expires);
     if (node->lag < 0)
-        buffer_text(json, "null}");
+        buffer_text(json, "null");
     else
-        buffer_format(json, "%lld}", (long long)node->lag);
+        buffer_format(json, "%lld", (long long)node->lag);
+    if (node->clock_ms == CLUSTER_CLOCK_UNKNOWN)
+        buffer_text(json, ",\"clock_ms\":null}");
+    else
+        buffer_format(json, ",\"clock_ms\":%lld}", (long long)node->clock_ms);
 }
 
 void api_write_cluster(struct cluster *cluster, struct buffer *json)
@@ -65,16 +70,20 @@ void api_write_cluster(struct cluster *cluster, struct buffer *json)
     struct cluster_node nodes[CLUSTER_NODES_MAX];
     struct cluster_state state;
     int count = cluster_nodes(cluster, nodes);
+    unsigned protocol = UINT_MAX; /* that all of them speak */
 
     cluster_state(cluster, &state);
+    for (int i = 0; i < count; i++)
+        if (nodes[i].protocol < protocol)
+            protocol = nodes[i].protocol;
     buffer_format(json,
                   "{\"site\":\"%s\",\"node\":\"%016" PRIx64 "\",\"address\":\"%s\",\"listens\":%s,"
                   "\"quorum\":%s,\"voters\":%u,\"size\":%llu,\"quota\":%llu,\"full\":%s,"
-                  "\"ca\":\"%s\",\"ca_step\":\"%s\",\"nodes\":[",
+                  "\"ca\":\"%s\",\"ca_step\":\"%s\",\"protocol\":%u,\"nodes\":[",
                   state.site, state.node, state.address, state.listens ? "true" : "false",
                   state.quorum ? "true" : "false", state.voters, (unsigned long long)state.size,
                   (unsigned long long)state.quota, state.full ? "true" : "false", state.ca,
-                  state.ca_step);
+                  state.ca_step, count > 0 ? protocol : 0);
     for (int i = 0; i < count; i++) {
         if (i)
             buffer_char(json, ',');
