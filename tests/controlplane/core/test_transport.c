@@ -2,6 +2,7 @@
 /* Nodes that get along: messages, order, back-pressure, reconnection, rotation. */
 #include "tests/controlplane/core/transport_rig.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "controlplane/base/error.h"
@@ -402,6 +403,80 @@ static void test_ipv6(void **state)
     exchange(2, 100);
 }
 
+/* ---- reports ---- */
+
+static void write_report(void *arg, struct buffer *out)
+{
+    const char *text = arg;
+
+    buffer_text(out, text);
+}
+
+struct seen {
+    uint64_t node;
+    bool reported;
+    char text[WIRE_REPORT_MAX + 1];
+    int64_t clock_ms;
+};
+
+static void see_peer(void *arg, const struct transport_peer *peer)
+{
+    struct seen *seen = arg;
+
+    if (peer->node != seen->node)
+        return;
+    seen->reported = peer->report != NULL;
+    seen->clock_ms = peer->clock_ms;
+    if (peer->report)
+        snprintf(seen->text, sizeof(seen->text), "%.*s", (int)peer->report_length,
+                 (const char *)peer->report);
+}
+
+static bool has_report(unsigned at, unsigned of, const char *text)
+{
+    struct seen seen = {.node = of};
+
+    transport_peers(rig.node[at].transport, see_peer, &seen);
+    return seen.reported && !strcmp(seen.text, text) && seen.clock_ms > -60000 &&
+           seen.clock_ms < 60000;
+}
+
+static void test_reports(void **state)
+{
+    static char text[2][WIRE_REPORT_MAX + 2];
+    struct seen seen = {.node = 3};
+
+    (void)state;
+    strcpy(text[0], "one");
+    for (unsigned id = 1; id <= 2; id++) {
+        rig.node[id].options.report = write_report;
+        rig.node[id].options.report_arg = text[id - 1];
+    }
+    rig.node[3].options.report = write_report;
+    rig.node[3].options.report_arg = text[0];
+    rig.node[3].options.version_max = WIRE_REPORTS - 1;
+    start(3);
+    rig_until(&rig, has_report(2, 1, "one") && has_report(1, 2, ""));
+    /* The longest one; one more byte, and the last that fitted stays. */
+    memset(text[0], 'x', WIRE_REPORT_MAX);
+    rig_until(&rig, has_report(2, 1, text[0]));
+    memset(text[0], 'y', WIRE_REPORT_MAX + 1);
+    exchange(3, 100);
+    memset(text[0], 'x', WIRE_REPORT_MAX);
+    text[0][WIRE_REPORT_MAX] = 0;
+    assert_true(has_report(2, 1, text[0]));
+    /* An older node gets none and sends none, and all goes well. */
+    transport_peers(rig.node[1].transport, see_peer, &seen);
+    assert_false(seen.reported);
+    assert_int_equal(rig_ended(&rig, 3, TRANSPORT_PROTOCOL), 0);
+    /* With the connection the report is gone. */
+    rig_stop(&rig, 2);
+    rig_until(&rig, rig.node[1].downs == 1);
+    seen.node = 2;
+    transport_peers(rig.node[1].transport, see_peer, &seen);
+    assert_false(seen.reported);
+}
+
 /* ---- rotation ---- */
 
 static void test_rotation_drops_nothing(void **state)
@@ -519,6 +594,7 @@ int main(void)
         TEST(new_life_replaces_the_old),
         TEST(peers_change),
         TEST(ipv6),
+        TEST(reports),
         TEST(rotation_drops_nothing),
         TEST(rollover_of_the_ca),
         TEST(renewed_connections),
