@@ -102,6 +102,9 @@ struct cluster_state {
     const char *ca_step;  /* "done"; else it is being changed: "spread", "renew" */
 };
 void cluster_state(struct cluster *cluster, struct cluster_state *out);
+/* How old what this node has may be: ms since it knew of a leader, 0 while it does; -1: it has not
+ * since it was opened. */
+int64_t cluster_age(struct cluster *cluster);
 /* Calls `each` for every problem that the operator should know of. */
 void cluster_alarms(struct cluster *cluster, void (*each)(void *arg, const char *text), void *arg);
 
@@ -150,7 +153,8 @@ int cluster_join_take(struct cluster_join *join, char problem[CLUSTER_TEXT]);
 void cluster_join_free(struct cluster_join *join); /* NULL is allowed */
 /* The next cluster_open() makes this node the only member of its site. */
 int cluster_recover(struct cluster *cluster);
-/* The next cluster_open() begins a new site with the backup that lies at STATE-DIR/restore.tmp. */
-int cluster_restore(struct cluster *cluster, char problem[CLUSTER_TEXT]);
+/* The next cluster_open() begins a new site with the backup that lies at STATE-DIR/restore.tmp,
+ * which was checked. */
+int cluster_restore(struct cluster *cluster);
 
 #endif

@@ -60,6 +60,7 @@ struct cluster {
     unsigned etcd_count;
     struct env_timer tick;
     uint64_t ticks;
+    uint64_t led; /* ns of the environment, when a leader was known last; 0: never */
     bool failed, stopped, settled, ticking, removed;
     bool founds;   /* the group begins with this node; who joins is added by the leader */
     bool waits;    /* to join a site: made with cluster_addresses.joins, or rebuilt */

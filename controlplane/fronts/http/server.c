@@ -223,6 +223,7 @@ static void header_arrived(struct connection *connection)
     exchange->sink = NULL;
     exchange->sink_abort = NULL;
     exchange->sink_status = 0;
+    exchange->sink_max = 0;
     connection->head = request->method == HTTP_METHOD_HEAD;
     connection->close_after = server->closing || !request->keep_alive;
     http_route_find(server->options.routes, server->options.route_count, request->method,
@@ -241,6 +242,8 @@ static void header_arrived(struct connection *connection)
         connection->close_after = true; /* answered already, its body is not read */
         return;
     }
+    if (exchange->sink_max)
+        http_reader_limit(connection->reader, exchange->sink_max);
     status = http_reader_accept(connection->reader, exchange->sink, exchange->sink_arg);
     if (status)
         refuse(connection, status, accept_text(status));
