@@ -131,11 +131,22 @@ def test_without_a_node_by_force(cluster):
 
 
 def test_one_node_alone(build):
-    with Cluster(build, 1) as made:
-        node = made.nodes[0].start()
-        before = authorities(made)
+    """And what a backup of it brings to a new site, which has a CA of its own."""
+    with Cluster(build, 2) as made:
+        node, other = made.nodes
+        node.start()
+        before = {one["ca"] for one in node.nodes()["nodes"]}
         for _ in range(2):
             node.culvert("node", "rotate-ca", timeout=60)
-            after = authorities(made)
+            after = {one["ca"] for one in node.nodes()["nodes"]}
             assert before.isdisjoint(after)
             before = after
+        path = os.path.join(made.directory, "backup")
+        node.culvert("backup", path)
+        other.start()
+        other.culvert("restore", path)
+        wait_until(lambda: other.roles() == {"n2": "voter"}, "the old site's node to be forgotten")
+        new = {one["ca"] for one in other.nodes()["nodes"]}
+        assert new.isdisjoint(before) and other.nodes()["ca_step"] == "done"
+        other.culvert("node", "rotate-ca", timeout=60)
+        assert new.isdisjoint({one["ca"] for one in other.nodes()["nodes"]})
