@@ -90,6 +90,10 @@ static void own_alarms(const struct alarms *alarms)
     if (cluster->ca.error)
         say(alarms, "the change of the site's CA can't be followed: %s",
             culvert_strerror(cluster->ca.error));
+    if (cluster_health_has_lost(alarms->cluster))
+        say(alarms,
+            "this node has lost entries of its log that it had acknowledged: was its disk put "
+            "back to an earlier state? `culvert node rebuild`, then join again");
     if (cluster->waits)
         say(alarms, "this node waits to join a site: `culvert node join`");
     for (unsigned i = 0; i < cluster->etcd_count; i++)

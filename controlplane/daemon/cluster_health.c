@@ -125,3 +125,18 @@ int64_t cluster_health_lag(struct cluster *cluster, uint64_t node)
         return -1;
     return last > index ? (int64_t)(last - index) : 0;
 }
+
+bool cluster_health_has_lost(struct cluster *cluster)
+{
+    struct group_status status;
+    struct health leader;
+
+    group_status(cluster->group, &status);
+    if (status.leading || !status.leader || !cluster_health_read(cluster, status.leader, &leader) ||
+        leader.leader != status.leader)
+        return false;
+    for (unsigned i = 0; i < leader.count; i++)
+        if (leader.members[i].id == cluster->node_id)
+            return leader.members[i].index > status.last;
+    return false;
+}

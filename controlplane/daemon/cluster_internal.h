@@ -134,6 +134,9 @@ void cluster_health_write(void *arg, struct buffer *out);
 bool cluster_health_read(struct cluster *cluster, uint64_t node, struct health *out);
 /* Entries that a node is behind the leader; -1: nobody knows. */
 int64_t cluster_health_lag(struct cluster *cluster, uint64_t node);
+/* The leader has had word from this node of entries that it does not have: its disk was put back
+ * to an earlier state, or lost what it was told to keep. It gets nothing more from that leader. */
+bool cluster_health_has_lost(struct cluster *cluster);
 
 /* ---- cluster_records.c: what the site knows of its nodes, in the store ---- */
 

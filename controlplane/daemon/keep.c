@@ -66,7 +66,6 @@ static bool has_room(const struct daemon *daemon)
 
 int daemon_may_store(const struct daemon *daemon, char *problem, size_t size)
 {
-
     if (daemon->store_error) {
         snprintf(problem, size, "%s", daemon->store_problem);
         return daemon->store_error;
