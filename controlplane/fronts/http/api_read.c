@@ -101,14 +101,16 @@ static void submit(struct http_exchange *exchange, const struct read_job *wanted
             read_begin(job);
             return;
         }
-        error = daemon->cluster
-                    ? kv_service_barrier(cluster_service(daemon->cluster), on_current, job)
-                    : daemon->store_error;
+        error = CULVERT_EBUSY;
+        if (daemon->cluster)
+            error = kv_service_barrier(cluster_service(daemon->cluster), on_current, job);
+        else if (daemon->store_error)
+            error = daemon->store_error;
+        if (!error)
+            return;
     }
-    if (error) {
-        free(job);
-        api_respond_error(exchange, error, daemon->store_problem);
-    }
+    free(job);
+    api_respond_error(exchange, error, daemon->store_problem);
 }
 
 /* ---- the site as it is: of the engine, which has taken over the latest revision by the turn of
