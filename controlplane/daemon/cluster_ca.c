@@ -15,6 +15,7 @@
 #include "controlplane/base/log.h"
 #include "controlplane/daemon/cluster_internal.h"
 
+#define TRIES_MAX 4u
 #define KEY "sca" /* in KV_SPACE_SITE */
 #define AGAIN_TICKS (5u * 1000 / CLUSTER_TICK_MS)
 #define PROTOCOL 2u /* of the transport, that nodes have which follow */
@@ -226,6 +227,7 @@ struct rotation {
     struct cluster *cluster;
     struct waiter *waiter;
     bool force;
+    unsigned tries;
 };
 
 static void rotation_end(struct rotation *rotation, int status, const char *why)
@@ -234,11 +236,17 @@ static void rotation_end(struct rotation *rotation, int status, const char *why)
     free(rotation);
 }
 
+static void on_current(void *arg, int status);
+
 static void on_begun(void *arg, int status, const struct kv_result *result)
 {
     struct rotation *rotation = arg;
     int error = status ? status : result->status;
 
+    if (!error && !result->op.succeeded && ++rotation->tries < TRIES_MAX) {
+        on_current(rotation, 0);
+        return;
+    }
     if (!error && !result->op.succeeded)
         error = CULVERT_ECONFLICT;
     if (error) {
@@ -280,7 +288,9 @@ static int prepare(struct rotation *rotation, struct rollover *out, uint64_t *mo
 
     if (error && error != CULVERT_ENOTFOUND)
         return error;
-    if (*mod != cluster->ca.mod) {
+    if (!error && strcmp(out->site, cluster->identity->name.site) != 0)
+        error = CULVERT_ENOTFOUND; /* of the site that a backup is from: to be written over */
+    else if (*mod != cluster->ca.mod) {
         snprintf(why, CLUSTER_TEXT, "the site's CA has just been changed; try again");
         return CULVERT_ECONFLICT;
     }
