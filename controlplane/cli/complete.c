@@ -72,7 +72,7 @@ static yyjson_val *descend(yyjson_val *object, const char **path)
 /* Offers the keys below the part of the path that is whole; an object's with a dot behind. */
 static void offer_paths(struct client *client, const char *typed)
 {
-    yyjson_doc *doc = ask(client, "/v1/site");
+    yyjson_doc *doc = ask(client, "/v1/site?stale=true");
     yyjson_val *object = yyjson_obj_get(yyjson_doc_get_root(doc), "value"), *next, *key, *value;
     const char *rest = typed;
     size_t i, count;
@@ -88,7 +88,7 @@ static void offer_paths(struct client *client, const char *typed)
 
 static void offer_revisions(struct client *client, const char *typed)
 {
-    yyjson_doc *doc = ask(client, "/v1/history");
+    yyjson_doc *doc = ask(client, "/v1/history?stale=true");
     yyjson_val *list = yyjson_obj_get(yyjson_doc_get_root(doc), "revisions"), *revision;
     size_t i, count;
 
@@ -103,7 +103,7 @@ static void offer_revisions(struct client *client, const char *typed)
 
 static void offer_interfaces(struct client *client, const char *typed)
 {
-    yyjson_doc *doc = ask(client, "/v1/site?path=interfaces");
+    yyjson_doc *doc = ask(client, "/v1/site?path=interfaces&stale=true");
     yyjson_val *object = yyjson_obj_get(yyjson_doc_get_root(doc), "value"), *key, *value;
     size_t i, count;
 

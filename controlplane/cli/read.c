@@ -23,6 +23,33 @@ static void add_encoded(struct buffer *out, const char *text)
     }
 }
 
+/* With --stale: how old it may be, on standard error. */
+static void show_age(struct cli *cli, yyjson_val *root)
+{
+    yyjson_val *age = yyjson_obj_get(root, "stale_ms");
+    char text[TEXT_NUMBER];
+
+    if (!cli_option(cli, "stale") || cli->json)
+        return;
+    if (!yyjson_is_num(age)) {
+        fputs("this is what the node has; it has not known of a leader since it started\n", stderr);
+    } else if (yyjson_get_uint(age)) {
+        snprintf(text, sizeof(text), "%.1f s", (double)yyjson_get_uint(age) / 1000);
+        fprintf(stderr, "this is what the node has; it has known of no leader for %s\n", text);
+    } else {
+        fputs("this is what the node has; it knows of a leader: at most about a second old\n",
+              stderr);
+    }
+}
+
+/* Adds `stale` to the query of a target, when it was asked for. */
+static void add_stale(struct cli *cli, struct buffer *target)
+{
+    if (cli_option(cli, "stale"))
+        buffer_format(target, "%cstale=true",
+                      target->data && strchr(target->data, '?') ? '&' : '?');
+}
+
 int command_get(struct cli *cli)
 {
     struct buffer target = {0}, out = {0};
@@ -34,10 +61,12 @@ int command_get(struct cli *cli)
         buffer_text(&target, "?path=");
         add_encoded(&target, cli->arguments[0]);
     }
+    add_stale(cli, &target);
     code = target.error ? CLI_FAILED : cli_call(cli, "GET", target.data, NULL, 0, &doc);
     buffer_free(&target);
     if (code)
         return code;
+    show_age(cli, yyjson_doc_get_root(doc));
     if (!cli_print_json(cli, doc))
         show_yaml(yyjson_obj_get(yyjson_doc_get_root(doc), "value"), &out);
     yyjson_doc_free(doc);
@@ -61,14 +90,19 @@ int cli_print_list(struct cli *cli, const char *path, const char *name,
                    void (*add)(struct table *table, yyjson_val *item), const char *none)
 {
     yyjson_val *list, *item;
-    struct buffer out = {0};
+    struct buffer target = {0}, out = {0};
     struct table table;
     yyjson_doc *doc;
     size_t i, end;
-    int code = cli_call(cli, "GET", path, NULL, 0, &doc);
+    int code;
 
+    buffer_text(&target, path);
+    add_stale(cli, &target);
+    code = target.error ? CLI_FAILED : cli_call(cli, "GET", target.data, NULL, 0, &doc);
+    buffer_free(&target);
     if (code)
         return code;
+    show_age(cli, yyjson_doc_get_root(doc));
     if (cli_print_json(cli, doc)) {
         yyjson_doc_free(doc);
         return CLI_OK;
@@ -141,8 +175,7 @@ int command_audit(struct cli *cli)
 
 int command_history(struct cli *cli)
 {
-    char target[64];
-    struct buffer out = {0};
+    struct buffer target = {0}, out = {0};
     uint64_t number;
     yyjson_doc *doc;
     int code;
@@ -153,10 +186,13 @@ int command_history(struct cli *cli)
         cli_error("a revision is a number, not `%s`: see `culvert history`", cli->arguments[0]);
         return CLI_USAGE;
     }
-    snprintf(target, sizeof(target), "/v1/revisions/%llu/diff", (unsigned long long)number);
-    code = cli_call(cli, "GET", target, NULL, 0, &doc);
+    buffer_format(&target, "/v1/revisions/%llu/diff", (unsigned long long)number);
+    add_stale(cli, &target);
+    code = target.error ? CLI_FAILED : cli_call(cli, "GET", target.data, NULL, 0, &doc);
+    buffer_free(&target);
     if (code)
         return code;
+    show_age(cli, yyjson_doc_get_root(doc));
     if (!cli_print_json(cli, doc))
         show_diff(yyjson_obj_get(yyjson_doc_get_root(doc), "diff"), cli->color, cli_width(), &out);
     yyjson_doc_free(doc);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/core/transport_internal.h"
@@ -20,6 +21,14 @@ uint64_t transport_random(uint64_t below)
     if (RAND_bytes((unsigned char *)&number, sizeof(number)) != 1)
         return 0;
     return number % below;
+}
+
+uint64_t transport_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* ---- TLS ---- */
@@ -60,6 +69,11 @@ int transport_identity(struct transport *transport, struct identity *identity)
     transport->context = context;
     transport->options.identity = identity;
     return 0;
+}
+
+void transport_renew(struct transport *transport)
+{
+    transport->generation++;
 }
 
 /* ---- making and closing ---- */

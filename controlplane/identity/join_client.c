@@ -186,7 +186,9 @@ static void explain(const struct client *client, int error, struct join_result *
     if (*out->text)
         return;
     if (verified != X509_V_OK)
-        snprintf(out->text, sizeof(out->text), "this is not the site of the token: %s",
+        snprintf(out->text, sizeof(out->text),
+                 "this is not the site of the token, or it has another CA since: get a new token "
+                 "there (%s)",
                  X509_verify_cert_error_string(verified));
     else
         snprintf(out->text, sizeof(out->text), "%s", culvert_strerror(error));

@@ -33,6 +33,8 @@ static const struct http_route routes[] = {
     {HTTP_METHOD_POST, "/v1/node/join", api_node_join, NULL, ACCESS_ADMIN, "node join"},
     {HTTP_METHOD_POST, "/v1/node/remove", api_node_remove, NULL, ACCESS_ADMIN, "node remove"},
     {HTTP_METHOD_POST, "/v1/node/promote", api_node_promote, NULL, ACCESS_ADMIN, "node promote"},
+    {HTTP_METHOD_POST, "/v1/node/rotate-ca", api_node_rotate_ca, NULL, ACCESS_ADMIN,
+     "node rotate-ca"},
     {HTTP_METHOD_POST, "/v1/node/recover", api_node_recover, NULL, ACCESS_ADMIN, "node recover"},
     {HTTP_METHOD_GET, "/v1/tokens", api_tokens, NULL, ACCESS_ADMIN, NULL},
     {HTTP_METHOD_POST, "/v1/tokens", api_token_create, NULL, ACCESS_ADMIN, "token create"},

@@ -66,6 +66,7 @@ void api_node_token(struct http_exchange *exchange);
 void api_node_join(struct http_exchange *exchange);
 void api_node_remove(struct http_exchange *exchange);
 void api_node_promote(struct http_exchange *exchange);
+void api_node_rotate_ca(struct http_exchange *exchange);
 void api_node_recover(struct http_exchange *exchange);
 void api_tokens(struct http_exchange *exchange);
 void api_token_create(struct http_exchange *exchange);

@@ -220,6 +220,8 @@ static void begin_body(struct connection *connection)
         connection->close_after = true; /* answered already, its body is not read */
         return;
     }
+    if (exchange->sink_max)
+        http_reader_limit(connection->reader, exchange->sink_max);
     status = http_reader_accept(connection->reader, exchange->sink, exchange->sink_arg);
     if (status) {
         http_connection_refuse(connection, status, accept_text(status));
@@ -276,6 +278,7 @@ static void header_arrived(struct connection *connection)
     exchange->sink = NULL;
     exchange->sink_abort = NULL;
     exchange->sink_status = 0;
+    exchange->sink_max = 0;
     exchange->user[0] = exchange->note[0] = 0;
     exchange->level = 0;
     connection->admitted = false;

@@ -45,7 +45,8 @@ struct http_exchange {
     http_sink_fn sink;
     void (*sink_abort)(void *arg);
     void *sink_arg;
-    int sink_status; /* set by a sink that fails: the answer's status and message (static) */
+    uint64_t sink_max; /* bytes, set with the sink; 0: HTTP_STREAM_MAX */
+    int sink_status;   /* set by a sink that fails: the answer's status and message (static) */
     const char *sink_problem;
 };
 

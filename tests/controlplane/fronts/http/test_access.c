@@ -46,6 +46,7 @@ static const struct {
     {HTTP_METHOD_POST, "/v1/node/join", ACCESS_ADMIN},
     {HTTP_METHOD_POST, "/v1/node/remove", ACCESS_ADMIN},
     {HTTP_METHOD_POST, "/v1/node/promote", ACCESS_ADMIN},
+    {HTTP_METHOD_POST, "/v1/node/rotate-ca", ACCESS_ADMIN},
     {HTTP_METHOD_POST, "/v1/node/recover", ACCESS_ADMIN},
     {HTTP_METHOD_GET, "/v1/tokens", ACCESS_ADMIN},
     {HTTP_METHOD_POST, "/v1/tokens", ACCESS_ADMIN},
