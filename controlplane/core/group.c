@@ -281,6 +281,8 @@ void group_settle(struct group *group)
     group_reads_settle(group);
     group_commit_settle(group);
     group_compact(group);
+    if (group_may_submit(group))
+        node_activate(group->node, group);
     if (!node_dead(group->node))
         set_timer(group);
 }
@@ -348,7 +350,8 @@ void group_synced(struct group *group)
 
 void group_turn(struct group *group)
 {
-    group_submit(group);
+    if (group_may_submit(group))
+        group_submit(group);
     group_reads_turn(group);
     group_settle(group);
 }

@@ -201,7 +201,11 @@ int group_write_mark(struct group *group, uint64_t index, uint64_t term, unsigne
 void group_compact(struct group *group); /* begins a flush when enough was applied */
 
 /* ---- group_apply.c ---- */
-void group_submit(struct group *group);
+/* Whether there is something to submit, and a turn may: one batch is on its way at a time, until it
+ * is on this disk or a quorum's. What comes meanwhile is the next one: one write and one sync a node
+ * and one message a follower, however many they are. */
+bool group_may_submit(const struct group *group);
+void group_submit(struct group *group); /* all that wait, now */
 void group_apply(struct group *group);
 void group_lose_proposals(struct group *group, int waiting, int under_way);
 
