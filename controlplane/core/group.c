@@ -390,6 +390,7 @@ static void set_raft(struct group *group)
     group->env->ops->random(group->env, &group->fetch_id, sizeof(group->fetch_id));
     group->fetch_id >>= 1; /* room to count */
     group->fetch_first = group->fetch_id + 1;
+    group_stagger(group);
 }
 
 int group_open(struct group **out, struct node *node, uint32_t number, struct machine *machine,

@@ -127,6 +127,7 @@ struct group {
 
     uint64_t applied;
     uint64_t snapshot_bytes; /* applied since the last snapshot */
+    unsigned snapshot_early; /* entries by which the next one is before its time */
     bool flushing;
     struct proposals waiting, under_way;
     unsigned proposals_count;
@@ -199,6 +200,8 @@ void group_send_entries(struct group *group, const struct raft_message *from);
 int group_write_mark(struct group *group, uint64_t index, uint64_t term, unsigned trailing,
                      const struct raft_configuration *members, uint64_t members_index);
 void group_compact(struct group *group); /* begins a flush when enough was applied */
+/* Draws when the next flush is: if all nodes had theirs after the same entry, a quorum would wait. */
+void group_stagger(struct group *group);
 
 /* ---- group_apply.c ---- */
 /* Whether there is something to submit, and a turn may: one batch is on its way at a time, until it

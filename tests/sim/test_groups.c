@@ -160,6 +160,68 @@ static void test_followers_hear_soon(void **state)
     end(sim);
 }
 
+static void slow(struct sim *sim, int slot, uint64_t ms)
+{
+    sim->slot[slot].slow_ns = ms * SIM_MS;
+}
+
+/* Proposals that come while others are on their way go together, once those are on the leader's
+ * disk, or on a quorum's if the leader's is the slow one. */
+static void test_batches(void **state)
+{
+    struct sim *sim = cluster(3, 3, 1);
+    int first = leader(sim, 0), status[12];
+    uint64_t last;
+
+    (void)state;
+    write_all(sim, 0, 1);
+    last = status_of(sim, first, 0).last;
+    for (int i = 0; i < 3; i++)
+        slow(sim, i, 100);
+    for (unsigned i = 0; i < 12; i++) {
+        status[i] = PENDING;
+        assert_int_equal(propose(sim, first, 0, &status[i]), 0);
+        run_for(sim, 2);
+        assert_int_equal(status_of(sim, first, 0).last, last + 1);
+    }
+    wait_for(sim, &status[0]);
+    run_for(sim, 1);
+    assert_int_equal(status_of(sim, first, 0).last, last + 12);
+    wait_for(sim, &status[11]);
+    assert_int_equal(status[11], 0);
+    for (int i = 0; i < 3; i++)
+        slow(sim, i, i == first ? 1000 : 0);
+    for (unsigned i = 0; i < 4; i++) {
+        status[i] = PENDING;
+        assert_int_equal(propose(sim, first, 0, &status[i]), 0);
+        run_for(sim, 20);
+        assert_int_equal(status[i], 0);
+    }
+    end(sim);
+}
+
+/* Nodes make what they have durable at different times, if no later than they have to. */
+static void test_flushes_are_staggered(void **state)
+{
+    struct sim *sim = cluster(3, 3, 1);
+    unsigned apart = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 200; i++) {
+        struct group_status status[3];
+
+        write_all(sim, 0, 1);
+        for (int slot = 0; slot < 3; slot++) {
+            status[slot] = status_of(sim, slot, 0);
+            assert_true(status[slot].applied - status[slot].snapshot <= 22);
+        }
+        apart +=
+            status[0].snapshot != status[1].snapshot || status[1].snapshot != status[2].snapshot;
+    }
+    assert_true(apart > 50);
+    end(sim);
+}
+
 static void test_no_quorum(void **state)
 {
     struct sim *sim = cluster(3, 3, 1);
@@ -394,6 +456,7 @@ int main(void)
         cmocka_unit_test(test_early_change),      cmocka_unit_test(test_replaced_leader),
         cmocka_unit_test(test_change_taken_back), cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_sixteen_groups),    cmocka_unit_test(test_followers_hear_soon),
+        cmocka_unit_test(test_batches),           cmocka_unit_test(test_flushes_are_staggered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 #define STALE_SECONDS 86400u /* a file is compacted anew when older */
 #define FILE_BYTES ((uint64_t)32 << 20)
 #define OPEN_FILES 256
+#define LEVELS 7 /* RocksDB's own number */
 
 static void table_options(struct rocks_engine *engine)
 {
@@ -29,6 +30,12 @@ static void table_options(struct rocks_engine *engine)
 
 int rocks_options_make(struct rocks_engine *engine, const struct kv_rocksdb_options *options)
 {
+    /* What memtables become is soon merged into what is below: no time for it. */
+    static const int compressions[LEVELS] = {
+        rocksdb_no_compression,  rocksdb_lz4_compression, rocksdb_lz4_compression,
+        rocksdb_lz4_compression, rocksdb_lz4_compression, rocksdb_lz4_compression,
+        rocksdb_lz4_compression,
+    };
     size_t cache = options && options->cache ? options->cache : KV_ROCKSDB_CACHE;
     size_t memtable = options && options->memtable ? options->memtable : KV_ROCKSDB_MEMTABLE;
     rocksdb_options_t *set = rocksdb_options_create();
@@ -53,7 +60,7 @@ int rocks_options_make(struct rocks_engine *engine, const struct kv_rocksdb_opti
     rocksdb_options_set_memtable_whole_key_filtering(set, 1);
     rocksdb_options_set_max_background_jobs(set, 2);
     rocksdb_options_set_max_open_files(set, OPEN_FILES);
-    rocksdb_options_set_compression(set, rocksdb_lz4_compression);
+    rocksdb_options_set_compression_per_level(set, compressions, LEVELS);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(set, 1);
     rocksdb_options_set_target_file_size_base(set, FILE_BYTES);
     rocksdb_options_set_periodic_compaction_seconds(set, STALE_SECONDS);
