@@ -9,7 +9,8 @@
  * put: values of 256 bytes, the keys in turn; get: linearizable reads of these; fill: puts, each
  * key once, however long it takes; watch: half of the clients watch what the others put, at a rate
  * of 1,000 a second in all; what is timed is from the answer to a put (or from its sending: "sent")
- * to its event at a watcher.
+ * to its event at a watcher. Warming up included are `requests`, all that were answered, and
+ * `processor_s`, what this process has taken.
  */
 #include <arpa/inet.h>
 #include <assert.h>
@@ -23,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -59,7 +61,7 @@ struct put_time {
 
 static enum mode mode;
 static uint32_t *samples, *sent_samples; /* ns */
-static size_t count, sent_count, errors;
+static size_t count, sent_count, errors, requests;
 static struct put_time *put_times;
 static size_t put_count;
 static unsigned writers, keys, turns;
@@ -264,6 +266,7 @@ static int on_close(nghttp2_session *session, int32_t stream, uint32_t code, voi
     (void)session;
     (void)stream;
     client->busy = false;
+    requests++;
     if (code || !client->answer_length)
         errors++;
     if (mode != MODE_WATCH)
@@ -381,6 +384,16 @@ static int by_size(const void *x, const void *y)
     return a < b ? -1 : a > b;
 }
 
+/* Seconds of processor time that this process has taken. */
+static double processor_time(void)
+{
+    struct rusage used;
+
+    getrusage(RUSAGE_SELF, &used);
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+           (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+}
+
 static double percentile(uint32_t *list, size_t length, double part)
 {
     if (!length)
@@ -392,7 +405,7 @@ int main(int argc, char **argv)
 {
     static const char *const modes[] = {"put", "get", "fill", "watch"};
     unsigned number = argc > 5 ? (unsigned)atoi(argv[2]) : 0;
-    double seconds = argc > 5 ? atof(argv[3]) : 0;
+    double seconds = argc > 5 ? atof(argv[3]) : 0, processor;
     struct client *clients;
 
     while (argc > 1 && mode <= MODE_WATCH && strcmp(argv[1], modes[mode]))
@@ -416,15 +429,18 @@ int main(int argc, char **argv)
     }
     until = clock_ns() + WARM_NS + (uint64_t)(mode == MODE_FILL ? 1e15 : seconds * 1e9);
     run(clients, number);
+    processor = processor_time();
     if (mode == MODE_FILL)
         seconds = (double)(now_ns - started) / 1e9;
     qsort(samples, count, sizeof(*samples), by_size);
     qsort(sent_samples, sent_count, sizeof(*samples), by_size);
-    printf("{\"mode\": \"%s\", \"clients\": %u, \"count\": %zu, \"errors\": %zu, \"rate\": %.1f, "
-           "\"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f",
-           modes[mode], number, count, errors, (double)count / seconds,
-           percentile(samples, count, 0.5), percentile(samples, count, 0.99),
-           percentile(samples, count, 1));
+    printf(
+        "{\"mode\": \"%s\", \"clients\": %u, \"count\": %zu, \"errors\": %zu, \"requests\": %zu, "
+        "\"processor_s\": %.3f, \"rate\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f, "
+        "\"max_us\": %.1f",
+        modes[mode], number, count, errors, requests, processor, (double)count / seconds,
+        percentile(samples, count, 0.5), percentile(samples, count, 0.99),
+        percentile(samples, count, 1));
     if (mode == MODE_WATCH)
         printf(", \"sent_p50_us\": %.1f, \"sent_p99_us\": %.1f",
                percentile(sent_samples, sent_count, 0.5),

@@ -112,9 +112,9 @@ struct kv_memory_disk {
 int kv_memory_open(struct kv_engine **out, struct kv_memory_disk *disk);
 void kv_memory_disk_free(struct kv_memory_disk *disk);
 
-/* Keeps changes, and records that were read, in front of another engine, which it takes unless there
- * is an error. Its flush covers what kv_cache_settle() has handed down before, on the engine's
- * thread; on an error there all is as it was. */
+/* Keeps changes, and records that were read, in front of another engine, which it takes unless
+ * there is an error. Its flush covers what kv_cache_settle() has handed down before, on the
+ * engine's thread; on an error there all is as it was. */
 int kv_cache_open(struct kv_engine **out, struct kv_engine *below);
 int kv_cache_settle(struct kv_engine *cache);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What stands in front of an engine: what it keeps, for how long, and what a failure leaves. That it
- * is an engine like the others is test_engine.c's. */
+/* What stands in front of an engine: what it keeps, for how long, and what a failure leaves. That
+ * it is an engine like the others is test_engine.c's. */
 #include <stdio.h>
 #include <stdlib.h>
 
