@@ -116,6 +116,6 @@ void kv_memory_disk_free(struct kv_memory_disk *disk);
  * there is an error. Its flush covers what kv_cache_settle() has handed down before, on the
  * engine's thread; on an error there all is as it was. */
 int kv_cache_open(struct kv_engine **out, struct kv_engine *below);
-int kv_cache_settle(struct kv_engine *cache);
+int kv_cache_settle(struct kv_engine *engine);
 
 #endif

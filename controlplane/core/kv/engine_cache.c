@@ -157,16 +157,26 @@ static void records_trim(struct cache *cache, const struct record *came)
         if (!one->changed && ++clean > CHAIN_MAX)
             record_drop(cache, one);
     }
-    while (cache->clean.bytes > CLEAN_MAX)
+    while (cache->clean.last && cache->clean.bytes > CLEAN_MAX)
         record_drop(cache, cache->clean.last);
+}
+
+static void records_free(struct records *list)
+{
+    struct record *next;
+
+    for (struct record *record = list->first; record; record = next) {
+        next = record->after;
+        free(record);
+    }
+    *list = (struct records){0};
 }
 
 static void records_forget(struct cache *cache)
 {
-    while (cache->clean.first)
-        record_drop(cache, cache->clean.first);
-    while (cache->changes.first)
-        record_drop(cache, cache->changes.first);
+    records_free(&cache->clean);
+    records_free(&cache->changes);
+    memset(cache->buckets, 0, sizeof(cache->buckets));
 }
 
 /* ---- reading ---- */
