@@ -15,6 +15,7 @@
 #include "tests/sim/sim.h"
 
 enum sim_bug sim_bug = SIM_BUG_NONE;
+struct sim *sim_current; /* whose log may be full */
 
 #define PENDING 1 /* no callback yet */
 
@@ -197,6 +198,32 @@ static void test_batches(void **state)
         run_for(sim, 20);
         assert_int_equal(status[i], 0);
     }
+    end(sim);
+}
+
+/* A change of the members goes behind the proposals that wait; if the log has no room for these, it
+ * is refused. */
+static void test_change_behind_full_log(void **state)
+{
+    struct sim *sim = cluster(3, 3, 1);
+    int first = leader(sim, 0), status[2] = {PENDING, PENDING}, changed = PENDING;
+    uint64_t other = sim->slot[(first + 1) % 3].id;
+
+    (void)state;
+    write_all(sim, 0, 1);
+    for (int i = 0; i < 3; i++)
+        slow(sim, i, 100);
+    assert_int_equal(propose(sim, first, 0, &status[0]), 0);
+    run_for(sim, 2);
+    assert_int_equal(propose(sim, first, 0, &status[1]), 0);
+    sim_current = sim;
+    sim->full_log = 1000;
+    assert_int_equal(group_member_remove(at(sim, first, 0), other, ended, &changed), CULVERT_EBUSY);
+    sim_current = NULL;
+    wait_for(sim, &status[1]);
+    assert_int_equal(status[0], 0);
+    assert_int_equal(status[1], 0);
+    assert_int_equal(changed, PENDING);
     end(sim);
 }
 
@@ -451,12 +478,19 @@ static void test_sixteen_groups(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_write_and_read),    cmocka_unit_test(test_no_quorum),
-        cmocka_unit_test(test_stop_hands_over),   cmocka_unit_test(test_members),
-        cmocka_unit_test(test_early_change),      cmocka_unit_test(test_replaced_leader),
-        cmocka_unit_test(test_change_taken_back), cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_sixteen_groups),    cmocka_unit_test(test_followers_hear_soon),
-        cmocka_unit_test(test_batches),           cmocka_unit_test(test_flushes_are_staggered),
+        cmocka_unit_test(test_write_and_read),
+        cmocka_unit_test(test_no_quorum),
+        cmocka_unit_test(test_stop_hands_over),
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_early_change),
+        cmocka_unit_test(test_replaced_leader),
+        cmocka_unit_test(test_change_taken_back),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_sixteen_groups),
+        cmocka_unit_test(test_followers_hear_soon),
+        cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_flushes_are_staggered),
+        cmocka_unit_test(test_change_behind_full_log),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
