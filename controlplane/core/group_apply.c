@@ -70,6 +70,14 @@ void group_lose_proposals(struct group *group, int waiting, int under_way)
         finish(group, pop(&group->waiting), waiting, NULL);
 }
 
+bool group_may_submit(const struct group *group)
+{
+    bool under_way =
+        group->appended > group->raft.last_stored && group->appended > group->raft.commit_index;
+
+    return group->waiting.first && !under_way && !group->stalled.count && !group->want_barrier;
+}
+
 /* All that wait, as one batch. The array is the batch, too: the data lies in the proposals, which
  * outlive the step, and the log copies. */
 void group_submit(struct group *group)

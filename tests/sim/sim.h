@@ -129,6 +129,7 @@ struct sim_slot {
     char address[16];
     unsigned lives; /* rebuilt so many times */
     bool rotten;    /* damage was done to its log */
+    bool filled;    /* its disk was full since it started: what failed then may be told later */
     bool failed;
     bool stopping;
     unsigned crash_at;   /* crashes at that many writes from now; 0: no */

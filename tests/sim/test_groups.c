@@ -15,6 +15,7 @@
 #include "tests/sim/sim.h"
 
 enum sim_bug sim_bug = SIM_BUG_NONE;
+struct sim *sim_current; /* whose log may be full */
 
 #define PENDING 1 /* no callback yet */
 
@@ -203,6 +204,94 @@ static void test_long_command(void **state)
         assert_int_equal(leader(sim, 0), first);
         assert_int_equal(status_of(sim, first, 0).term, term);
     }
+    end(sim);
+}
+
+static void slow(struct sim *sim, int slot, uint64_t ms)
+{
+    sim->slot[slot].slow_ns = ms * SIM_MS;
+}
+
+/* Proposals that come while others are on their way go together, once those are on the leader's
+ * disk, or on a quorum's if the leader's is the slow one. */
+static void test_batches(void **state)
+{
+    struct sim *sim = cluster(3, 3, 1);
+    int first = leader(sim, 0), status[12];
+    uint64_t last;
+
+    (void)state;
+    write_all(sim, 0, 1);
+    last = status_of(sim, first, 0).last;
+    for (int i = 0; i < 3; i++)
+        slow(sim, i, 100);
+    for (unsigned i = 0; i < 12; i++) {
+        status[i] = PENDING;
+        assert_int_equal(propose(sim, first, 0, &status[i]), 0);
+        run_for(sim, 2);
+        assert_int_equal(status_of(sim, first, 0).last, last + 1);
+    }
+    wait_for(sim, &status[0]);
+    run_for(sim, 1);
+    assert_int_equal(status_of(sim, first, 0).last, last + 12);
+    wait_for(sim, &status[11]);
+    assert_int_equal(status[11], 0);
+    for (int i = 0; i < 3; i++)
+        slow(sim, i, i == first ? 1000 : 0);
+    for (unsigned i = 0; i < 4; i++) {
+        status[i] = PENDING;
+        assert_int_equal(propose(sim, first, 0, &status[i]), 0);
+        run_for(sim, 20);
+        assert_int_equal(status[i], 0);
+    }
+    end(sim);
+}
+
+/* A change of the members goes behind the proposals that wait; if the log has no room for these, it
+ * is refused. */
+static void test_change_behind_full_log(void **state)
+{
+    struct sim *sim = cluster(3, 3, 1);
+    int first = leader(sim, 0), status[2] = {PENDING, PENDING}, changed = PENDING;
+    uint64_t other = sim->slot[(first + 1) % 3].id;
+
+    (void)state;
+    write_all(sim, 0, 1);
+    for (int i = 0; i < 3; i++)
+        slow(sim, i, 100);
+    assert_int_equal(propose(sim, first, 0, &status[0]), 0);
+    run_for(sim, 2);
+    assert_int_equal(propose(sim, first, 0, &status[1]), 0);
+    sim_current = sim;
+    sim->full_log = 1000;
+    assert_int_equal(group_member_remove(at(sim, first, 0), other, ended, &changed), CULVERT_EBUSY);
+    sim_current = NULL;
+    wait_for(sim, &status[1]);
+    assert_int_equal(status[0], 0);
+    assert_int_equal(status[1], 0);
+    assert_int_equal(changed, PENDING);
+    end(sim);
+}
+
+/* Nodes make what they have durable at different times, if no later than they have to. */
+static void test_flushes_are_staggered(void **state)
+{
+    struct sim *sim = cluster(3, 3, 1);
+    unsigned apart = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 200; i++) {
+        struct group_status status[3];
+
+        write_all(sim, 0, 1);
+        for (int slot = 0; slot < 3; slot++) {
+            status[slot] = status_of(sim, slot, 0);
+            assert_true(status[slot].applied - status[slot].snapshot <= 22);
+        }
+        apart +=
+            status[0].snapshot != status[1].snapshot || status[1].snapshot != status[2].snapshot;
+    }
+    assert_true(apart > 50);
     end(sim);
 }
 
@@ -447,6 +536,9 @@ int main(void)
         cmocka_unit_test(test_followers_hear_soon),
         cmocka_unit_test(test_followers_hear_soon_again),
         cmocka_unit_test(test_long_command),
+        cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_flushes_are_staggered),
+        cmocka_unit_test(test_change_behind_full_log),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

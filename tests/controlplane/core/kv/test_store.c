@@ -320,26 +320,36 @@ static void test_quota(void **state)
     assert_int_equal(rig_put(rig, "a", "1"), 0);
 }
 
-/* The engine's failure is the node's: nothing is applied, and it can be tried again. */
+/* The engine's failure is the node's: nothing is applied, and it can be tried again. It shows when
+ * changes go there, which is soon after. */
 static void test_disk_full(void **state)
 {
     struct rig *rig = *state;
     struct machine *machine = kv_store_machine(rig->store);
     struct buffer result = {0};
+    uint64_t applied, revision;
+    int error = 0;
 
     if (rig->kind != RIG_MEMORY)
         return;
     rig_put(rig, "a", "1");
     rig->disk.fail = CULVERT_ENOSPC;
-    assert_int_equal(
-        machine->ops->apply(machine, 2, rig->log[0].bytes, rig->log[0].length, &result),
-        CULVERT_ENOSPC);
+    do {
+        applied = machine->ops->applied(machine);
+        revision = info_of(rig).revision;
+        buffer_clear(&result);
+        error = machine->ops->apply(machine, applied + 1, rig->log[0].bytes, rig->log[0].length,
+                                    &result);
+    } while (!error && applied < 1000);
+    assert_int_equal(error, CULVERT_ENOSPC);
     assert_int_equal(result.length, 0);
-    assert_int_equal(machine->ops->applied(machine), 1);
-    assert_int_equal(info_of(rig).revision, 2);
+    assert_int_equal(machine->ops->applied(machine), applied);
+    assert_int_equal(info_of(rig).revision, revision);
     rig->disk.fail = 0;
-    rig_put(rig, "a", "2");
-    assert_string_equal(rig_range(rig, "a", "", 0), "a=2@3");
+    assert_int_equal(
+        machine->ops->apply(machine, applied + 1, rig->log[0].bytes, rig->log[0].length, &result),
+        0);
+    assert_int_equal(info_of(rig).revision, revision + 1);
     buffer_free(&result);
 }
 
