@@ -224,6 +224,7 @@ static void options_complete(struct etcd_options *options)
 {
     set_default(&options->connections_max, 1024);
     set_default(&options->calls_max, 32768);
+    set_default(&options->waiters_max, 8192);
     set_default(&options->streams_max, 1024);
     set_default(&options->first_s, 10);
     set_default(&options->idle_s, 600);

@@ -43,6 +43,7 @@ struct etcd_member_hooks {
 struct etcd_options {
     unsigned connections_max; /* 1024; more are closed at once */
     unsigned calls_max;       /* 32768 under way over all, streams included */
+    unsigned waiters_max;     /* 8192 of them for a lock or an election, or what one proclaims */
     unsigned streams_max;     /* 1024 of a connection */
     size_t message_max;       /* 2 MiB of a request, in any form */
     size_t held_max;          /* 256 MiB of unfinished requests and answers not yet taken */

@@ -71,6 +71,10 @@ enum etcd_code {
     X(TIMEOUT, UNAVAILABLE, "etcdserver: request timed out")                                       \
     X(CORRUPT, DATA_LOSS, "etcdserver: corrupt cluster")                                           \
     X(BAD_TRANSFEREE, FAILED_PRECONDITION, "etcdserver: bad leader transferee")                    \
+    X(LOCK_LOST, UNKNOWN, "mutex: session is expired")                                             \
+    X(NOT_ELECTED, UNKNOWN, "election: not leader")                                                \
+    X(NOBODY_ELECTED, UNKNOWN, "election: no leader")                                              \
+    X(LEADER_MISSING, UNKNOWN, "\"leader\" field must be provided")                                \
     X(DEADLINE, DEADLINE_EXCEEDED, "context deadline exceeded")                                    \
     X(NO_MEMORY, RESOURCE_EXHAUSTED, "out of memory")                                              \
     X(MALFORMED, INTERNAL, "grpc: the message cannot be decoded")                                  \
