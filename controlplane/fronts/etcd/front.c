@@ -310,6 +310,13 @@ int etcd_front_listen(struct etcd_front *front, int fd, SSL_CTX *tls)
     return 0;
 }
 
+void etcd_front_renew_tls(struct etcd_front *front, SSL_CTX *tls)
+{
+    for (unsigned i = 0; i < front->listener_count; i++)
+        if (front->listeners[i].tls)
+            front->listeners[i].tls = tls;
+}
+
 void etcd_front_close(struct etcd_front *front, void (*closed)(void *arg), void *arg)
 {
     struct etcd_socket *next;

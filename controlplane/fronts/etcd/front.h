@@ -64,6 +64,10 @@ int etcd_front_new(struct etcd_front **out, uv_loop_t *loop, struct kv_service *
  * the socket is the caller's still. CULVERT_EFULL: there are ETCD_LISTENERS_MAX. */
 int etcd_front_listen(struct etcd_front *front, int fd, SSL_CTX *tls);
 
+/* Connections over TLS have this context from now on; those that are there keep theirs. Not taken
+ * over; the one before it may be freed. */
+void etcd_front_renew_tls(struct etcd_front *front, SSL_CTX *tls);
+
 /* Stops listening, tells clients to go, ends streams, lets unary calls finish for 5 s at most,
  * frees the front and calls `closed`. Requests that the service still has are waited for. */
 void etcd_front_close(struct etcd_front *front, void (*closed)(void *arg), void *arg);
