@@ -190,7 +190,8 @@ int rdata_rewrite(const char *text, const ldns_rdf *origin, struct buffer *to, c
     struct words words = {.at = text, .origin = origin};
     unsigned type = find_data(&words);
     size_t head = (size_t)(words.at - text);
-    bool bytes = !strncmp(words.at + strspn(words.at, " \t"), "\\#", 2);
+    const char *rest = words.at + strspn(words.at, " \t");
+    bool bytes = !strncmp(rest, "\\#", 2) && (rest[2] == ' ' || rest[2] == '\t');
     struct buffer data;
     int result = 0;
 

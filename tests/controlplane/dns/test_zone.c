@@ -108,6 +108,7 @@ static void test_refused(void **state)
         {HEAD "a AMTRELAY 10 2 1 192.0.2.1\n", "z:4", "AMTRELAY precedence"},
         {HEAD "a AMTRELAY 10 1 1 192.0.2.1 x\n", "z:4", "AMTRELAY precedence"},
         {HEAD "a AMTRELAY 10 1 3\n", "z:4", "AMTRELAY precedence"},
+        {HEAD "a AMTRELAY \\#10 1 3 g\n", "z:4", "AMTRELAY precedence"},
     };
     struct seen seen;
 
