@@ -34,7 +34,8 @@
     X(EDUPLICATE, 24, "a key is changed twice in the transaction")                                 \
     X(ETTL, 25, "the time to live is out of range")                                                \
     X(ENOTLEADER, 26, "another node leads")                                                        \
-    X(EUNKNOWN, 27, "the outcome is not known")
+    X(EUNKNOWN, 27, "the outcome is not known")                                                    \
+    X(EANSWER, 28, "the answer would be too large")
 
 enum culvert_error {
     CULVERT_OK = 0,

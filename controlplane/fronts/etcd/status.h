@@ -47,6 +47,8 @@ enum etcd_code {
       "etcdserver: re-configuration failed due to not enough started members")                     \
     X(MEMBER_NOT_FOUND, NOT_FOUND, "etcdserver: member not found")                                 \
     X(REQUEST_TOO_LARGE, INVALID_ARGUMENT, "etcdserver: request is too large")                     \
+    X(ANSWER_TOO_LARGE, RESOURCE_EXHAUSTED,                                                        \
+      "etcdserver: the answer would be too large, nothing was done")                               \
     X(TOO_MANY_REQUESTS, RESOURCE_EXHAUSTED, "etcdserver: too many requests")                      \
     X(ROOT_USER_MISSING, FAILED_PRECONDITION, "etcdserver: root user does not exist")              \
     X(ROOT_ROLE_MISSING, FAILED_PRECONDITION, "etcdserver: root user does not have root role")     \

@@ -281,6 +281,73 @@ static void test_quota(void **state)
     assert_int_equal(rig_put(rig, "a", "1"), 0);
 }
 
+/* What counts for the quota: each version that is kept once, with its value and its records. */
+static void test_size_counts_a_value_once(void **state)
+{
+    enum { VALUE = 100000, RECORDS = 200 };
+    static char value[VALUE + 1];
+    struct rig *rig = *state;
+    uint64_t empty = info_of(rig).size;
+
+    memset(value, 'x', VALUE);
+    rig_put(rig, "a", value);
+    assert_in_range(info_of(rig).size - empty, VALUE, VALUE + RECORDS);
+    rig_put(rig, "a", value);
+    assert_in_range(info_of(rig).size - empty, 2 * VALUE, 2 * (VALUE + RECORDS));
+    rig_delete(rig, "a", "");
+    assert_in_range(info_of(rig).size - empty, 2 * VALUE, 2 * VALUE + 3 * RECORDS);
+    rig_compact(rig, info_of(rig).revision);
+    while (info_of(rig).tidying)
+        rig_apply(rig, &(struct kv_command){.kind = KV_TIDY, .records = 100});
+    assert_in_range(info_of(rig).size - empty, 0, RECORDS);
+}
+
+/* A command whose result were too large for its client has no effect, whether anybody wants the
+ * result or not: other nodes don't. */
+static void test_answer_too_large(void **state)
+{
+    enum { VALUE = 1 << 20, COUNT = KV_ANSWER_MAX / VALUE };
+    static char value[VALUE + 1];
+    const struct kv_keys all = {kv_text("a"), kv_text("b")};
+    struct kv_op ops[2] = {{.kind = KV_PUT, .put = {.key = kv_text("b"), .value = kv_text("1")}},
+                           {.kind = KV_RANGE, .range.keys = all}};
+    struct kv_op halves[3] = {ops[0], ops[1], ops[1]};
+    struct kv_command txn = {.kind = KV_TXN, .op.kind = KV_TXN};
+    struct kv_command delete = {.kind = KV_DELETE, .op = {.kind = KV_DELETE}};
+    struct kv_command range = {.kind = KV_RANGE, .op = {.kind = KV_RANGE, .range.keys = all}};
+    struct kv_info before;
+    char key[3] = "a";
+
+    memset(value, 'x', VALUE);
+    for (int i = 0; i < COUNT; i++) {
+        key[1] = (char)('a' + i);
+        assert_int_equal(rig_put(*state, key, value), 0);
+    }
+    txn.op.txn.branch[0] = (struct kv_ops){ops, 2};
+    txn.op.txn.branch[1] = txn.op.txn.branch[0];
+    delete.op.delete = (struct kv_delete){.keys = all, .prev = true};
+    before = info_of(*state);
+    assert_int_equal(rig_apply(*state, &txn)->status, CULVERT_EANSWER);
+    halves[1].range.keys.end = halves[2].range.keys.key = kv_text("ah");
+    txn.op.txn.branch[1] = (struct kv_ops){halves, 3};
+    assert_int_equal(rig_apply(*state, &txn)->status, CULVERT_EANSWER);
+    txn.op.txn.branch[1] = txn.op.txn.branch[0];
+    assert_int_equal(rig_apply(*state, &delete)->status, CULVERT_EANSWER);
+    ops[1].range.target = KV_BY_VALUE;
+    assert_int_equal(rig_apply(*state, &txn)->status, CULVERT_EANSWER);
+    rig_reopen(*state, false); /* which applies them again, and wants no results */
+    assert_int_equal(info_of(*state).revision, before.revision);
+    assert_int_equal(info_of(*state).keys, before.keys);
+    assert_int_equal(info_of(*state).size, before.size);
+    assert_int_equal(rig_read(*state, &range)->status, 0); /* a read may be larger */
+    assert_int_equal(((struct rig *)*state)->result.op.count, COUNT);
+    ops[1].range.keys_only = true;
+    ops[1].range.target = KV_BY_KEY;
+    delete.op.delete.prev = false;
+    assert_int_equal(rig_apply(*state, &txn)->status, 0);
+    assert_int_equal(rig_apply(*state, &delete)->status, 0);
+}
+
 /* The engine's failure is the node's: nothing is applied, and it can be tried again. */
 static void test_disk_full(void **state)
 {
@@ -425,6 +492,8 @@ int main(void)
         BOTH(test_lease),
         BOTH(test_checkpoint),
         BOTH(test_quota),
+        BOTH(test_size_counts_a_value_once),
+        BOTH(test_answer_too_large),
         BOTH(test_disk_full),
         BOTH(test_view),
         BOTH(test_dump_is_checked),
