@@ -44,8 +44,10 @@ def story(cluster):
         leader.kill()
         go_on(clients, f"without {leader.name}, the {number + 1}th leader killed")
         leader.start()
-    assert cluster.leader().stop() == 0
+    leader = cluster.leader()
+    assert leader.stop() == 0
     go_on(clients, "after a leader's own end")
+    leader.start()
     status = clients.stop(60)
     last = clients.log().splitlines()[-1]
     print(last)
