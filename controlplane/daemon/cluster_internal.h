@@ -56,6 +56,7 @@ struct cluster {
     struct history *history;
     struct etcd_front *etcd;
     SSL_CTX *etcd_tls;
+    uint64_t etcd_files; /* which files it was read from */
     struct etcd_address etcds[2 * CLUSTER_ETCD_MAX];
     unsigned etcd_count;
     struct env_timer tick;

@@ -42,7 +42,7 @@ struct etcd_front {
     struct etcd_socket *dirty; /* those with something to send */
     unsigned socket_count;
     struct etcd_call *spare, *timed, *turns;
-    unsigned spare_count, calls;
+    unsigned spare_count, calls, waiters;
     size_t held;
     struct arena scratch;
     uv_prepare_t flush;

@@ -252,7 +252,6 @@ static void test_checkpoint(void **state)
     assert_int_equal(info_of(rig).size, size);
 }
 
-/* A full store refuses what makes it larger, and comes back by deletion and compaction alone. */
 /* Keys "000000" to below `count`. */
 static void put_many(struct rig *rig, unsigned count)
 {
@@ -290,34 +289,6 @@ static void test_delete_many(void **state)
     assert_int_equal(rig_delete(rig, "000000", ""), 0);
     assert_int_equal(rig_delete(rig, "0", "1"), 0);
     assert_int_equal(info_of(rig).keys, 0);
-}
-
-static void test_quota(void **state)
-{
-    struct rig *rig = *state;
-    char value[1001];
-    int status = 0;
-
-    memset(value, 'x', 1000);
-    value[1000] = 0;
-    rig_apply(rig, &(struct kv_command){.kind = KV_QUOTA, .quota = 100000});
-    for (unsigned i = 0; i < 200 && !status; i++)
-        status = rig_put(rig, i % 2 ? "a" : "b", value);
-    assert_int_equal(status, CULVERT_EQUOTA);
-    assert_true(info_of(rig).alarm);
-    assert_true(info_of(rig).size <= 100000 + 2500);
-    assert_int_equal(rig_put(rig, "small", ""), CULVERT_EQUOTA);
-    assert_int_equal(rig_grant(rig, 3, 60), CULVERT_EQUOTA);
-    assert_int_equal(rig_delete(rig, "a", ""), 0);
-    assert_int_equal(rig_compact(rig, info_of(rig).revision), 0);
-    while (info_of(rig).tidying)
-        rig_apply(rig, &(struct kv_command){.kind = KV_TIDY, .records = 100});
-    assert_false(info_of(rig).alarm);
-    assert_int_equal(rig_put(rig, "a", value), 0);
-    rig_apply(rig, &(struct kv_command){.kind = KV_ALARM, .alarm = true});
-    assert_int_equal(rig_put(rig, "a", "1"), CULVERT_EQUOTA);
-    rig_apply(rig, &(struct kv_command){.kind = KV_ALARM, .alarm = false});
-    assert_int_equal(rig_put(rig, "a", "1"), 0);
 }
 
 /* The engine's failure is the node's: nothing is applied, and it can be tried again. It shows when
@@ -437,48 +408,26 @@ static void test_view(void **state)
     buffer_free(&after);
 }
 
-static int make_memory(void **state)
-{
-    *state = malloc(sizeof(struct rig));
-    rig_open(*state, RIG_MEMORY);
-    return 0;
-}
-
-static int make_rocksdb(void **state)
-{
-    *state = malloc(sizeof(struct rig));
-    rig_open(*state, RIG_ROCKSDB);
-    return 0;
-}
-
-static int unmake(void **state)
-{
-    rig_close(*state);
-    free(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_revisions_count_changes),
-        BOTH(test_past_can_be_read),
-        BOTH(test_odd_keys),
-        BOTH(test_create_and_version),
-        BOTH(test_transaction),
-        BOTH(test_refused_whole),
-        BOTH(test_garbage_is_applied_as_nothing),
-        BOTH(test_compaction),
-        BOTH(test_hash_leaves_compacted_out),
-        BOTH(test_commands_tidy_on_their_way),
-        BOTH(test_lease),
-        BOTH(test_checkpoint),
-        BOTH(test_quota),
-        BOTH(test_delete_many),
-        BOTH(test_disk_full),
-        BOTH(test_view),
-        BOTH(test_dump_is_checked),
-        BOTH(test_dump_while_applying),
+        RIG_BOTH(test_revisions_count_changes),
+        RIG_BOTH(test_past_can_be_read),
+        RIG_BOTH(test_odd_keys),
+        RIG_BOTH(test_create_and_version),
+        RIG_BOTH(test_transaction),
+        RIG_BOTH(test_refused_whole),
+        RIG_BOTH(test_garbage_is_applied_as_nothing),
+        RIG_BOTH(test_compaction),
+        RIG_BOTH(test_hash_leaves_compacted_out),
+        RIG_BOTH(test_commands_tidy_on_their_way),
+        RIG_BOTH(test_lease),
+        RIG_BOTH(test_checkpoint),
+        RIG_BOTH(test_delete_many),
+        RIG_BOTH(test_disk_full),
+        RIG_BOTH(test_view),
+        RIG_BOTH(test_dump_is_checked),
+        RIG_BOTH(test_dump_while_applying),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
