@@ -7,10 +7,10 @@
 
 #define STORY_PENDING 1 /* a status before the callback */
 
-/* `slots` nodes of which the first are voters, each in all groups; story_end() takes it, and wants
- * that nothing was found. */
+/* `slots` nodes of which the first are voters, each in all groups; for story_end(). */
 struct sim *story_cluster(unsigned voters, unsigned slots, unsigned groups);
-void story_end(struct sim *sim); /* likewise */
+/* Frees it; it fails the test when something was found. */
+void story_end(struct sim *sim);
 
 void story_run_for(struct sim *sim, uint64_t ms);
 struct group *story_at(struct sim *sim, int slot, unsigned group);
