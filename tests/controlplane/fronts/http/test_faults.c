@@ -111,8 +111,10 @@ static bool serves(int fd)
         "POST /echo HTTP/1.1\r\nConnection: close\r\nContent-Length: 4\r\n\r\nping";
     char heard[1024];
     size_t length = 0;
-    ssize_t count = send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL);
+    ssize_t count;
 
+    if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) < 0)
+        return false;
     do {
         uv_run(&loop, UV_RUN_NOWAIT);
         count = recv(fd, heard + length, sizeof(heard) - 1 - length, MSG_DONTWAIT);
