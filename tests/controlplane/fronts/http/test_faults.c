@@ -20,37 +20,16 @@
 
 #include "controlplane/base/local_socket.h"
 #include "controlplane/fronts/http/server.h"
+#include "tests/allocator.h"
 
 #define TOGETHER 5
 
 static unsigned allocations, fail_from, fail_to; /* these fail */
 static bool counting;
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static bool allocation_fails(void)
+bool allocation_fails(void)
 {
     return counting && ++allocations >= fail_from && allocations <= fail_to;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return allocation_fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allocation_fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return allocation_fails() ? NULL : __real_realloc(old, size);
 }
 
 static uv_loop_t loop;
