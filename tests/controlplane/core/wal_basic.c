@@ -351,6 +351,7 @@ void wal_basic_big(void **state)
 {
     struct wal_host *host = *state;
 
+    host->options.segment = 0;
     wal_host_open(host);
     for (uint64_t i = 1; i <= 12; i++) {
         append(host, 1, i, 1, WAL_ENTRY_MAX - i % 3);
