@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_BYTES ((size_t)64 << 10)
+#define CHUNK_MIN ((size_t)1 << 10) /* bytes; each chunk is twice the one before */
+#define CHUNK_MAX ((size_t)64 << 10)
 #define ARENA_ALIGN _Alignof(max_align_t)
 
 struct arena_chunk {
@@ -14,6 +15,23 @@ struct arena_chunk {
     _Alignas(max_align_t) char bytes[];
 };
 
+static struct arena_chunk *chunk_new(const struct arena *arena, size_t size)
+{
+    size_t room = arena->chunks ? 2 * arena->chunks->size : CHUNK_MIN;
+    struct arena_chunk *chunk;
+
+    if (room > CHUNK_MAX)
+        room = CHUNK_MAX;
+    if (room < size)
+        room = size;
+    chunk = malloc(sizeof(*chunk) + room);
+    if (chunk)
+        chunk->size = room;
+    return chunk;
+}
+
+/* Zeroes what it gives out, not a chunk: for that much zeroed memory the allocator goes to the
+ * kernel each time, which takes longer than all else that is done with a small arena. */
 void *arena_alloc(struct arena *arena, size_t size)
 {
     struct arena_chunk *chunk = arena->chunks;
@@ -23,12 +41,9 @@ void *arena_alloc(struct arena *arena, size_t size)
         return NULL;
     size = (size + ARENA_ALIGN - 1) & ~(ARENA_ALIGN - 1);
     if (!chunk || size > chunk->size - arena->used) {
-        size_t room = size > CHUNK_BYTES ? size : CHUNK_BYTES;
-
-        chunk = calloc(1, sizeof(*chunk) + room);
+        chunk = chunk_new(arena, size);
         if (!chunk)
             return NULL;
-        chunk->size = room;
         chunk->next = arena->chunks;
         arena->chunks = chunk;
         arena->used = 0;
@@ -36,7 +51,7 @@ void *arena_alloc(struct arena *arena, size_t size)
     bytes = chunk->bytes + arena->used;
     arena->used += size;
     arena->total += size;
-    return bytes;
+    return memset(bytes, 0, size);
 }
 
 char *arena_copy(struct arena *arena, const char *text, size_t length)
@@ -61,19 +76,14 @@ void arena_free(struct arena *arena)
 
 void arena_clear(struct arena *arena)
 {
-    struct arena_chunk *kept = NULL, *next;
+    struct arena_chunk *kept = arena->chunks;
 
-    for (struct arena_chunk *chunk = arena->chunks; chunk; chunk = next) {
-        next = chunk->next;
-        if (!kept && chunk->size == CHUNK_BYTES) {
-            /* Chunks behind the newest one may have been used to their end. */
-            memset(chunk->bytes, 0, chunk == arena->chunks ? arena->used : chunk->size);
-            kept = chunk;
-        } else {
-            free(chunk);
-        }
-    }
+    if (kept && kept->size <= CHUNK_MAX)
+        arena->chunks = kept->next;
+    else
+        kept = NULL;
+    arena_free(arena);
     if (kept)
         kept->next = NULL;
-    *arena = (struct arena){.chunks = kept};
+    arena->chunks = kept;
 }

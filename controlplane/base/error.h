@@ -34,7 +34,9 @@
     X(EDUPLICATE, 24, "a key is changed twice in the transaction")                                 \
     X(ETTL, 25, "the time to live is out of range")                                                \
     X(ENOTLEADER, 26, "another node leads")                                                        \
-    X(EUNKNOWN, 27, "the outcome is not known")
+    X(EUNKNOWN, 27, "the outcome is not known")                                                    \
+    X(EMANYKEYS, 28, "too many keys for one deletion: at most 65536, delete parts of the range")   \
+    X(EANSWER, 29, "the answer would be too large")
 
 enum culvert_error {
     CULVERT_OK = 0,

@@ -10,6 +10,12 @@
 const struct cli_option cli_globals[] = {
     {"socket", 0, "PATH", 0, WORDS_FILE,
      "culvertd's socket (default: $CULVERT_SOCKET, else /run/culvert/api.sock)"},
+    {"server", 0, "URL", 0, WORDS_NONE,
+     "culvertd of another machine (default: $CULVERT_SERVER), https://HOST:PORT"},
+    {"token-file", 0, "FILE", 0, WORDS_FILE,
+     "holds the access token for it (default: $CULVERT_TOKEN is the token)"},
+    {"ca", 0, "FILE", 0, WORDS_FILE,
+     "its CA (PEM, or sha256:FINGERPRINT; default: $CULVERT_CA, else the token names it)"},
     {"output", 'o', "FORMAT", 0, WORDS_OUTPUT, "text or json"},
     {"color", 0, "WHEN", 0, WORDS_COLOR, "auto, always or never"},
     {"help", 'h', NULL, 0, WORDS_NONE, "this help, or the command's"},
@@ -40,7 +46,7 @@ const struct cli_command cli_commands[] = {
      1,
      WORDS_PATH,
      "the current site, or the part at PATH (vips.web)",
-     {{0}},
+     {{"stale", 0, NULL, 0, WORDS_NONE, "what this node has, also without a quorum"}},
      command_get},
     {"status",
      "",
@@ -56,7 +62,7 @@ const struct cli_command cli_commands[] = {
      1,
      WORDS_REVISION,
      "the revisions, or what revision N changed",
-     {{0}},
+     {{"stale", 0, NULL, 0, WORDS_NONE, "what this node has, also without a quorum"}},
      command_history},
     {"rollback",
      "N",
@@ -80,7 +86,7 @@ const struct cli_command cli_commands[] = {
      0,
      WORDS_NONE,
      "who did what, when, and what came of it",
-     {{0}},
+     {{"stale", 0, NULL, 0, WORDS_NONE, "what this node has, also without a quorum"}},
      command_audit},
     {"top",
      "",
@@ -124,12 +130,22 @@ const struct cli_command cli_commands[] = {
      1,
      3,
      WORDS_NODE,
-     "the site's nodes: token, join, list, remove, promote, recover, rebuild",
+     "the site's nodes: token, join, list, remove, promote, rotate-ca, recover, rebuild",
      {{"expires", 0, "TIME", 0, WORDS_NONE, "token: good for so long; default 1h"},
       {"multiple", 0, NULL, 0, WORDS_NONE, "token: for more than one node"},
+      {"force", 0, NULL, 0, WORDS_NONE, "rotate-ca: without nodes that are not connected"},
       {"yes", 0, NULL, 0, WORDS_NONE, "recover: yes, the others are lost for good"},
       {"state-dir", 0, "DIR", 0, WORDS_FOLDER, "rebuild: culvertd's; default /var/lib/culvert"}},
      command_node},
+    {"token",
+     "VERB [NAME]",
+     1,
+     2,
+     WORDS_TOKEN,
+     "who may use the API: create, list, revoke",
+     {{"role", 0, "ROLE", 0, WORDS_ROLE, "create: admin, operator or reader"},
+      {"expires", 0, "TIME", 0, WORDS_NONE, "create: good for so long (12h, 90d, never); 90d"}},
+     command_token},
     {"backup",
      "FILE",
      1,
@@ -213,7 +229,14 @@ static int set_global(struct cli *cli, const struct cli_option *option, const ch
     if (!strcmp(option->name, "help")) {
         cli->help = true;
     } else if (!strcmp(option->name, "socket")) {
-        cli->socket = value;
+        cli->server.socket = value;
+        cli->server.server = NULL; /* of the environment */
+    } else if (!strcmp(option->name, "server")) {
+        cli->server.server = value;
+    } else if (!strcmp(option->name, "token-file")) {
+        cli->server.token_file = value;
+    } else if (!strcmp(option->name, "ca")) {
+        cli->server.ca = value;
     } else if (!strcmp(option->name, "output")) {
         if (strcmp(value, "json") != 0 && strcmp(value, "text") != 0)
             return usage(problem, size, "--output takes text or json, not", value, NULL);
@@ -305,13 +328,25 @@ static bool color_wanted(void)
            strcmp(terminal, "dumb") != 0;
 }
 
+/* NULL: not set, or empty. */
+static const char *environment(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value && *value ? value : NULL;
+}
+
 int cli_parse(struct cli *cli, int argc, char **argv, char *problem, size_t size)
 {
-    const char *socket = getenv("CULVERT_SOCKET");
     bool words_only = false;
 
     memset(cli, 0, sizeof(*cli));
-    cli->socket = socket && *socket ? socket : "/run/culvert/api.sock";
+    cli->server = (struct client_options){.socket = environment("CULVERT_SOCKET"),
+                                          .server = environment("CULVERT_SERVER"),
+                                          .token = environment("CULVERT_TOKEN"),
+                                          .ca = environment("CULVERT_CA")};
+    if (!cli->server.socket)
+        cli->server.socket = "/run/culvert/api.sock";
     cli->color = color_wanted();
     cli->client.fd = -1;
     for (int i = 0; i < argc; i++) {

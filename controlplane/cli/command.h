@@ -31,6 +31,8 @@ enum cli_words {
     WORDS_NIC,
     WORDS_NIC_DRIVER,
     WORDS_NODE,
+    WORDS_TOKEN,
+    WORDS_ROLE,
     WORDS_FOLDER,
     WORDS_COMMAND
 };
@@ -62,7 +64,7 @@ struct cli {
     const char *arguments[CLI_ARGUMENTS_MAX];
     unsigned argument_count;
     const char *values[CLI_OPTIONS_MAX][2]; /* by the command's options; a flag's is "" */
-    const char *socket;
+    struct client_options server;
     bool json, color;
     bool help;
     struct client client;
@@ -74,7 +76,7 @@ struct cli_verb {
     unsigned arguments; /* behind the verb */
     int (*run)(struct cli *cli);
 };
-extern const struct cli_verb cli_node_verbs[]; /* ends with a NULL name */
+extern const struct cli_verb cli_node_verbs[], cli_token_verbs[]; /* end with a NULL name */
 
 extern const struct cli_command cli_commands[];
 extern const size_t cli_command_count;
@@ -110,6 +112,17 @@ void cli_print_errors(const struct answer *answer, FILE *to);
 /* Prints one of them; `message` (NULL: its own and its hint) says what is wrong. */
 void cli_print_error(yyjson_val *error, const char *message, FILE *to);
 
+/* Runs the verb that the first argument names; `names` are all of them, for the one who errs. */
+int cli_run_verb(struct cli *cli, const struct cli_verb *verbs, const char *names);
+
+struct table;
+struct table_column;
+/* Prints the list `name` of the answer to GET `path`: as JSON, or a table's row for each; `none`
+ * when it is empty. The exit code. */
+int cli_print_list(struct cli *cli, const char *path, const char *name,
+                   const struct table_column *columns, size_t count,
+                   void (*add)(struct table *table, yyjson_val *item), const char *none);
+
 /* With -o json: prints the document and returns true. */
 bool cli_print_json(const struct cli *cli, yyjson_doc *doc);
 
@@ -140,6 +153,7 @@ int command_counters(struct cli *cli);
 int command_explain(struct cli *cli);
 int command_nic(struct cli *cli);
 int command_node(struct cli *cli);
+int command_token(struct cli *cli);
 int command_backup(struct cli *cli);
 int command_restore(struct cli *cli);
 int command_version(struct cli *cli);

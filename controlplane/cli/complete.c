@@ -72,7 +72,7 @@ static yyjson_val *descend(yyjson_val *object, const char **path)
 /* Offers the keys below the part of the path that is whole; an object's with a dot behind. */
 static void offer_paths(struct client *client, const char *typed)
 {
-    yyjson_doc *doc = ask(client, "/v1/site");
+    yyjson_doc *doc = ask(client, "/v1/site?stale=true");
     yyjson_val *object = yyjson_obj_get(yyjson_doc_get_root(doc), "value"), *next, *key, *value;
     const char *rest = typed;
     size_t i, count;
@@ -88,7 +88,7 @@ static void offer_paths(struct client *client, const char *typed)
 
 static void offer_revisions(struct client *client, const char *typed)
 {
-    yyjson_doc *doc = ask(client, "/v1/history");
+    yyjson_doc *doc = ask(client, "/v1/history?stale=true");
     yyjson_val *list = yyjson_obj_get(yyjson_doc_get_root(doc), "revisions"), *revision;
     size_t i, count;
 
@@ -103,7 +103,7 @@ static void offer_revisions(struct client *client, const char *typed)
 
 static void offer_interfaces(struct client *client, const char *typed)
 {
-    yyjson_doc *doc = ask(client, "/v1/site?path=interfaces");
+    yyjson_doc *doc = ask(client, "/v1/site?path=interfaces&stale=true");
     yyjson_val *object = yyjson_obj_get(yyjson_doc_get_root(doc), "value"), *key, *value;
     size_t i, count;
 
@@ -127,6 +127,27 @@ static void offer_nodes(struct cli *cli, const char *typed)
     yyjson_doc_free(doc);
 }
 
+/* The tokens, where a verb takes one. */
+static void offer_tokens(struct cli *cli, const char *typed)
+{
+    yyjson_doc *doc;
+    yyjson_val *token;
+    size_t i, count;
+
+    if (strcmp(cli->arguments[0], "revoke") != 0)
+        return;
+    doc = ask(&cli->client, "/v1/tokens");
+    yyjson_arr_foreach (yyjson_obj_get(yyjson_doc_get_root(doc), "tokens"), i, count, token)
+        offer(cli_text(token, "name"), typed);
+    yyjson_doc_free(doc);
+}
+
+static void offer_verbs(const struct cli_verb *verbs, const char *typed)
+{
+    for (; verbs->name; verbs++)
+        offer(verbs->name, typed);
+}
+
 static void offer_list(const char *const *words, const char *typed)
 {
     for (; *words; words++)
@@ -139,6 +160,7 @@ static void offer_words(struct client *client, enum cli_words words, const char 
     static const char *const colors[] = {"always", "auto", "never", NULL};
     static const char *const verbs[] = {"attach", "detach", "list", NULL};
     static const char *const drivers[] = {"uio_pci_generic", "vfio-pci", NULL};
+    static const char *const roles[] = {"admin", "operator", "reader", NULL};
 
     if (words == WORDS_FILE || words == WORDS_FOLDER)
         puts("__files");
@@ -158,9 +180,10 @@ static void offer_words(struct client *client, enum cli_words words, const char 
         offer_list(verbs, typed);
     else if (words == WORDS_NIC_DRIVER)
         offer_list(drivers, typed);
-    else if (words == WORDS_NODE)
-        for (const struct cli_verb *verb = cli_node_verbs; verb->name; verb++)
-            offer(verb->name, typed);
+    else if (words == WORDS_ROLE)
+        offer_list(roles, typed);
+    else if (words == WORDS_NODE || words == WORDS_TOKEN)
+        offer_verbs(words == WORDS_NODE ? cli_node_verbs : cli_token_verbs, typed);
     else if (words == WORDS_COMMAND)
         for (size_t i = 0; i < cli_command_count; i++)
             offer(cli_commands[i].name, typed);
@@ -224,7 +247,7 @@ int cli_complete(int argc, char **argv)
     last = argc > 1 ? argv[argc - 2] : "";
     if (cli_parse(&cli, argc ? argc - 1 : 0, argv, problem, sizeof(problem)))
         cli.help = false; /* half a command line: what was understood counts */
-    client_init(&cli.client, cli.socket);
+    client_init(&cli.client, &cli.server);
     option = open_option(&cli, last);
     if (option) {
         offer_words(&cli.client, option->words, typed);
@@ -236,6 +259,8 @@ int cli_complete(int argc, char **argv)
         offer_words(&cli.client, WORDS_COMMAND, typed);
     } else if (cli.command->words == WORDS_NODE && cli.argument_count == 1) {
         offer_nodes(&cli, typed);
+    } else if (cli.command->words == WORDS_TOKEN && cli.argument_count == 1) {
+        offer_tokens(&cli, typed);
     } else if (cli.argument_count < cli.command->most) {
         offer_words(&cli.client, cli.argument_count ? WORDS_NONE : cli.command->words, typed);
     }

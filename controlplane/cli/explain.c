@@ -24,7 +24,7 @@ static int find_listener(struct cli *cli, struct flow_end *to)
     yyjson_doc *doc;
     yyjson_val *list;
     const char *text;
-    int code = cli_call(cli, "GET", "/v1/site?path=dns.listen", NULL, 0, &doc);
+    int code = cli_call(cli, "GET", "/v1/site?path=dns.listen&stale=true", NULL, 0, &doc);
 
     if (code)
         return code;

@@ -22,7 +22,7 @@ int main(int argc, char **argv)
         cli_help(cli.command, stdout);
         return CLI_OK;
     }
-    client_init(&cli.client, cli.socket);
+    client_init(&cli.client, &cli.server);
     code = cli.command->run(&cli);
     client_close(&cli.client);
     return code;

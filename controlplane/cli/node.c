@@ -15,6 +15,7 @@
 #include "controlplane/base/error.h"
 #include "controlplane/base/units.h"
 #include "controlplane/cli/command.h"
+#include "controlplane/cli/show.h"
 #include "controlplane/cli/table.h"
 
 #define JOIN_SECONDS 600 /* that joining is watched */
@@ -84,13 +85,58 @@ static void expiry_cell(struct table *table, yyjson_val *node)
     table_cell(table, "%s", text);
 }
 
+/* How far another CA has come, and which nodes it waits for. */
+static void show_rotation(yyjson_val *cluster, struct buffer *out)
+{
+    const char *step = cli_text(cluster, "ca_step");
+    const char *separator = "; waits for ";
+    yyjson_val *node;
+    size_t i, count;
+
+    if (!*step || !strcmp(step, "done"))
+        return;
+    buffer_format(out, "the CA is being changed to %s: %s", cli_text(cluster, "ca"),
+                  !strcmp(step, "spread") ? "step 1 of 2, all nodes are to believe it"
+                                          : "step 2 of 2, all nodes are to get its certificates");
+    yyjson_arr_foreach (yyjson_obj_get(cluster, "nodes"), i, count, node) {
+        const char *name = cli_text(node, "name");
+
+        if (!is_true(node, "behind"))
+            continue;
+        buffer_text(out, separator);
+        show_clean(*name ? name : cli_text(node, "address"), out);
+        if (!is_true(node, "connected"))
+            buffer_text(out, " (not connected)");
+        separator = ", ";
+    }
+    buffer_char(out, '\n');
+}
+
+/* Nodes of several versions: what all of them can. */
+static void show_versions(yyjson_val *cluster, struct buffer *out)
+{
+    uint64_t all = cli_number(cluster, "protocol");
+    bool mixed = false;
+    yyjson_val *node;
+    size_t i, count;
+
+    yyjson_arr_foreach (yyjson_obj_get(cluster, "nodes"), i, count, node)
+        mixed = mixed || cli_number(node, "protocol") != all;
+    if (mixed)
+        buffer_format(out,
+                      "nodes of several versions: the site keeps to protocol %llu until all are "
+                      "upgraded\n",
+                      (unsigned long long)all);
+}
+
 void cli_show_nodes(yyjson_val *cluster, bool color, struct buffer *out)
 {
     static const struct table_column columns[] = {
         {"ID", TABLE_LEFT},      {"NAME", TABLE_LEFT},
         {"ADDRESS", TABLE_LEFT}, {"ROLE", TABLE_LEFT},
         {"STATE", TABLE_LEFT},   {"LAG", TABLE_RIGHT},
-        {"VERSION", TABLE_LEFT}, {"CERTIFICATE UNTIL", TABLE_LEFT}};
+        {"VERSION", TABLE_LEFT}, {"CERTIFICATE UNTIL", TABLE_LEFT},
+        {"OF CA", TABLE_LEFT}};
     yyjson_val *node;
     struct table table;
     size_t i, count;
@@ -98,6 +144,7 @@ void cli_show_nodes(yyjson_val *cluster, bool color, struct buffer *out)
     table_init(&table, columns, sizeof(columns) / sizeof(columns[0]));
     yyjson_arr_foreach (yyjson_obj_get(cluster, "nodes"), i, count, node) {
         const char *name = cli_text(node, "name"), *version = cli_text(node, "version");
+        const char *ca = cli_text(node, "ca");
 
         table_cell(&table, "%s", cli_text(node, "id"));
         table_cell(&table, "%s%s", *name ? name : "-", is_true(node, "self") ? " (this)" : "");
@@ -107,9 +154,12 @@ void cli_show_nodes(yyjson_val *cluster, bool color, struct buffer *out)
         lag_cell(&table, node);
         table_cell(&table, "%s", *version ? version : "-");
         expiry_cell(&table, node);
+        table_cell(&table, "%s", *ca ? ca : "-");
     }
     table_print(&table, color, out);
     table_free(&table);
+    show_rotation(cluster, out);
+    show_versions(cluster, out);
 }
 
 static int run_list(struct cli *cli)
@@ -267,6 +317,23 @@ static int run_promote(struct cli *cli)
     return run_change(cli, "/v1/node/promote", "is a voter");
 }
 
+static int run_rotate_ca(struct cli *cli)
+{
+    bool force = cli_option(cli, "force");
+    const char *body = force ? "{\"force\":true}" : "{\"force\":false}";
+    yyjson_doc *doc;
+    int code = cli_call(cli, "POST", "/v1/node/rotate-ca", body, strlen(body), &doc);
+
+    if (code)
+        return code;
+    if (!cli_print_json(cli, doc))
+        printf("all nodes have certificates of CA %s, and no other one is believed: join tokens "
+               "from before are void\n",
+               cli_text(yyjson_doc_get_root(doc), "ca"));
+    yyjson_doc_free(doc);
+    return CLI_OK;
+}
+
 static int run_recover(struct cli *cli)
 {
     yyjson_doc *doc;
@@ -355,6 +422,7 @@ const struct cli_verb cli_node_verbs[] = {
     {"list", "", 0, run_list},
     {"remove", "NODE", 1, run_remove},
     {"promote", "NODE", 1, run_promote},
+    {"rotate-ca", "[--force]", 0, run_rotate_ca},
     {"recover", "--yes", 0, run_recover},
     {"rebuild", "[--state-dir DIR]", 0, run_rebuild},
     {NULL, NULL, 0, NULL},
@@ -362,15 +430,6 @@ const struct cli_verb cli_node_verbs[] = {
 
 int command_node(struct cli *cli)
 {
-    for (const struct cli_verb *verb = cli_node_verbs; verb->name; verb++) {
-        if (strcmp(verb->name, cli->arguments[0]) != 0)
-            continue;
-        if (cli->argument_count == verb->arguments + 1)
-            return verb->run(cli);
-        cli_error("usage: culvert node %s %s", verb->name, verb->usage);
-        return CLI_USAGE;
-    }
-    cli_error("node does token, join, list, remove, promote, recover or rebuild, not `%s`",
-              cli->arguments[0]);
-    return CLI_USAGE;
+    return cli_run_verb(cli, cli_node_verbs,
+                        "token, join, list, remove, promote, rotate-ca, recover or rebuild");
 }

@@ -106,6 +106,20 @@ int cli_call(struct cli *cli, const char *method, const char *target, const char
     return code;
 }
 
+int cli_run_verb(struct cli *cli, const struct cli_verb *verbs, const char *names)
+{
+    for (const struct cli_verb *verb = verbs; verb->name; verb++) {
+        if (strcmp(verb->name, cli->arguments[0]) != 0)
+            continue;
+        if (cli->argument_count == verb->arguments + 1)
+            return verb->run(cli);
+        cli_error("usage: culvert %s %s %s", cli->command->name, verb->name, verb->usage);
+        return CLI_USAGE;
+    }
+    cli_error("%s does %s, not `%s`", cli->command->name, names, cli->arguments[0]);
+    return CLI_USAGE;
+}
+
 bool cli_print_json(const struct cli *cli, yyjson_doc *doc)
 {
     size_t length;

@@ -23,6 +23,33 @@ static void add_encoded(struct buffer *out, const char *text)
     }
 }
 
+/* With --stale: how old it may be, on standard error. */
+static void show_age(struct cli *cli, yyjson_val *root)
+{
+    yyjson_val *age = yyjson_obj_get(root, "stale_ms");
+    char text[TEXT_NUMBER];
+
+    if (!cli_option(cli, "stale") || cli->json)
+        return;
+    if (!yyjson_is_num(age)) {
+        fputs("this is what the node has; it has not known of a leader since it started\n", stderr);
+    } else if (yyjson_get_uint(age)) {
+        snprintf(text, sizeof(text), "%.1f s", (double)yyjson_get_uint(age) / 1000);
+        fprintf(stderr, "this is what the node has; it has known of no leader for %s\n", text);
+    } else {
+        fputs("this is what the node has; it knows of a leader: at most about a second old\n",
+              stderr);
+    }
+}
+
+/* Adds `stale` to the query of a target, when it was asked for. */
+static void add_stale(struct cli *cli, struct buffer *target)
+{
+    if (cli_option(cli, "stale"))
+        buffer_format(target, "%cstale=true",
+                      target->data && strchr(target->data, '?') ? '&' : '?');
+}
+
 int command_get(struct cli *cli)
 {
     struct buffer target = {0}, out = {0};
@@ -34,10 +61,12 @@ int command_get(struct cli *cli)
         buffer_text(&target, "?path=");
         add_encoded(&target, cli->arguments[0]);
     }
+    add_stale(cli, &target);
     code = target.error ? CLI_FAILED : cli_call(cli, "GET", target.data, NULL, 0, &doc);
     buffer_free(&target);
     if (code)
         return code;
+    show_age(cli, yyjson_doc_get_root(doc));
     if (!cli_print_json(cli, doc))
         show_yaml(yyjson_obj_get(yyjson_doc_get_root(doc), "value"), &out);
     yyjson_doc_free(doc);
@@ -56,21 +85,24 @@ static void add_revision(struct table *table, yyjson_val *revision)
     table_cell(table, "%s", cli_text(revision, "comment"));
 }
 
-/* Prints the list `name` of what a path answers, a row of the table each; `none` when there is no
- * item. */
-static int print_list(struct cli *cli, const char *path, const char *name,
-                      const struct table_column *columns, size_t count,
-                      void (*add)(struct table *table, yyjson_val *item), const char *none)
+int cli_print_list(struct cli *cli, const char *path, const char *name,
+                   const struct table_column *columns, size_t count,
+                   void (*add)(struct table *table, yyjson_val *item), const char *none)
 {
     yyjson_val *list, *item;
-    struct buffer out = {0};
+    struct buffer target = {0}, out = {0};
     struct table table;
     yyjson_doc *doc;
     size_t i, end;
-    int code = cli_call(cli, "GET", path, NULL, 0, &doc);
+    int code;
 
+    buffer_text(&target, path);
+    add_stale(cli, &target);
+    code = target.error ? CLI_FAILED : cli_call(cli, "GET", target.data, NULL, 0, &doc);
+    buffer_free(&target);
     if (code)
         return code;
+    show_age(cli, yyjson_doc_get_root(doc));
     if (cli_print_json(cli, doc)) {
         yyjson_doc_free(doc);
         return CLI_OK;
@@ -95,9 +127,21 @@ static int history_all(struct cli *cli)
                                                   {"CHANGES", TABLE_RIGHT},
                                                   {"COMMENT", TABLE_LEFT}};
 
-    return print_list(cli, "/v1/history", "revisions", columns,
-                      sizeof(columns) / sizeof(columns[0]), add_revision,
-                      "no revision yet: `culvert apply FILE` makes the first\n");
+    return cli_print_list(cli, "/v1/history", "revisions", columns,
+                          sizeof(columns) / sizeof(columns[0]), add_revision,
+                          "no revision yet: `culvert apply FILE` makes the first\n");
+}
+
+/* Who it was in truth, by what right and from where. */
+static void add_caller(struct table *table, yyjson_val *line)
+{
+    const char *user = cli_text(line, "user"), *role = cli_text(line, "role");
+
+    if (*role)
+        table_cell(table, "%s (%s)", user, role);
+    else
+        table_cell(table, "%s", *user ? user : "-");
+    table_cell(table, "%s", *user ? cli_text(line, "from") : "-");
 }
 
 static void add_audit(struct table *table, yyjson_val *line)
@@ -107,6 +151,7 @@ static void add_audit(struct table *table, yyjson_val *line)
     text_time((int64_t)cli_number(line, "time"), when);
     table_cell(table, "%s", when);
     table_cell(table, "%s", cli_text(line, "author"));
+    add_caller(table, line);
     table_cell(table, "%s", cli_text(line, "node"));
     table_cell(table, "%s", cli_text(line, "what"));
     if (cli_number(line, "revision"))
@@ -120,18 +165,17 @@ static void add_audit(struct table *table, yyjson_val *line)
 int command_audit(struct cli *cli)
 {
     static const struct table_column columns[] = {
-        {"TIME", TABLE_LEFT},   {"AUTHOR", TABLE_LEFT},    {"NODE", TABLE_LEFT},
-        {"WHAT", TABLE_LEFT},   {"REVISION", TABLE_RIGHT}, {"OUTCOME", TABLE_LEFT},
-        {"COMMENT", TABLE_LEFT}};
+        {"TIME", TABLE_LEFT},      {"AUTHOR", TABLE_LEFT},  {"USER", TABLE_LEFT},
+        {"FROM", TABLE_LEFT},      {"NODE", TABLE_LEFT},    {"WHAT", TABLE_LEFT},
+        {"REVISION", TABLE_RIGHT}, {"OUTCOME", TABLE_LEFT}, {"COMMENT", TABLE_LEFT}};
 
-    return print_list(cli, "/v1/audit", "audit", columns, sizeof(columns) / sizeof(columns[0]),
-                      add_audit, "");
+    return cli_print_list(cli, "/v1/audit", "audit", columns, sizeof(columns) / sizeof(columns[0]),
+                          add_audit, "");
 }
 
 int command_history(struct cli *cli)
 {
-    char target[64];
-    struct buffer out = {0};
+    struct buffer target = {0}, out = {0};
     uint64_t number;
     yyjson_doc *doc;
     int code;
@@ -142,10 +186,13 @@ int command_history(struct cli *cli)
         cli_error("a revision is a number, not `%s`: see `culvert history`", cli->arguments[0]);
         return CLI_USAGE;
     }
-    snprintf(target, sizeof(target), "/v1/revisions/%llu/diff", (unsigned long long)number);
-    code = cli_call(cli, "GET", target, NULL, 0, &doc);
+    buffer_format(&target, "/v1/revisions/%llu/diff", (unsigned long long)number);
+    add_stale(cli, &target);
+    code = target.error ? CLI_FAILED : cli_call(cli, "GET", target.data, NULL, 0, &doc);
+    buffer_free(&target);
     if (code)
         return code;
+    show_age(cli, yyjson_doc_get_root(doc));
     if (!cli_print_json(cli, doc))
         show_diff(yyjson_obj_get(yyjson_doc_get_root(doc), "diff"), cli->color, cli_width(), &out);
     yyjson_doc_free(doc);

@@ -281,6 +281,8 @@ void group_settle(struct group *group)
     group_reads_settle(group);
     group_commit_settle(group);
     group_compact(group);
+    if (group_may_submit(group))
+        node_activate(group->node, group);
     if (!node_dead(group->node))
         set_timer(group);
 }
@@ -312,7 +314,7 @@ static void tick(void *arg)
     group->timer.at = 0;
     group->tick_floor = env_now(group->env) + group->options.heartbeat_ms * NS_PER_MS / 4;
     begin_term_alone(group);
-    if (!group_step(group, &event))
+    if (!group_recall_answers(group) && !group_step(group, &event))
         group_streams_tick(group);
     group_settle(group);
 }
@@ -348,7 +350,8 @@ void group_synced(struct group *group)
 
 void group_turn(struct group *group)
 {
-    group_submit(group);
+    if (group_may_submit(group))
+        group_submit(group);
     group_reads_turn(group);
     group_settle(group);
 }
@@ -387,6 +390,7 @@ static void set_raft(struct group *group)
     group->env->ops->random(group->env, &group->fetch_id, sizeof(group->fetch_id));
     group->fetch_id >>= 1; /* room to count */
     group->fetch_first = group->fetch_id + 1;
+    group_stagger(group);
 }
 
 int group_open(struct group **out, struct node *node, uint32_t number, struct machine *machine,

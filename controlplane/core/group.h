@@ -39,7 +39,8 @@ struct group_member {
 struct group_options {
     unsigned election_ms;      /* 400; a timeout is once to twice that */
     unsigned heartbeat_ms;     /* 80 */
-    unsigned snapshot_entries; /* 8192 applied since the last snapshot begin the next one */
+    unsigned snapshot_entries; /* 8192 applied since the last snapshot, or some fewer, so that nodes
+                                  differ, begin the next one */
     uint64_t snapshot_bytes;   /* 64 MiB, likewise */
     unsigned trailing;         /* 1024 entries kept behind a snapshot for slow followers */
     unsigned proposals_max;    /* 4096 waiting or under way */

@@ -70,6 +70,14 @@ void group_lose_proposals(struct group *group, int waiting, int under_way)
         finish(group, pop(&group->waiting), waiting, NULL);
 }
 
+bool group_may_submit(const struct group *group)
+{
+    bool under_way =
+        group->appended > group->raft.last_stored && group->appended > group->raft.commit_index;
+
+    return group->waiting.first && !under_way && !group->stalled.count && !group->want_barrier;
+}
+
 /* All that wait, as one batch. The array is the batch, too: the data lies in the proposals, which
  * outlive the step, and the log copies. */
 void group_submit(struct group *group)
@@ -131,6 +139,7 @@ static int apply_command(struct group *group, uint64_t index, const struct wal_e
 void group_apply(struct group *group)
 {
     struct wal_entry entries[APPLY_ENTRIES];
+    uint64_t began = env_now(group->env), most = group->options.heartbeat_ms * NS_PER_MS / 2;
     unsigned budget = APPLY_TURN;
 
     while (group->applied < group_committed(group) && budget && !node_dead(group->node)) {
@@ -146,6 +155,10 @@ void group_apply(struct group *group)
                 error = apply_command(group, group->applied + 1, &entries[i]);
             if (!error)
                 group->applied++;
+            if (env_now(group->env) - began >= most) { /* the loop has others to serve, too */
+                count = i + 1;
+                budget = (unsigned)count;
+            }
         }
         if (count > 0)
             free(memory);

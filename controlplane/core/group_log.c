@@ -231,6 +231,14 @@ static void flushed(void *arg, int status)
     group_settle(group);
 }
 
+void group_stagger(struct group *group)
+{
+    uint32_t random;
+
+    group->env->ops->random(group->env, &random, sizeof(random));
+    group->snapshot_early = random % (group->options.snapshot_entries / 4 + 1);
+}
+
 void group_compact(struct group *group)
 {
     uint64_t applied = group->machine->ops->applied(group->machine);
@@ -240,11 +248,12 @@ void group_compact(struct group *group)
      * crash. Nothing can be marked there. */
     if (group->flushing || group->load.installing || applied <= snapshot ||
         applied > group->raft.commit_index || applied > group->raft.last_stored ||
-        (applied - snapshot < group->options.snapshot_entries &&
+        (applied - snapshot < group->options.snapshot_entries - group->snapshot_early &&
          group->snapshot_bytes < group->options.snapshot_bytes))
         return;
     group->flushing = true;
     group->snapshot_bytes = 0;
+    group_stagger(group);
     group->machine->ops->flush(group->machine, flushed, group);
 }
 

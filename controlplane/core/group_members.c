@@ -60,7 +60,12 @@ static int submit(struct group *group, const struct raft_configuration *members)
     raft_free(encoded.base);
     if (!entry)
         return CULVERT_ENOMEM;
-    group_submit(group); /* those that wait come first */
+    group_submit(group); /* those that wait come first, and may fill the log */
+    error = changeable(group);
+    if (error) {
+        free(entry);
+        return error;
+    }
     group->change.index = raft_last_index(&group->raft) + 1;
     event.submit.entries = entry;
     event.submit.n = 1;

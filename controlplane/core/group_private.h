@@ -127,6 +127,7 @@ struct group {
 
     uint64_t applied;
     uint64_t snapshot_bytes; /* applied since the last snapshot */
+    unsigned snapshot_early; /* entries by which the next one is before its time */
     bool flushing;
     struct proposals waiting, under_way;
     unsigned proposals_count;
@@ -144,6 +145,7 @@ struct group {
 
     struct {
         uint64_t id, commit; /* what followers were told, in told_term */
+        uint64_t heard;      /* and when they answered last; ms */
     } told[GROUP_MEMBERS_MAX];
     uint64_t told_term;
     struct env_timer commit_timer;
@@ -199,14 +201,24 @@ void group_send_entries(struct group *group, const struct raft_message *from);
 int group_write_mark(struct group *group, uint64_t index, uint64_t term, unsigned trailing,
                      const struct raft_configuration *members, uint64_t members_index);
 void group_compact(struct group *group); /* begins a flush when enough was applied */
+/* Draws when the next flush is: had all nodes theirs after the same entry, a quorum would wait. */
+void group_stagger(struct group *group);
 
 /* ---- group_apply.c ---- */
-void group_submit(struct group *group);
+/* Whether there is something to submit, and a turn may: one batch is on its way at a time, until
+ * it is on this disk or a quorum's. What comes meanwhile is the next one: one write and one sync a
+ * node and one message a follower, however many they are. */
+bool group_may_submit(const struct group *group);
+void group_submit(struct group *group); /* all that wait, now */
 void group_apply(struct group *group);
 void group_lose_proposals(struct group *group, int waiting, int under_way);
 
 /* ---- group_commit.c ---- */
 void group_note_told(struct group *group, uint64_t node, uint64_t commit);
+/* A follower has answered; and libraft is to hear of all that have lately, before each timeout of
+ * the leader. */
+void group_note_answer(struct group *group, uint64_t node);
+int group_recall_answers(struct group *group);
 void group_commit_settle(struct group *group);
 void group_commit_tick(void *arg); /* commit_timer's; a group */
 

@@ -239,6 +239,8 @@ void group_receive(struct group *group, uint64_t from, struct message *message)
             receive_raft(group, from, message);
         break;
     case MESSAGE_APPEND_RESULT:
+        if (group_leading(group) && message->term == group->raft.current_term)
+            group_note_answer(group, from);
         if (result_plausible(group, from, message))
             receive_raft(group, from, message);
         break;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/core/transport_internal.h"
@@ -20,6 +21,14 @@ uint64_t transport_random(uint64_t below)
     if (RAND_bytes((unsigned char *)&number, sizeof(number)) != 1)
         return 0;
     return number % below;
+}
+
+uint64_t transport_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* ---- TLS ---- */
@@ -60,6 +69,11 @@ int transport_identity(struct transport *transport, struct identity *identity)
     transport->context = context;
     transport->options.identity = identity;
     return 0;
+}
+
+void transport_renew(struct transport *transport)
+{
+    transport->generation++;
 }
 
 /* ---- making and closing ---- */
@@ -140,7 +154,7 @@ static void on_idle_closed(uv_handle_t *handle)
     transport_object_freed(handle->data);
 }
 
-void listener_handle_closed(uv_handle_t *handle)
+static void listener_handle_closed(uv_handle_t *handle)
 {
     struct listener *listener = handle->data;
     struct transport *transport = listener->transport;
@@ -153,7 +167,6 @@ void listener_handle_closed(uv_handle_t *handle)
 
 static void listener_close(struct listener *listener)
 {
-    listener->closing = true;
     uv_close((uv_handle_t *)&listener->tcp, listener_handle_closed);
 }
 
@@ -178,6 +191,16 @@ static void on_connection(uv_stream_t *stream, int status)
 {
     if (!status)
         connection_accept(stream->data);
+}
+
+static void on_spare(uv_stream_t *stream)
+{
+    connection_accept(stream->data);
+}
+
+static void on_spare_closed(uv_stream_t *stream)
+{
+    listener_handle_closed((uv_handle_t *)stream);
 }
 
 static int listen_at(struct listener *listener, const struct endpoint *endpoint)
@@ -211,7 +234,9 @@ int transport_listen(struct transport *transport, const struct endpoint *endpoin
         return CULVERT_ENOMEM;
     listener->transport = transport;
     uv_tcp_init(transport->loop, &listener->tcp);
-    listener->tcp.data = listener->spare.data = listener;
+    listener->tcp.data = listener;
+    listener->spare = (struct accept_spare){
+        .listener = (uv_stream_t *)&listener->tcp, .again = on_spare, .closed = on_spare_closed};
     listener->handles = 1;
     transport->objects++;
     error = listen_at(listener, endpoint);

@@ -25,8 +25,9 @@
 struct transport;
 
 #define TRANSPORT_VERSION_MIN 1u /* of the protocol, that this software can */
-#define TRANSPORT_VERSION_MAX 1u
+#define TRANSPORT_VERSION_MAX 2u
 #define TRANSPORT_PEERS_MAX 64
+#define TRANSPORT_REPORT_MAX 1024u /* bytes */
 
 /* Why a connection ended: the counter, the metric's label and the log's text. */
 #define TRANSPORT_REASONS(X)                                                                       \
@@ -84,6 +85,10 @@ struct transport_options {
      * by transport_grant() or transport_deny(), then or later. */
     void (*join)(void *arg, transport_call call, const struct join_request *request);
     void *join_arg;
+    /* Writes what this node tells the others of itself with every ping, at most
+     * TRANSPORT_REPORT_MAX bytes; NULL: nothing. */
+    void (*report)(void *arg, struct buffer *out);
+    void *report_arg;
 };
 
 struct transport_stats {
@@ -100,11 +105,15 @@ struct transport_peer {
     uint64_t node;
     const char *address;
     bool connected;
-    const char *software;       /* "" until it was connected once */
-    uint16_t version;           /* of the protocol, 0 likewise */
-    uint64_t rtt_us;            /* of the last ping, 0: none yet */
+    const char *software;  /* "" until it was connected once */
+    uint16_t version;      /* of the protocol, 0 likewise */
+    uint64_t rtt_us;       /* of the last ping, 0: none yet */
+    const uint8_t *report; /* its last one; NULL: none over the connection that is up */
+    size_t report_length;
+    int64_t clock_ms;           /* with a report: that its clock is ahead of this one */
     size_t queued;              /* bytes */
     enum transport_reason last; /* why the last connection or attempt ended */
+    const char *detail;         /* more of that, or "" */
     /* With TRANSPORT_REFUSED: the other side's reason, as of its software. */
     enum transport_reason refused;
 };
@@ -131,6 +140,11 @@ void transport_peers(struct transport *transport,
 /* From now on connections are made with this identity, of the same node; those that are up stay.
  * CULVERT_ENOMEM: nothing has changed. */
 int transport_identity(struct transport *transport, struct identity *identity);
+
+/* Makes all connections that are up anew, with the identity as it is now: who dialed one dials
+ * another, which takes its place. One that nobody replaces is closed after ten pings: after a CA
+ * has left, whoever has only a certificate of that one is out. */
+void transport_renew(struct transport *transport);
 
 /* Answers a request to join: signs a certificate for the node id that it was given, and tells the
  * members. CULVERT_ENOTFOUND: the connection is gone, the node will ask again with the same key;

@@ -66,6 +66,7 @@ struct connection *connection_new(struct transport *transport)
     if (!connection)
         return NULL;
     connection->transport = transport;
+    connection->generation = transport->generation;
     connection->stage = STAGE_TLS;
     connection->input.bound = ENV_MESSAGE_MAX + 2 * RECORD_PLAIN;
     if (!tls_make(connection)) {
@@ -88,14 +89,14 @@ struct connection *connection_new(struct transport *transport)
 }
 
 /* Takes the connection off its peer, which dials anew. */
-static void leave_peer(struct connection *connection, enum transport_reason reason)
+static void leave_peer(struct connection *connection, enum transport_reason reason,
+                       const char *detail)
 {
     struct transport *transport = connection->transport;
     struct peer *peer = connection->peer;
     bool was_up = peer->up == connection;
 
-    if (reason != TRANSPORT_DUPLICATE)
-        peer->last = reason;
+    peer_note(peer, reason, detail);
     if (peer->dialing == connection)
         peer->dialing = NULL;
     if (was_up) {
@@ -126,7 +127,7 @@ void connection_close(struct connection *connection, enum transport_reason reaso
     uv_close((uv_handle_t *)&connection->tcp, on_closed);
     uv_close((uv_handle_t *)&connection->timer, on_closed);
     if (connection->peer)
-        leave_peer(connection, reason);
+        leave_peer(connection, reason, detail);
 }
 
 static void on_linger(uv_timer_t *timer)
@@ -156,7 +157,7 @@ void connection_refuse(struct connection *connection, enum transport_reason reas
     wire_put_refuse(&connection->urgent.bytes, (uint16_t)reason,
                     detail ? detail : transport_reason_text(reason));
     if (peer)
-        leave_peer(connection, reason);
+        leave_peer(connection, reason, detail);
     connection_leave(connection);
 }
 
@@ -374,32 +375,6 @@ static void keep_bound(struct transport *transport)
         connection_close(oldest, TRANSPORT_CROWD, NULL);
 }
 
-static void on_spare_closed(uv_handle_t *handle)
-{
-    struct listener *listener = handle->data;
-
-    listener->spare_used = false;
-    if (listener->waiting && !listener->closing) {
-        listener->waiting = false;
-        connection_accept(listener);
-    }
-    listener_handle_closed(handle);
-}
-
-/* The loop listens no further before a connection that waits is taken. */
-static void accept_none(struct listener *listener)
-{
-    if (listener->spare_used) {
-        listener->waiting = true;
-        return;
-    }
-    listener->spare_used = true;
-    listener->handles++;
-    uv_tcp_init(listener->transport->loop, &listener->spare);
-    uv_accept((uv_stream_t *)&listener->tcp, (uv_stream_t *)&listener->spare);
-    uv_close((uv_handle_t *)&listener->spare, on_spare_closed);
-}
-
 void connection_accept(struct listener *listener)
 {
     struct transport *transport = listener->transport;
@@ -407,7 +382,7 @@ void connection_accept(struct listener *listener)
 
     if (!connection) {
         transport->stats.ended[TRANSPORT_MEMORY]++;
-        accept_none(listener);
+        listener->handles += accept_spare_take(&listener->spare);
         return;
     }
     connection->inbound = connection->unknown = true;

@@ -3,6 +3,7 @@
 #ifndef CULVERT_CORE_TRANSPORT_INTERNAL_H
 #define CULVERT_CORE_TRANSPORT_INTERNAL_H
 
+#include "controlplane/base/accept_spare.h"
 #include "controlplane/core/transport.h"
 #include "controlplane/core/transport_wire.h"
 
@@ -16,6 +17,8 @@
 #define TRANSPORT_LINGER_MS 1000u
 #define TRANSPORT_JOIN_MS 15000u /* for the store to decide */
 #define TRANSPORT_DETAIL 160
+#define TRANSPORT_CLOCK_REPORTS 8u   /* that a clock is judged by */
+#define TRANSPORT_OUTDATED_PINGS 10u /* that an outdated connection stays for another to come */
 
 /* Bytes that wait, from `head` on. */
 struct lane {
@@ -50,6 +53,8 @@ struct connection {
     bool ping_due, pong_due;
     uint64_t pong_time;
     unsigned silent, stalled; /* pings without a byte from it, taken by it */
+    unsigned generation;      /* of the transport, when it was made */
+    unsigned outdated;        /* pings since that is an earlier one */
     size_t waiting;           /* of `writing` at the last ping */
     transport_call call;
     EVP_PKEY *joining; /* the key of who asks to join */
@@ -80,7 +85,13 @@ struct peer {
     char software[WIRE_SOFTWARE_MAX];
     uint16_t version;
     uint64_t rtt_us;
+    uint8_t report[WIRE_REPORT_MAX];
+    size_t report_length;
+    bool reported;
+    int64_t clock_ms;   /* that it is ahead: the most of late, which came with the least delay */
+    unsigned clock_age; /* reports since */
     enum transport_reason last, refused;
+    char detail[TRANSPORT_DETAIL]; /* of `last` */
 };
 
 /* How often a reason was logged lately. */
@@ -91,10 +102,8 @@ struct transport_quota {
 
 struct listener {
     uv_tcp_t tcp;
-    uv_tcp_t spare; /* takes, to close it, a connection that there is no memory for */
+    struct accept_spare spare;
     unsigned handles;
-    bool spare_used, closing;
-    bool waiting; /* one more came, while `spare` was in use */
     struct transport *transport;
 };
 
@@ -105,6 +114,7 @@ struct transport {
     struct wire_hello hello;
     struct env_events events;
     SSL_CTX *context;
+    unsigned generation; /* of connections: those of an earlier one are to be made anew */
     struct listener *listener;
     uint16_t port;
     struct peer *peers;
@@ -125,13 +135,14 @@ struct transport {
 void transport_object_freed(struct transport *transport);
 struct peer *transport_peer_find(struct transport *transport, uint64_t node);
 uint64_t transport_random(uint64_t below);
-
-/* transport.c */
-void listener_handle_closed(uv_handle_t *handle); /* `data` is the listener */
+uint64_t transport_clock(void); /* ms since 1970 */
 
 /* transport_peer.c */
 void peer_schedule(struct peer *peer, bool failed); /* dials when there is no connection */
-void peer_close(struct peer *peer);                 /* frees it when its handle is closed */
+void peer_dial(struct peer *peer);                  /* now, also beside a connection that is up */
+/* Why there is no connection. `detail` may be NULL. */
+void peer_note(struct peer *peer, enum transport_reason reason, const char *detail);
+void peer_close(struct peer *peer); /* frees it when its handle is closed */
 
 /* transport_connection.c */
 struct connection *connection_new(struct transport *transport);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The peers, and when they are dialed. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,13 +17,12 @@ struct peer *transport_peer_find(struct transport *transport, uint64_t node)
 
 /* ---- dialing ---- */
 
-static void on_dial(uv_timer_t *timer)
+void peer_dial(struct peer *peer)
 {
-    struct peer *peer = timer->data;
     struct connection *connection = connection_new(peer->transport);
 
     if (!connection) {
-        peer->last = TRANSPORT_MEMORY;
+        peer_note(peer, TRANSPORT_MEMORY, NULL);
         peer_schedule(peer, true);
         return;
     }
@@ -30,6 +30,11 @@ static void on_dial(uv_timer_t *timer)
     peer->dialing = connection;
     if (connection_dial(connection, &peer->endpoint))
         connection_close(connection, TRANSPORT_NETWORK, "can't dial");
+}
+
+static void on_dial(uv_timer_t *timer)
+{
+    peer_dial(timer->data);
 }
 
 /* Half to once the back-off, which doubles. */
@@ -55,6 +60,14 @@ void peer_schedule(struct peer *peer, bool failed)
     if (peer->removed || peer->transport->closing || peer->up || peer->dialing)
         return;
     uv_timer_start(&peer->timer, on_dial, next_delay(peer, failed), 0);
+}
+
+void peer_note(struct peer *peer, enum transport_reason reason, const char *detail)
+{
+    if (reason == TRANSPORT_DUPLICATE)
+        return;
+    peer->last = reason;
+    snprintf(peer->detail, sizeof(peer->detail), "%s", detail ? detail : "");
 }
 
 /* ---- the set ---- */
@@ -141,8 +154,12 @@ void transport_peers(struct transport *transport,
             .software = peer->software,
             .version = peer->version,
             .rtt_us = peer->rtt_us,
+            .report = up && peer->reported ? peer->report : NULL,
+            .report_length = peer->report_length,
+            .clock_ms = peer->clock_ms,
             .queued = up ? lane_length(&up->urgent) + lane_length(&up->bulk) : 0,
             .last = peer->last,
+            .detail = peer->detail,
             .refused = peer->refused,
         };
 

@@ -98,6 +98,8 @@ static void take_hello(struct connection *connection)
     enum transport_reason reason = judge(connection, &peer, detail);
 
     if (reason) {
+        if (peer)
+            peer_note(peer, reason, detail);
         connection_refuse(connection, reason, *detail ? detail : NULL);
         return;
     }
@@ -133,6 +135,7 @@ static void go_up(struct connection *connection, struct peer *peer)
         connection_close(peer->dialing, TRANSPORT_DUPLICATE, NULL);
     uv_timer_stop(&peer->timer);
     peer->version = connection->version;
+    peer->reported = false;
     memcpy(peer->software, connection->reader.hello.software, sizeof(peer->software));
     uv_timer_start(&connection->timer, on_ping, ping_ms, ping_ms);
     transport->stats.established++;
@@ -186,6 +189,23 @@ static void take_pong(struct connection *connection)
         connection->peer->rtt_us = (now - sent) / 1000 + 1;
 }
 
+/* The way here only makes the other's clock look late: the latest of some is nearest. */
+static void take_report(struct connection *connection)
+{
+    struct peer *peer = connection->peer;
+    const struct wire_reader *reader = &connection->reader;
+    int64_t ahead = (int64_t)(reader->time - transport_clock());
+
+    if (!peer->reported || ahead >= peer->clock_ms ||
+        ++peer->clock_age >= TRANSPORT_CLOCK_REPORTS) {
+        peer->clock_ms = ahead;
+        peer->clock_age = 0;
+    }
+    peer->reported = true;
+    peer->report_length = reader->length;
+    memcpy(peer->report, reader->message, reader->length);
+}
+
 static void take_message(struct connection *connection)
 {
     struct transport *transport = connection->transport;
@@ -219,6 +239,9 @@ static void take_event(struct connection *connection, enum wire_event event)
     case WIRE_EVENT_MESSAGE:
         take_message(connection);
         break;
+    case WIRE_EVENT_REPORT:
+        take_report(connection);
+        break;
     case WIRE_EVENT_BAD:
         connection_refuse(connection, TRANSPORT_PROTOCOL, NULL);
         break;
@@ -251,6 +274,17 @@ void session_read(struct connection *connection)
     memmove(input->data, input->data + at, input->length);
 }
 
+/* Made before transport_renew(): the side that dialed it dials another, which takes its place. */
+static void replace(struct connection *connection)
+{
+    struct peer *peer = connection->peer;
+
+    if (connection->outdated++ >= TRANSPORT_OUTDATED_PINGS)
+        connection_close(connection, TRANSPORT_CERTIFICATE, "it was made before the CA changed");
+    else if (!connection->inbound && !peer->dialing)
+        peer_dial(peer);
+}
+
 /* Counts turns of the timer, not time: after this process stood still, what came meanwhile is read
  * before it is missed. */
 void session_ping(struct connection *connection)
@@ -270,5 +304,7 @@ void session_ping(struct connection *connection)
         connection->ping_due = true;
         connection_trim(connection);
         connection_dirty(connection);
+        if (connection->generation != connection->transport->generation)
+            replace(connection);
     }
 }

@@ -38,6 +38,13 @@ void wire_put_time(struct buffer *out, enum wire_kind kind, uint64_t time)
     bytes_put_number(out, time, 8);
 }
 
+void wire_put_report(struct buffer *out, uint64_t time, const void *report, size_t length)
+{
+    wire_put_header(out, WIRE_REPORT, 8 + length);
+    bytes_put_number(out, time, 8);
+    buffer_add(out, report, length);
+}
+
 uint16_t wire_version(const struct wire_hello *ours, const struct wire_hello *theirs)
 {
     uint16_t most =
@@ -80,6 +87,14 @@ static enum wire_event read_time(struct wire_reader *reader, struct bytes *bytes
 {
     reader->time = bytes_take_number(bytes, 8);
     return bytes->bad || bytes->left ? WIRE_EVENT_BAD : event;
+}
+
+static enum wire_event read_report(struct wire_reader *reader, struct bytes *bytes)
+{
+    reader->time = bytes_take_number(bytes, 8);
+    reader->message = bytes->at;
+    reader->length = bytes->left;
+    return bytes->bad ? WIRE_EVENT_BAD : WIRE_EVENT_REPORT;
 }
 
 static enum wire_event add_piece(struct wire_reader *reader, const struct bytes *piece)
@@ -136,6 +151,8 @@ static enum wire_event read_payload(struct wire_reader *reader, enum wire_kind k
     case WIRE_BULK_FIRST:
     case WIRE_BULK_MORE:
         return read_bulk(reader, bytes, kind == WIRE_BULK_FIRST);
+    case WIRE_REPORT:
+        return read_report(reader, bytes);
     }
     return WIRE_EVENT_BAD;
 }
@@ -165,6 +182,9 @@ static bool find_bound(const struct wire_reader *reader, unsigned kind, size_t *
     case WIRE_BULK_FIRST:
     case WIRE_BULK_MORE:
         *bound = WIRE_PIECE_MAX;
+        return fits;
+    case WIRE_REPORT:
+        *bound = 8 + WIRE_REPORT_MAX;
         return fits;
     default:
         return false;

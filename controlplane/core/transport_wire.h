@@ -17,6 +17,8 @@
 #define WIRE_SMALL_MAX 256u   /* bytes of the payload of hello and refuse */
 #define WIRE_PIECE_MAX 16000u /* bytes of a bulk piece: with its header one TLS record */
 #define WIRE_TEXT_MAX 128u    /* bytes of a refusal's text, with the NUL */
+#define WIRE_REPORT_MAX 1024u /* bytes of a report, without its time */
+#define WIRE_REPORTS 2u       /* the first version that has them */
 
 enum wire_kind {
     WIRE_HELLO = 1,
@@ -27,6 +29,7 @@ enum wire_kind {
     WIRE_MESSAGE,
     WIRE_BULK_FIRST, /* the whole message's length in 32 bits, then its first piece */
     WIRE_BULK_MORE,
+    WIRE_REPORT, /* the sender's clock and what its owner reports of itself */
 };
 
 struct wire_hello {
@@ -47,6 +50,8 @@ void wire_put_header(struct buffer *out, enum wire_kind kind, size_t length);
 void wire_put_hello(struct buffer *out, const struct wire_hello *hello);
 void wire_put_refuse(struct buffer *out, uint16_t reason, const char *text);
 void wire_put_time(struct buffer *out, enum wire_kind kind, uint64_t time); /* ping, pong */
+/* `time` in ms since 1970; at most WIRE_REPORT_MAX bytes. */
+void wire_put_report(struct buffer *out, uint64_t time, const void *report, size_t length);
 
 /* The highest version that both can, 0: there is none. */
 uint16_t wire_version(const struct wire_hello *ours, const struct wire_hello *theirs);
@@ -58,7 +63,7 @@ struct wire_reader {
     size_t bulk_length; /* of the whole, 0: none */
     struct wire_hello hello;
     struct wire_refuse refuse;
-    uint64_t time;          /* of a ping or pong */
+    uint64_t time;          /* of a ping, pong or report */
     const uint8_t *message; /* valid until the next call */
     size_t length;
 };
@@ -72,6 +77,7 @@ enum wire_event {
     WIRE_EVENT_PING,   /* in `time`, likewise */
     WIRE_EVENT_PONG,
     WIRE_EVENT_MESSAGE, /* in `message` and `length` */
+    WIRE_EVENT_REPORT,  /* in these and `time` */
     WIRE_EVENT_BAD,     /* not this protocol, or a bound was broken */
     WIRE_EVENT_NOMEM,
 };

@@ -148,6 +148,19 @@ static bool encrypt_piece(struct connection *connection)
     return encrypt(connection, frame, WIRE_HEADER + length);
 }
 
+static void put_report(struct connection *connection)
+{
+    const struct transport_options *options = &connection->transport->options;
+    struct buffer report = {.bound = WIRE_REPORT_MAX};
+
+    if (!options->report || connection->version < WIRE_REPORTS)
+        return;
+    options->report(options->report_arg, &report);
+    if (!report.error)
+        wire_put_report(&connection->urgent.bytes, transport_clock(), report.data, report.length);
+    buffer_free(&report);
+}
+
 /* Appends what is due, one of each: a flood of pings makes no queue of answers. */
 static bool put_times(struct connection *connection)
 {
@@ -155,6 +168,8 @@ static bool put_times(struct connection *connection)
 
     if (connection->ping_due)
         wire_put_time(out, WIRE_PING, uv_hrtime());
+    if (connection->ping_due)
+        put_report(connection);
     if (connection->pong_due)
         wire_put_time(out, WIRE_PONG, connection->pong_time);
     connection->ping_due = connection->pong_due = false;

@@ -50,6 +50,7 @@ static void note_audit(struct daemon_change *change)
     struct history_audit audit = {.time_ms = change->now,
                                   .author = change->author,
                                   .comment = change->comment,
+                                  .caller = change->caller,
                                   .what = change->what,
                                   .outcome = change->problem[0] ? change->problem
                                                                 : culvert_strerror(change->error)};
@@ -133,17 +134,25 @@ static void on_appended(struct history_append *append, int status)
 
 /* ---- on the worker ---- */
 
+/* Puts the revision together, as a patch if that will do. */
 static void prepare_append(struct daemon_change *change)
 {
     struct history_append *append = &change->append;
+    bool whole = true;
 
     append->revision = site_plan_revision(change->plan);
+    change->error = history_wants_whole(change->view, change->latest, append->revision, &whole);
+    if (!change->error && whole)
+        change->error = site_plan_whole(change->plan);
+    if (change->error)
+        return;
     append->revision->time_ms = change->now;
     append->revision->author = change->author;
     append->revision->comment = change->comment;
     append->blobs = site_plan_blobs(change->plan, &append->blob_count);
     append->base = change->latest;
     append->what = change->what;
+    append->caller = change->caller;
     append->pends = change->pends;
     append->deadline_ms = change->confirm_ms ? change->now + (int64_t)change->confirm_ms : 0;
     append->done = on_appended;
@@ -199,7 +208,8 @@ static void change_work(struct job *job)
     change->was_read = true;
     change->error = history_view_latest(change->view, &change->latest);
     if (!change->error && change->latest != daemon->revision) {
-        change->error = daemon_adopt(daemon, change->view, change->latest, &change->plan,
+        change->adopted = change->latest;
+        change->error = daemon_adopt(daemon, change->view, &change->adopted, &change->plan,
                                      change->problem, sizeof(change->problem));
         change->adopts = !change->error;
         return;
@@ -219,7 +229,7 @@ static void change_done(struct job *job)
 
     if (change->adopts) {
         change->adopts = false;
-        daemon_commit(job->daemon, change->plan, change->latest, "another node");
+        daemon_commit(job->daemon, change->plan, change->adopted, "another node");
         change->plan = NULL;
         job_work(job);
         return;

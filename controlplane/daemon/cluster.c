@@ -130,14 +130,37 @@ static void set_tick(struct cluster *cluster)
     env->ops->timer_set(env, &cluster->tick, env_now(env) + (uint64_t)CLUSTER_TICK_MS * NS_PER_MS);
 }
 
+static void note_leader(struct cluster *cluster)
+{
+    struct group_status status;
+
+    group_status(cluster->group, &status);
+    if (status.leader)
+        cluster->led = env_now(cluster_env(cluster));
+}
+
+int64_t cluster_age(struct cluster *cluster)
+{
+    struct group_status status;
+    uint64_t age = env_now(cluster_env(cluster)) - cluster->led;
+
+    group_status(cluster->group, &status);
+    if (status.leader)
+        return 0;
+    return cluster->led ? (int64_t)(age / NS_PER_MS) : -1;
+}
+
 static void on_tick(void *arg)
 {
     struct cluster *cluster = arg;
 
     set_tick(cluster);
     cluster_net_tick(cluster);
-    if (!cluster->failed && !cluster->removed)
+    note_leader(cluster);
+    if (!cluster->failed && !cluster->removed) {
+        cluster_ca_tick(cluster);
         cluster_keep_tick(cluster);
+    }
     cluster_identity_tick(cluster);
     cluster_etcd_tick(cluster);
     cluster_backup_tick(cluster);
@@ -256,6 +279,8 @@ void cluster_close(struct cluster *cluster)
     history_close(cluster->history);
     node_close(cluster->node);
     kv_service_close(cluster->service);
+    cluster->group = NULL; /* the transport's events come on */
+    cluster->service = NULL;
     cluster_keep_close(cluster);
     if (cluster->uv)
         wait_idle(cluster); /* the log ends its last work */

@@ -18,6 +18,7 @@
 #include <uv.h>
 
 #include "controlplane/history/history.h"
+#include "controlplane/identity/access.h"
 #include "controlplane/identity/token.h"
 
 struct cluster;
@@ -27,6 +28,8 @@ struct cluster;
 #define CLUSTER_VOTERS 3u     /* so many are promoted without being told */
 #define CLUSTER_VOTERS_MAX 7u
 #define CLUSTER_TEXT 300u
+#define CA_TEXT 17 /* the short name of a CA: digits of its fingerprint, with the NUL */
+#define CLUSTER_CLOCK_UNKNOWN INT64_MIN
 #define CLUSTER_LISTEN "[::]:7480"
 #define CLUSTER_ETCD "127.0.0.1:2379"
 
@@ -74,9 +77,13 @@ struct cluster_node {
     uint64_t id;
     char name[65], address[UNITS_TEXT], version[32];
     enum cluster_role role;
+    char ca[CA_TEXT];  /* that signed its certificate; "": not known */
+    unsigned protocol; /* its highest version of the transport's; 1 where it is not known */
     bool self, leader, connected, leaving;
-    int64_t lag;     /* entries behind the leader; -1: not known here */
-    int64_t expires; /* its certificate, seconds since 1970; 0: not known */
+    bool behind;      /* it has not taken the step that the CA's change is at */
+    int64_t lag;      /* entries behind the leader; -1: nobody knows */
+    int64_t clock_ms; /* that its clock is ahead of this node's, or CLUSTER_CLOCK_UNKNOWN */
+    int64_t expires;  /* its certificate, seconds since 1970; 0: not known */
 };
 
 /* All nodes of the site as this one knows them, at most CLUSTER_NODES_MAX. Returns how many, or an
@@ -92,8 +99,13 @@ struct cluster_state {
     char address[UNITS_TEXT];
     uint64_t size, quota; /* bytes of the store */
     bool full;            /* it takes deletions only */
+    char ca[CA_TEXT];     /* the CA, in the end */
+    const char *ca_step;  /* "done"; else it is being changed: "spread", "renew" */
 };
 void cluster_state(struct cluster *cluster, struct cluster_state *out);
+/* How old what this node has may be: ms since it knew of a leader, 0 while it does; -1: it has not
+ * since it was opened. */
+int64_t cluster_age(struct cluster *cluster);
 /* Calls `each` for every problem that the operator should know of. */
 void cluster_alarms(struct cluster *cluster, void (*each)(void *arg, const char *text), void *arg);
 
@@ -106,11 +118,43 @@ typedef void (*cluster_done)(void *arg, int status, const char *text);
 int cluster_token(struct cluster *cluster, int64_t life, bool multiple, cluster_done done,
                   void *arg);
 
-enum cluster_change { CLUSTER_REMOVE, CLUSTER_PROMOTE };
+enum cluster_change { CLUSTER_REMOVE, CLUSTER_PROMOTE, CLUSTER_ROTATE };
 /* Removes or promotes a node; `done` when the members are so, or CULVERT_ETIMEOUT: not yet, it goes
  * on. CULVERT_ECONFLICT: it may not be, and why. Likewise. */
 int cluster_node_change(struct cluster *cluster, uint64_t id, enum cluster_change change,
                         cluster_done done, void *arg);
+
+/* ---- access tokens, and what the API shows of this node (cluster_access.c) ---- */
+
+#define CLUSTER_ACCESS_MAX 1024u /* tokens */
+
+/* As this node has them: the caller has waited for what was acknowledged, or does without. */
+int cluster_access_list(struct cluster *cluster,
+                        void (*each)(void *arg, const struct access_record *record), void *arg);
+/* CULVERT_ENOTFOUND. */
+int cluster_access_find(struct cluster *cluster, uint64_t id, struct access_record *out);
+/* Makes a token of a record that has all but id and digest; `done` gets its text, or
+ * CULVERT_EEXIST: the name is taken. CULVERT_EFULL: there are CLUSTER_ACCESS_MAX; those of
+ * access_make(). */
+int cluster_access_create(struct cluster *cluster, struct access_record *record, cluster_done done,
+                          void *arg);
+/* Revokes the token of that name or id; `done` gets its name. CULVERT_ENOTFOUND, of the call or to
+ * `done`. Likewise. */
+int cluster_access_revoke(struct cluster *cluster, const char *name, cluster_done done, void *arg);
+
+/* A TLS context with this node's certificate, for clients without one; the caller's. */
+int cluster_api_context(const struct cluster *cluster, SSL_CTX **out);
+/* That certificate; another one when it was renewed. Lives as long as the cluster, or the next
+ * renewal. */
+const X509 *cluster_certificate(const struct cluster *cluster);
+
+/* ---- the CA (cluster_ca.c) ---- */
+
+/* Begins to put another CA in the place of the site's, or with `force` also goes on with that
+ * without the nodes that are not connected: they will have to join anew. `done` when only the new
+ * one is believed, or CULVERT_ETIMEOUT: not yet, it goes on. CULVERT_ECONFLICT: it may not begin,
+ * and why. Likewise. */
+int cluster_rotate_ca(struct cluster *cluster, bool force, cluster_done done, void *arg);
 
 /* ---- backup (cluster_backup.c) ---- */
 
@@ -134,7 +178,8 @@ int cluster_join_take(struct cluster_join *join, char problem[CLUSTER_TEXT]);
 void cluster_join_free(struct cluster_join *join); /* NULL is allowed */
 /* The next cluster_open() makes this node the only member of its site. */
 int cluster_recover(struct cluster *cluster);
-/* The next cluster_open() begins a new site with the backup that lies at STATE-DIR/restore.tmp. */
-int cluster_restore(struct cluster *cluster, char problem[CLUSTER_TEXT]);
+/* The next cluster_open() begins a new site with the backup that lies at STATE-DIR/restore.tmp,
+ * which was checked. */
+int cluster_restore(struct cluster *cluster);
 
 #endif

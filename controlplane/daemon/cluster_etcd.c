@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/base/log.h"
+#include "controlplane/base/tcp_socket.h"
 #include "controlplane/daemon/cluster_internal.h"
 
 #define LISTEN_TICKS (5u * 1000 / CLUSTER_TICK_MS)
@@ -47,6 +49,44 @@ static int parse(struct cluster *cluster)
     return error;
 }
 
+/* ---- certificates ---- */
+
+/* What tells that one of the files is another one than before. */
+static uint64_t files_mark(const struct cluster_addresses *addresses)
+{
+    const char *const paths[] = {addresses->etcd_certificate, addresses->etcd_key,
+                                 addresses->etcd_ca};
+    uint64_t mark = 0;
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        struct stat stat_of = {0};
+        uint64_t parts[4] = {0};
+
+        if (paths[i] && !stat(paths[i], &stat_of)) {
+            parts[0] = stat_of.st_ino;
+            parts[1] = (uint64_t)stat_of.st_size;
+            parts[2] = (uint64_t)stat_of.st_mtim.tv_sec;
+            parts[3] = (uint64_t)stat_of.st_mtim.tv_nsec;
+        }
+        for (size_t k = 0; k < sizeof(parts) / sizeof(parts[0]); k++)
+            mark = (mark ^ parts[k]) * 0x100000001b3u; /* FNV-1a's prime */
+    }
+    return mark;
+}
+
+static int load_tls(struct cluster *cluster, SSL_CTX **tls, char *problem, size_t size)
+{
+    const struct cluster_addresses *addresses = cluster->options.addresses;
+    int error;
+
+    cluster->etcd_files = files_mark(addresses); /* before they are read: a later change shows */
+    error = etcd_tls_context(tls, addresses->etcd_certificate, addresses->etcd_key,
+                             addresses->etcd_ca, problem, size);
+    if (error && !problem[0])
+        snprintf(problem, size, "%s", culvert_strerror(error));
+    return error;
+}
+
 static int open_tls(struct cluster *cluster)
 {
     const struct cluster_addresses *addresses = cluster->options.addresses;
@@ -59,12 +99,32 @@ static int open_tls(struct cluster *cluster)
         log_error("--etcd-tls needs --etcd-cert FILE and --etcd-key FILE");
         return CULVERT_EINVAL;
     }
-    error = etcd_tls_context(&cluster->etcd_tls, addresses->etcd_certificate, addresses->etcd_key,
-                             addresses->etcd_ca, problem, sizeof(problem));
+    error = load_tls(cluster, &cluster->etcd_tls, problem, sizeof(problem));
     if (error)
-        log_error("etcd: %s", problem[0] ? problem : culvert_strerror(error));
+        log_error("etcd: %s", problem);
     return error;
 }
+
+/* Files that were renewed are for the connections from now on. While they don't fit together, as
+ * when only one of them is there, what was read before stays. */
+static void renew_tls(struct cluster *cluster)
+{
+    SSL_CTX *tls = NULL;
+    char problem[256] = "";
+
+    if (!cluster->etcd_tls || cluster->etcd_files == files_mark(cluster->options.addresses))
+        return;
+    if (load_tls(cluster, &tls, problem, sizeof(problem))) {
+        log_error("etcd: %s; the certificate of before stays", problem);
+        return;
+    }
+    etcd_front_renew_tls(cluster->etcd, tls);
+    SSL_CTX_free(cluster->etcd_tls);
+    cluster->etcd_tls = tls;
+    log_info("etcd: the certificate was read anew");
+}
+
+/* ---- its address ---- */
 
 void cluster_etcd_address(const struct cluster *cluster, char text[UNITS_TEXT])
 {
@@ -85,30 +145,10 @@ void cluster_etcd_address(const struct cluster *cluster, char text[UNITS_TEXT])
 
 /* ---- listening ---- */
 
-static int make_socket(const struct endpoint *endpoint)
-{
-    struct sockaddr_storage address = {0};
-    socklen_t size;
-    int one = 1, fd;
-
-    endpoint_to_socket(endpoint, &address);
-    size = address.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-    fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    if (!setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) &&
-        !bind(fd, (struct sockaddr *)&address, size) && !listen(fd, BACKLOG))
-        return fd;
-    one = errno;
-    close(fd);
-    errno = one;
-    return -1;
-}
-
 static void listen_on(struct cluster *cluster, struct etcd_address *at)
 {
     char text[UNITS_TEXT], problem[sizeof(at->problem)];
-    int fd = make_socket(&at->endpoint);
+    int fd = tcp_socket_listen(&at->endpoint, BACKLOG);
 
     units_write_endpoint(&at->endpoint, text);
     if (fd >= 0 && !etcd_front_listen(cluster->etcd, fd, at->tls ? cluster->etcd_tls : NULL)) {
@@ -128,6 +168,7 @@ void cluster_etcd_tick(struct cluster *cluster)
 {
     if (cluster->ticks % LISTEN_TICKS || !cluster->etcd || cluster->waits)
         return;
+    renew_tls(cluster);
     for (unsigned i = 0; i < cluster->etcd_count; i++)
         if (!cluster->etcds[i].up)
             listen_on(cluster, &cluster->etcds[i]);

@@ -265,25 +265,47 @@ int cluster_identity_open(struct cluster *cluster)
 
 /* ---- later ---- */
 
-void cluster_identity_tick(struct cluster *cluster)
+/* What has come of changing the identity. */
+static void note_change(struct cluster *cluster, int error)
 {
-    int64_t now = time(NULL);
-    int folder, error;
-
-    if (cluster->ticks % RENEW_TICKS || now < identity_renew_at(cluster->identity))
-        return;
-    folder = open_folder(cluster, "identity");
-    error = folder < 0 ? CULVERT_EIO : identity_renew(cluster->identity, now);
-    if (!error)
-        error = identity_save(cluster->identity, folder);
+    cluster->unsaved = error != 0;
     if (!error)
         error = transport_identity(cluster->transport, cluster->identity);
     if (error)
         log_error("the node's certificate can't be renewed: %s", culvert_strerror(error));
     else
         log_info("the node's certificate was renewed");
+}
+
+void cluster_identity_tick(struct cluster *cluster)
+{
+    int64_t now = time(NULL);
+    bool due = now >= identity_renew_at(cluster->identity);
+    int folder, error;
+
+    if (cluster->ticks % RENEW_TICKS || (!due && !cluster->unsaved))
+        return;
+    folder = open_folder(cluster, "identity");
+    error = folder < 0 ? CULVERT_EIO : 0;
+    if (!error && due)
+        error = identity_renew(cluster->identity, now);
+    if (!error)
+        error = identity_save(cluster->identity, folder);
+    note_change(cluster, error);
     if (folder >= 0)
         close(folder);
+}
+
+int cluster_identity_follow(struct cluster *cluster, const struct rollover *rollover)
+{
+    int folder = open_folder(cluster, "identity"), error = CULVERT_EIO;
+
+    if (folder >= 0) {
+        error = rollover_follow(rollover, cluster->identity, folder, time(NULL));
+        close(folder);
+    }
+    cluster->unsaved = error != 0;
+    return error ? error : transport_identity(cluster->transport, cluster->identity);
 }
 
 void cluster_identity_removed(struct cluster *cluster)

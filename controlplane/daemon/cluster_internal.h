@@ -8,7 +8,9 @@
 #include "controlplane/core/node.h"
 #include "controlplane/core/transport.h"
 #include "controlplane/daemon/cluster.h"
+#include "controlplane/daemon/protocol.h"
 #include "controlplane/fronts/etcd/front.h"
+#include "controlplane/identity/rollover.h"
 
 #define CLUSTER_TICK_MS 200u
 #define CLUSTER_SEGMENT ((uint64_t)32 << 20) /* bytes of the log; two are there at the least */
@@ -20,7 +22,8 @@ struct waiter {
     void *arg;
     uint64_t id, deadline; /* ns of the environment */
     enum cluster_change change;
-    bool stored; /* the wish is in the store */
+    bool stored;  /* the wish is in the store */
+    uint64_t mod; /* CLUSTER_ROTATE: of the CA's record before it */
 };
 
 struct etcd_address {
@@ -53,16 +56,26 @@ struct cluster {
     struct history *history;
     struct etcd_front *etcd;
     SSL_CTX *etcd_tls;
+    uint64_t etcd_files; /* which files it was read from */
     struct etcd_address etcds[2 * CLUSTER_ETCD_MAX];
     unsigned etcd_count;
     struct env_timer tick;
     uint64_t ticks;
+    uint64_t led; /* ns of the environment, when a leader was known last; 0: never */
     bool failed, stopped, settled, ticking, removed;
     bool founds;   /* the group begins with this node; who joins is added by the leader */
     bool waits;    /* to join a site: made with cluster_addresses.joins, or rebuilt */
     bool changing; /* the group's members, by this node */
     bool storing;  /* a record of a node, likewise */
     bool describing, publishing; /* this node itself */
+    bool unsaved;                /* the identity is newer than its files, or may be */
+    struct {
+        uint64_t mod; /* of the CA's record that this node follows; 0: there is none */
+        enum rollover_step step;
+        bool forced;
+        char name[CA_TEXT]; /* of the CA that is to sign in the end */
+        int error;          /* why it can't be followed */
+    } ca;
     struct waiter waiters[CLUSTER_WAITERS_MAX];
     struct {
         struct machine_dump *dump; /* NULL: none, or all of it was read */
@@ -82,6 +95,8 @@ const char *cluster_path(struct cluster *cluster, const char *name);
 int cluster_identity_open(struct cluster *cluster);
 /* Renews the certificate when it is time. */
 void cluster_identity_tick(struct cluster *cluster);
+/* Makes the identity what the record says, on the disk, too, and gives it to the transport. */
+int cluster_identity_follow(struct cluster *cluster, const struct rollover *rollover);
 /* Writes an identity and its peers where the next start takes them. */
 int cluster_identity_replace(struct cluster *cluster, const struct identity *identity,
                              const struct join_member *peers, size_t count);
@@ -97,6 +112,32 @@ int cluster_net_open(struct cluster *cluster);
 /* Makes the transport's peers those of the group; notices that this node was removed. */
 void cluster_net_tick(struct cluster *cluster);
 bool cluster_net_connected(struct cluster *cluster, uint64_t node);
+/* Why it isn't: "" when nothing is known. */
+void cluster_net_problem(struct cluster *cluster, uint64_t node, char text[CLUSTER_TEXT]);
+
+/* ---- cluster_health.c: what nodes report to each other ---- */
+
+struct health {
+    bool failed; /* it can't store anything */
+    uint64_t last, leader;
+    int64_t clock_ms; /* that its clock is ahead of this one's */
+    unsigned count;
+    struct {
+        uint64_t id;
+        bool connected; /* to it */
+        uint64_t index; /* of its log, if it leads; else 0 */
+    } members[CLUSTER_NODES_MAX];
+};
+
+/* transport_options.report; `arg` is the cluster. */
+void cluster_health_write(void *arg, struct buffer *out);
+/* What a node has said last. False: it is not connected, or of a version that says nothing. */
+bool cluster_health_read(struct cluster *cluster, uint64_t node, struct health *out);
+/* Entries that a node is behind the leader; -1: nobody knows. */
+int64_t cluster_health_lag(struct cluster *cluster, uint64_t node);
+/* The leader has had word from this node of entries that it does not have: its disk was put back
+ * to an earlier state, or lost what it was told to keep. It gets nothing more from that leader. */
+bool cluster_health_has_lost(struct cluster *cluster);
 
 /* ---- cluster_records.c: what the site knows of its nodes, in the store ---- */
 
@@ -111,15 +152,21 @@ struct node_record {
     uint64_t id, mod; /* the second: revision of its last change; 0: it is new */
     enum node_want want;
     char address[UNITS_TEXT], name[65], version[32];
+    char ca[CA_TEXT];  /* that signed its certificate; "": not told */
+    uint64_t followed; /* revision of the CA's record that it follows */
+    unsigned protocol; /* of the transport, its highest version; 0: not told, which is 1 */
     int64_t expires;
 };
 
+/* Reads a range of this node's state into the result, which needs both others. */
+int records_range(struct cluster *cluster, struct kv_keys keys, struct buffer *bytes,
+                  struct arena *arena, struct kv_result *result);
 /* This node's state, not more: at most CLUSTER_NODES_MAX, or an error. */
 int records_read(struct cluster *cluster, struct node_record list[CLUSTER_NODES_MAX]);
 struct node_record *records_find(struct node_record *list, int count, uint64_t id);
 
 #define RECORD_KEY 32u
-#define RECORD_VALUE 320u
+#define RECORD_VALUE 1024u
 struct record_put {
     char key[RECORD_KEY], value[RECORD_VALUE];
 };
@@ -143,6 +190,22 @@ void cluster_keep_close(struct cluster *cluster);
 int cluster_wait(struct cluster *cluster, uint64_t id, enum cluster_change change,
                  cluster_done done, void *arg, struct waiter **out);
 void waiter_end(struct waiter *waiter, int status, const char *text);
+
+/* ---- cluster_ca.c: the site's CA, and another one in its place ---- */
+
+/* Reads the record of the CA as this node has it. CULVERT_ENOTFOUND: there is none yet, the
+ * founder's is the one; CULVERT_ECORRUPT. Then rollover_free(). */
+int ca_read(struct cluster *cluster, struct rollover *out, uint64_t *mod);
+/* Follows the record; whoever waits for its end is told. */
+void cluster_ca_tick(struct cluster *cluster);
+/* What whoever leads does: the next step, when all have taken the one before. True: it was begun.
+ */
+bool cluster_ca_lead(struct cluster *cluster, const struct node_record *records, int count);
+/* Whether another CA is there than at `before`, the old one gone, and all nodes know. */
+bool cluster_ca_settled(const struct cluster *cluster, uint64_t before,
+                        const struct node_record *records, int count);
+/* The short name of a CA, given its fingerprint; "" after an error of getting that. */
+void ca_name(int error, const uint8_t fingerprint[CERTIFICATE_FINGERPRINT], char out[CA_TEXT]);
 
 /* ---- cluster_admit.c: the site's side of joining ---- */
 

@@ -126,7 +126,8 @@ static void lead(struct cluster *cluster, const struct members *members,
             if ((records[i].want == WANT_GONE) == gone &&
                 keep_record(cluster, members, &records[i]))
                 return;
-    promote(cluster, members, records, count);
+    if (!cluster_ca_lead(cluster, records, count))
+        promote(cluster, members, records, count);
 }
 
 /* ---- this node's own record ---- */
@@ -179,7 +180,8 @@ static void describe(struct cluster *cluster)
 
 static bool same_record(const struct node_record *x, const struct node_record *y)
 {
-    return x->want == y->want && x->expires == y->expires && !strcmp(x->name, y->name) &&
+    return x->want == y->want && x->expires == y->expires && x->followed == y->followed &&
+           x->protocol == y->protocol && !strcmp(x->ca, y->ca) && !strcmp(x->name, y->name) &&
            !strcmp(x->version, y->version) && !strcmp(x->address, y->address);
 }
 
@@ -188,6 +190,7 @@ static void publish(struct cluster *cluster, const struct members *members,
 {
     struct node_record own = {.id = cluster->node_id, .want = WANT_MEMBER};
     const X509 *certificate = sk_X509_value(cluster->identity->chain, 0);
+    uint8_t fingerprint[CERTIFICATE_FINGERPRINT];
     int64_t from;
 
     if (record)
@@ -195,11 +198,14 @@ static void publish(struct cluster *cluster, const struct members *members,
     else if (members->count != 1)
         return; /* it may have been removed a moment ago */
     snprintf(own.name, sizeof(own.name), "%s", cluster->name);
-    snprintf(own.version, sizeof(own.version), "%s", CULVERT_VERSION);
+    snprintf(own.version, sizeof(own.version), "%s", protocol_own.software);
     if (cluster->address[0] || !record)
         snprintf(own.address, sizeof(own.address), "%s", cluster->address);
     if (certificate_times(certificate, &from, &own.expires))
         own.expires = 0;
+    ca_name(identity_fingerprint(cluster->identity, fingerprint), fingerprint, own.ca);
+    own.followed = cluster->ca.mod;
+    own.protocol = protocol_own.max;
     if (record && same_record(&own, record))
         return;
     cluster->publishing = !record_store(cluster, &own, on_published, cluster);
@@ -234,18 +240,34 @@ void waiter_end(struct waiter *waiter, int status, const char *text)
     done.done(done.arg, status, text ? text : culvert_strerror(status));
 }
 
-static void tell(struct cluster *cluster, const struct members *members)
+/* Whether what somebody waits for is so. */
+static bool is_so(const struct cluster *cluster, const struct waiter *waiter,
+                  const struct members *members, const struct node_record *records, int count)
+{
+    const struct group_member *member = find(members, waiter->id);
+
+    switch (waiter->change) {
+    case CLUSTER_REMOVE:
+        return !member;
+    case CLUSTER_PROMOTE:
+        return member && member->role == GROUP_VOTER;
+    case CLUSTER_ROTATE:
+        return cluster_ca_settled(cluster, waiter->mod, records, count);
+    }
+    return false;
+}
+
+static void tell(struct cluster *cluster, const struct members *members,
+                 const struct node_record *records, int count)
 {
     uint64_t now = env_now(cluster_env(cluster));
 
     for (unsigned i = 0; i < CLUSTER_WAITERS_MAX; i++) {
         struct waiter *waiter = &cluster->waiters[i];
-        const struct group_member *member;
 
         if (!waiter->done || !waiter->stored)
             continue;
-        member = find(members, waiter->id);
-        if (waiter->change == CLUSTER_REMOVE ? !member : member && member->role == GROUP_VOTER)
+        if (is_so(cluster, waiter, members, records, count))
             waiter_end(waiter, 0, "");
         else if (now > waiter->deadline)
             waiter_end(waiter, CULVERT_ETIMEOUT,
@@ -272,7 +294,7 @@ void cluster_keep_tick(struct cluster *cluster)
         return;
     group_members(cluster->group, add_member, &members);
     group_status(cluster->group, &status);
-    tell(cluster, &members);
+    tell(cluster, &members, records, count);
     if (status.member && status.leader) {
         if (!cluster->publishing)
             publish(cluster, &members, records_find(records, count, cluster->node_id));

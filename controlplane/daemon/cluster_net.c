@@ -199,6 +199,28 @@ bool cluster_net_connected(struct cluster *cluster, uint64_t node)
     return count.connected;
 }
 
+struct problem {
+    uint64_t node;
+    char *text;
+};
+
+static void write_problem(void *arg, const struct transport_peer *peer)
+{
+    const struct problem *problem = arg;
+
+    if (peer->node == problem->node && !peer->connected && peer->last)
+        snprintf(problem->text, CLUSTER_TEXT, "%s%s%s", transport_reason_text(peer->last),
+                 *peer->detail ? ": " : "", peer->detail);
+}
+
+void cluster_net_problem(struct cluster *cluster, uint64_t node, char text[CLUSTER_TEXT])
+{
+    struct problem problem = {.node = node, .text = text};
+
+    text[0] = 0;
+    transport_peers(cluster->transport, write_problem, &problem);
+}
+
 /* Most of the others say that it is no member, and none that it is. */
 static void look_for_removal(struct cluster *cluster)
 {
@@ -228,7 +250,11 @@ void cluster_net_tick(struct cluster *cluster)
 int cluster_net_open(struct cluster *cluster)
 {
     struct transport_options options = {.identity = cluster->identity,
-                                        .software = CULVERT_VERSION,
+                                        .software = protocol_own.software,
+                                        .version_min = protocol_own.min,
+                                        .version_max = protocol_own.max,
+                                        .report = cluster_health_write,
+                                        .report_arg = cluster,
                                         .bulk = is_bulk,
                                         .join = cluster_admit,
                                         .join_arg = cluster};

@@ -3,12 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/daemon/cluster_internal.h"
-
-#define EXPIRES_SOON (7 * 86400) /* seconds */
 
 /* ---- the list ---- */
 
@@ -19,21 +16,11 @@ struct list {
     const struct group_status *status;
 };
 
-static int64_t lag_of(const struct list *list, uint64_t id)
-{
-    uint64_t index;
-
-    if (id == list->status->leader)
-        return 0;
-    if (group_progress(list->cluster->group, id, &index))
-        return -1;
-    return list->status->last > index ? (int64_t)(list->status->last - index) : 0;
-}
-
 static int add_member(void *arg, const struct group_member *member)
 {
     struct list *list = arg;
     struct cluster_node *to = &list->to[list->count];
+    struct health health = {0};
 
     if (list->count == (int)CLUSTER_NODES_MAX)
         return 0;
@@ -42,8 +29,14 @@ static int add_member(void *arg, const struct group_member *member)
                               .role = member->role == GROUP_VOTER ? CLUSTER_VOTER : CLUSTER_STANDBY,
                               .self = member->id == list->cluster->node_id,
                               .leader = member->id == list->status->leader,
-                              .lag = lag_of(list, member->id)};
+                              .protocol = 1,
+                              .behind = list->cluster->ca.mod != 0,
+                              .lag = cluster_health_lag(list->cluster, member->id)};
     to->connected = to->self || cluster_net_connected(list->cluster, member->id);
+    if (to->self || cluster_health_read(list->cluster, member->id, &health))
+        to->clock_ms = health.clock_ms;
+    else
+        to->clock_ms = CLUSTER_CLOCK_UNKNOWN;
     snprintf(to->address, sizeof(to->address), "%s", member->address);
     list->count++;
     return 0;
@@ -60,12 +53,20 @@ static void add_record(struct list *list, const struct node_record *record)
         if (list->count == (int)CLUSTER_NODES_MAX || record->want != WANT_JOIN)
             return;
         to = &list->to[list->count++];
-        *to = (struct cluster_node){.id = record->id, .role = CLUSTER_JOINING, .lag = -1};
+        *to = (struct cluster_node){.id = record->id,
+                                    .role = CLUSTER_JOINING,
+                                    .protocol = 1,
+                                    .lag = -1,
+                                    .clock_ms = CLUSTER_CLOCK_UNKNOWN};
         snprintf(to->address, sizeof(to->address), "%s", record->address);
     }
     snprintf(to->name, sizeof(to->name), "%s", record->name);
     snprintf(to->version, sizeof(to->version), "%s", record->version);
+    snprintf(to->ca, sizeof(to->ca), "%s", record->ca);
     to->expires = record->expires;
+    to->behind = record->followed != list->cluster->ca.mod;
+    if (record->protocol)
+        to->protocol = record->protocol;
     to->leaving = record->want == WANT_GONE;
 }
 
@@ -93,6 +94,8 @@ static int count_voter(void *arg, const struct group_member *member)
 
 void cluster_state(struct cluster *cluster, struct cluster_state *out)
 {
+    static const char *const steps[] = {
+        [ROLLOVER_DONE] = "done", [ROLLOVER_SPREAD] = "spread", [ROLLOVER_RENEW] = "renew"};
     struct kv_status status;
 
     kv_service_status(cluster->service, &status);
@@ -102,60 +105,12 @@ void cluster_state(struct cluster *cluster, struct cluster_state *out)
                                   .listens = cluster->listening,
                                   .size = status.store.size,
                                   .quota = status.store.quota,
-                                  .full = status.store.alarm};
+                                  .full = status.store.alarm,
+                                  .ca_step = steps[cluster->ca.step]};
+    snprintf(out->ca, sizeof(out->ca), "%s", cluster->ca.name);
     group_members(cluster->group, count_voter, &out->voters);
     snprintf(out->site, sizeof(out->site), "%s", cluster->identity->name.site);
     snprintf(out->address, sizeof(out->address), "%s", cluster->address);
-}
-
-/* ---- alarms ---- */
-
-static void node_alarms(struct cluster *cluster, void (*each)(void *arg, const char *text),
-                        void *arg)
-{
-    struct cluster_node nodes[CLUSTER_NODES_MAX];
-    int count = cluster_nodes(cluster, nodes);
-    char text[CLUSTER_TEXT];
-
-    for (int i = 0; i < count; i++) {
-        const char *name = nodes[i].name[0] ? nodes[i].name : nodes[i].address;
-
-        if (!nodes[i].connected && nodes[i].role != CLUSTER_JOINING) {
-            snprintf(text, sizeof(text), "node %s is not connected", name);
-            each(arg, text);
-        }
-        if (nodes[i].expires && nodes[i].expires < time(NULL) + EXPIRES_SOON) {
-            snprintf(text, sizeof(text), "node %s: its certificate ends soon and was not renewed",
-                     name);
-            each(arg, text);
-        }
-    }
-}
-
-void cluster_alarms(struct cluster *cluster, void (*each)(void *arg, const char *text), void *arg)
-{
-    char text[CLUSTER_TEXT], address[UNITS_TEXT];
-    struct cluster_state state;
-
-    cluster_state(cluster, &state);
-    if (!state.quorum)
-        each(arg, "no node leads the site: nothing can be changed until most of its voters are "
-                  "connected");
-    if (state.full)
-        each(arg, "the store has reached its size limit: delete keys, then clear the alarm by "
-                  "`etcdctl alarm disarm`");
-    if (cluster->listens && !cluster->listening) {
-        units_write_endpoint(&cluster->listen, address);
-        snprintf(text, sizeof(text), "no other node can reach this one: %s: %s", address,
-                 culvert_strerror(cluster->listen_error));
-        each(arg, text);
-    }
-    if (cluster->waits)
-        each(arg, "this node waits to join a site: `culvert node join`");
-    for (unsigned i = 0; i < cluster->etcd_count; i++)
-        if (!cluster->etcds[i].up && !cluster->waits)
-            each(arg, cluster->etcds[i].problem);
-    node_alarms(cluster, each, arg);
 }
 
 /* ---- changes ---- */

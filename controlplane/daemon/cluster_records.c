@@ -45,25 +45,35 @@ static bool read_record(const struct kv_pair *pair, struct node_record *out)
     text_of(root, "address", out->address, sizeof(out->address));
     text_of(root, "name", out->name, sizeof(out->name));
     text_of(root, "version", out->version, sizeof(out->version));
+    text_of(root, "ca", out->ca, sizeof(out->ca));
+    out->followed = yyjson_get_uint(yyjson_obj_get(root, "followed"));
+    out->protocol = (unsigned)yyjson_get_uint(yyjson_obj_get(root, "protocol"));
     out->expires = yyjson_get_sint(yyjson_obj_get(root, "expires"));
     yyjson_doc_free(doc);
     return good;
 }
 
-int records_read(struct cluster *cluster, struct node_record list[CLUSTER_NODES_MAX])
+int records_range(struct cluster *cluster, struct kv_keys keys, struct buffer *bytes,
+                  struct arena *arena, struct kv_result *result)
 {
     struct kv_command command = {.kind = KV_RANGE, .op = {.kind = KV_RANGE}};
+    int error;
+
+    command.op.range.keys = keys;
+    error = kv_store_read(cluster->store, &command, bytes);
+    if (!error)
+        error = kv_result_decode(result, arena, kv_buffer_slice(bytes));
+    return error ? error : result->status;
+}
+
+int records_read(struct cluster *cluster, struct node_record list[CLUSTER_NODES_MAX])
+{
+    struct kv_keys keys = {.key = kv_text(PREFIX), .end = kv_text(PREFIX_END)};
     struct buffer bytes = {.bound = (size_t)1 << 20};
     struct arena arena = {0};
     struct kv_result result;
-    int error, count = 0;
+    int error = records_range(cluster, keys, &bytes, &arena, &result), count = 0;
 
-    command.op.range.keys = (struct kv_keys){.key = kv_text(PREFIX), .end = kv_text(PREFIX_END)};
-    error = kv_store_read(cluster->store, &command, &bytes);
-    if (!error)
-        error = kv_result_decode(&result, &arena, kv_buffer_slice(&bytes));
-    if (!error)
-        error = result.status;
     for (size_t i = 0; !error && i < result.op.pairs.count && count < (int)CLUSTER_NODES_MAX; i++)
         count += read_record(&result.op.pairs.list[i], &list[count]);
     arena_free(&arena);
@@ -91,6 +101,8 @@ static void write_value(const struct node_record *record, struct record_put *mem
     buffer_format(&json, "{\"want\":\"%s\",\"address\":\"%s\",\"version\":\"%s\",\"expires\":%lld,",
                   wants[record->want], record->address, record->version,
                   (long long)record->expires);
+    buffer_format(&json, "\"ca\":\"%s\",\"followed\":%llu,\"protocol\":%u,", record->ca,
+                  (unsigned long long)record->followed, record->protocol);
     buffer_text(&json, "\"name\":");
     buffer_json_text(&json, record->name);
     buffer_char(&json, '}');

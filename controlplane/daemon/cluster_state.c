@@ -16,6 +16,7 @@
 #include "controlplane/core/group_rewrite.h"
 #include "controlplane/core/kv/dump_file.h"
 #include "controlplane/daemon/cluster_internal.h"
+#include "controlplane/daemon/daemon.h"
 
 #define LOAD_BYTES ((size_t)1 << 20)
 
@@ -70,9 +71,9 @@ int cluster_join_new(struct cluster_join **out, struct cluster *cluster, const c
         return CULVERT_EINVAL;
     }
     join->options.token = &join->token;
-    join->options.software = CULVERT_VERSION;
-    join->options.version_min = TRANSPORT_VERSION_MIN;
-    join->options.version_max = TRANSPORT_VERSION_MAX;
+    join->options.software = protocol_own.software;
+    join->options.version_min = protocol_own.min;
+    join->options.version_max = protocol_own.max;
     /* The same key at every try: an answer that was lost is given again. */
     error = cluster->join_key ? 0 : certificate_key_make(&cluster->join_key);
     if (!error && EVP_PKEY_up_ref(cluster->join_key) == 1)
@@ -145,28 +146,16 @@ int cluster_recover(struct cluster *cluster)
     return make_file(cluster, "recover");
 }
 
-int cluster_restore(struct cluster *cluster, char problem[CLUSTER_TEXT])
+int cluster_restore(struct cluster *cluster)
 {
     const char *path = cluster_path(cluster, "restore.tmp");
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    int error = fd < 0 ? CULVERT_EIO : kv_dump_check(fd);
-    char *from, *to;
+    char *from = path ? strdup(path) : NULL;
+    const char *to = from ? cluster_path(cluster, "restore.dump") : NULL;
+    int error = CULVERT_ENOMEM;
 
-    if (fd >= 0)
-        close(fd);
-    if (error) {
-        snprintf(problem, CLUSTER_TEXT, "the backup is not whole: %s", culvert_strerror(error));
-        return error;
-    }
-    from = strdup(path);
-    to = from ? (char *)cluster_path(cluster, "restore.dump") : NULL;
-    if (!to)
-        error = CULVERT_ENOMEM;
-    else if (rename(from, to))
-        error = file_error(errno);
+    if (to)
+        error = rename(from, to) ? file_error(errno) : 0;
     free(from);
-    if (error)
-        snprintf(problem, CLUSTER_TEXT, "%s", culvert_strerror(error));
     return error;
 }
 
@@ -218,8 +207,11 @@ static int load(struct cluster *cluster, int fd, uint64_t *index)
     if (!error)
         error = machine->ops->load_begin(machine, *index);
     begun = !error;
-    while (!error && (got = read(fd, chunk, LOAD_BYTES)) > 0)
+    while (!error && (got = read(fd, chunk, LOAD_BYTES)) > 0) {
         error = machine->ops->load_chunk(machine, chunk, (size_t)got);
+        /* It may be long until the loop runs again, and the start may be what waits. */
+        daemon_notify("WATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000");
+    }
     if (!error && got < 0)
         error = file_error(errno);
     if (!error)

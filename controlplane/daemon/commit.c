@@ -82,7 +82,32 @@ void daemon_after_commit(struct daemon *daemon)
 {
     site_counts(daemon->engine, &daemon->counts);
     listen_dns(daemon);
+    remote_follow(daemon);
     arm_tick(daemon);
+}
+
+static void clean_work(struct job *job)
+{
+    site_clean(job->daemon->engine);
+}
+
+static void clean_done(struct job *job)
+{
+    job_end(job);
+    free(job);
+}
+
+/* What was replaced goes on a worker: the loop has others to serve. Without it, the next commit
+ * does it. */
+static void clean_later(struct daemon *daemon)
+{
+    struct job *job = calloc(1, sizeof(*job));
+
+    if (!job)
+        return;
+    *job = (struct job){.work = clean_work, .done = clean_done};
+    if (daemon_submit(daemon, job))
+        free(job);
 }
 
 void daemon_commit(struct daemon *daemon, struct site_plan *plan, uint64_t revision,
@@ -100,4 +125,5 @@ void daemon_commit(struct daemon *daemon, struct site_plan *plan, uint64_t revis
     daemon_publish_settings(daemon);
     planes_update(daemon->planes);
     daemon_after_commit(daemon);
+    clean_later(daemon);
 }

@@ -17,6 +17,7 @@
 #include <uv.h>
 
 #include "controlplane/daemon/cluster.h"
+#include "controlplane/daemon/remote.h"
 #include "controlplane/daemon/revision.h"
 #include "controlplane/dns/server.h"
 #include "controlplane/fronts/http/server.h"
@@ -56,7 +57,8 @@ struct daemon {
     struct site_engine *engine;
     struct planes *planes;
     struct dns_server *dns;
-    struct http_server *http;
+    struct http_server *http; /* the Unix socket's */
+    struct remote remote;
     char api_path[108], channel_path[108];
     uint64_t revision;         /* the committed one; 0: none */
     uint64_t generation;       /* of the tables */
@@ -115,7 +117,8 @@ struct daemon_change {
     void (*ended)(struct daemon_change *change); /* on the loop; may free it */
     struct site_source source;                   /* its texts must stay until the end */
     const char *author, *comment;
-    const char *what; /* for the audit log */
+    const char *what;             /* for the audit log, */
+    struct history_caller caller; /* likewise; its texts stay until the end */
     bool dry_run;
     bool has_condition; /* if_revision was given */
     uint64_t if_revision;
@@ -135,7 +138,7 @@ struct daemon_change {
     struct history_append append;
     struct site_plan *plan;
     bool was_read, adopts;
-    uint64_t latest;
+    uint64_t latest, adopted;
     unsigned tries;
 };
 
@@ -147,8 +150,10 @@ void daemon_change_free(struct daemon_change *change);
 
 /* The latest revision or the pending confirmation may have changed. */
 void daemon_follow(struct daemon *daemon);
-/* Makes a plan for revision `number`, on a worker. `problem`: a text for the operator. */
-int daemon_adopt(struct daemon *daemon, struct history_view *view, uint64_t number,
+/* Makes a plan for a revision, on a worker: the one behind the committed one, if it is a patch of
+ * that and `*number` is not far off, or else revision `*number`. *number says which. `problem`: a
+ * text for the operator. */
+int daemon_adopt(struct daemon *daemon, struct history_view *view, uint64_t *number,
                  struct site_plan **plan, char *problem, size_t size);
 
 /* ---- keep.c: what is done now and then ---- */

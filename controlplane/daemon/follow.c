@@ -14,6 +14,7 @@
 
 #define AGAIN_MS 2000u
 #define LOOK_MS 10000u /* the wall clock may be set meanwhile */
+#define NEAR 16u       /* revisions that are taken over one by one */
 
 /* ---- the latest revision ---- */
 
@@ -28,21 +29,48 @@ static void describe(char *problem, size_t size, uint64_t number, int error,
              first && first->field ? ": " : "", first ? first->message : "");
 }
 
-int daemon_adopt(struct daemon *daemon, struct history_view *view, uint64_t number,
+static int adopt(struct daemon *daemon, struct history_view *view, struct site_revision *revision,
+                 struct site_plan **plan, struct site_errors *errors)
+{
+    int error = site_adopt(daemon->engine, revision, history_view_blobs(view), daemon_clock_ms(),
+                           plan, errors);
+
+    history_revision_free(revision);
+    return error;
+}
+
+/* The next revision by its patch, in time that doesn't grow with the site. */
+static int adopt_next(struct daemon *daemon, struct history_view *view, struct site_plan **plan)
+{
+    struct site_revision *revision;
+    struct site_errors errors = {0};
+    int error = history_view_patch(view, daemon->revision + 1, &revision);
+
+    if (!error)
+        error = adopt(daemon, view, revision, plan, &errors);
+    site_errors_free(&errors); /* it is read whole then, and says so again */
+    return error;
+}
+
+int daemon_adopt(struct daemon *daemon, struct history_view *view, uint64_t *number,
                  struct site_plan **plan, char *problem, size_t size)
 {
     struct site_revision *revision = NULL;
     struct site_errors errors = {0};
-    int error = history_view_get(view, number, &revision);
+    int error;
 
     *plan = NULL;
+    if (daemon->revision && *number > daemon->revision && *number - daemon->revision <= NEAR &&
+        !adopt_next(daemon, view, plan)) {
+        *number = daemon->revision + 1;
+        return 0;
+    }
+    error = history_view_get(view, *number, &revision);
     if (!error)
-        error = site_adopt(daemon->engine, revision, history_view_blobs(view), daemon_clock_ms(),
-                           plan, &errors);
+        error = adopt(daemon, view, revision, plan, &errors);
     if (error)
-        describe(problem, size, number, error, &errors);
+        describe(problem, size, *number, error, &errors);
     site_errors_free(&errors);
-    history_revision_free(revision);
     return error;
 }
 
@@ -50,7 +78,7 @@ struct follow {
     struct job job;
     struct history_view *view;
     struct site_plan *plan;
-    uint64_t latest;
+    uint64_t number; /* of the plan */
     int error;
     char problem[300];
 };
@@ -59,12 +87,12 @@ static void follow_work(struct job *job)
 {
     struct follow *follow = (struct follow *)job;
 
-    follow->error = history_view_latest(follow->view, &follow->latest);
+    follow->error = history_view_latest(follow->view, &follow->number);
     if (follow->error)
         snprintf(follow->problem, sizeof(follow->problem), "the store: %s",
                  culvert_strerror(follow->error));
-    else if (follow->latest != job->daemon->revision)
-        follow->error = daemon_adopt(job->daemon, follow->view, follow->latest, &follow->plan,
+    else if (follow->number != job->daemon->revision)
+        follow->error = daemon_adopt(job->daemon, follow->view, &follow->number, &follow->plan,
                                      follow->problem, sizeof(follow->problem));
 }
 
@@ -80,7 +108,7 @@ static void follow_done(struct job *job)
 
     if (follow->plan) {
         daemon->problem[0] = 0;
-        daemon_commit(daemon, follow->plan, follow->latest, "another node");
+        daemon_commit(daemon, follow->plan, follow->number, "another node");
     }
     if (follow->error) {
         if (strcmp(daemon->problem, follow->problem) != 0) /* said once, tried again and again */
@@ -91,6 +119,8 @@ static void follow_done(struct job *job)
     daemon->following = false;
     history_view_close(follow->view);
     job_end(job);
+    if (!follow->error)
+        daemon_follow(daemon); /* there may be more by now */
     free(follow);
 }
 

@@ -56,16 +56,21 @@ int daemon_open_cluster(struct daemon *daemon)
 
 #define RESERVE_BYTES ((uint64_t)48 << 20) /* the next piece of the log, and of the store */
 
-int daemon_may_store(const struct daemon *daemon, char *problem, size_t size)
+static bool has_room(const struct daemon *daemon)
 {
     struct statvfs disk;
 
+    return statvfs(daemon->options.state_dir, &disk) ||
+           (uint64_t)disk.f_bavail * disk.f_frsize >= RESERVE_BYTES;
+}
+
+int daemon_may_store(const struct daemon *daemon, char *problem, size_t size)
+{
     if (daemon->store_error) {
         snprintf(problem, size, "%s", daemon->store_problem);
         return daemon->store_error;
     }
-    if (statvfs(daemon->options.state_dir, &disk) ||
-        (uint64_t)disk.f_bavail * disk.f_frsize >= RESERVE_BYTES)
+    if (has_room(daemon))
         return 0;
     snprintf(problem, size, "%s: %s: less than %u MiB are free", daemon->options.state_dir,
              culvert_strerror(CULVERT_ENOSPC), (unsigned)(RESERVE_BYTES >> 20));
@@ -164,16 +169,21 @@ int daemon_reopen(struct daemon *daemon, void (*done)(void *arg, int status), vo
 static void on_reopen(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
+    bool full = daemon->store_error == CULVERT_ENOSPC && !has_room(daemon);
 
-    if (!daemon->reopening && !daemon->stopping && daemon_reopen(daemon, NULL, NULL))
+    if (daemon->reopening || daemon->stopping)
+        return;
+    /* On a disk that is still full it would come up, take part, and fail again. */
+    if (full || daemon_reopen(daemon, NULL, NULL))
         uv_timer_start(&daemon->reopen, on_reopen, REOPEN_MS, 0);
 }
 
 void daemon_store_failed(struct daemon *daemon, int error, const char *problem)
 {
     daemon->store_error = error;
-    snprintf(daemon->store_problem, sizeof(daemon->store_problem), "%s: %s (%s)",
-             daemon->options.state_dir, problem, culvert_strerror(error));
+    snprintf(daemon->store_problem, sizeof(daemon->store_problem), "%s: %s (%s)%s",
+             daemon->options.state_dir, problem, culvert_strerror(error),
+             error == CULVERT_ENOSPC ? "; it goes on by itself once 48 MiB are free" : "");
     log_error("nothing can be stored: %s", daemon->store_problem);
     if (daemon->planes)
         uv_timer_start(&daemon->reopen, on_reopen, REOPEN_MS, 0);

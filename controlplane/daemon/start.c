@@ -218,15 +218,21 @@ static void close_dns(struct daemon *daemon)
 
 static int open_api(struct daemon *daemon)
 {
-    struct http_server_options options = {.app = daemon};
-    int error = open_socket(daemon, "api.sock", daemon->api_path, &options.fd);
+    struct http_server_options options = {
+        .app = daemon, .gate = api_gate, .answered = api_answered};
+    int fd, error = open_socket(daemon, "api.sock", daemon->api_path, &fd);
 
     if (error)
         return error;
     options.routes = api_routes(&options.route_count);
     error = http_server_new(&daemon->http, &daemon->loop, &options);
+    if (!error) {
+        error = http_server_listen(daemon->http, fd, NULL);
+        if (error)
+            http_server_close(daemon->http, NULL, NULL);
+    }
     if (error)
-        local_socket_close(daemon->api_path, options.fd);
+        local_socket_close(daemon->api_path, fd);
     return error;
 }
 
@@ -319,6 +325,7 @@ static const struct stage {
     {open_planes, close_planes},
     {open_dns, close_dns},
     {open_api, close_api},
+    {remote_open, remote_close},
 };
 #define STAGES (sizeof(stages) / sizeof(stages[0]))
 

@@ -44,6 +44,7 @@ struct dns_listener_state {
 struct dns_server_stats {
     uint64_t tcp_queries, udp_queries, answers;
     uint64_t accepted, refused_total, refused_source; /* connections; refused at a bound */
+    uint64_t refused_memory;                          /* for want of it */
     uint64_t closed_idle, closed_slow, closed_protocol;
     unsigned connections; /* now */
 };

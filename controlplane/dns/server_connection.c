@@ -242,9 +242,11 @@ void dns_connection_accept(struct listener *listener)
     struct connection *connection = calloc(1, sizeof(*connection));
     bool started;
 
-    /* Without memory it waits in the backlog until the next one comes. */
-    if (!connection)
+    if (!connection) {
+        server->stats.refused_memory++;
+        listener->handles += accept_spare_take(&listener->spare);
         return;
+    }
     connection->server = server;
     connection->handles = 2;
     uv_tcp_init(server->loop, &connection->tcp);

@@ -3,6 +3,7 @@
 #ifndef CULVERT_DNS_SERVER_INTERNAL_H
 #define CULVERT_DNS_SERVER_INTERNAL_H
 
+#include "controlplane/base/accept_spare.h"
 #include "controlplane/dns/message.h"
 #include "controlplane/dns/server.h"
 
@@ -23,6 +24,7 @@ struct listener {
     unsigned handles;        /* initialised and not yet closed */
     uv_tcp_t tcp;
     uv_udp_t udp;
+    struct accept_spare spare;
 };
 
 struct connection {

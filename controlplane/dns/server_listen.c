@@ -74,12 +74,33 @@ static int open_socket(struct listener *listener, int type, char *error)
     return -1;
 }
 
+static void on_closed(uv_handle_t *handle)
+{
+    struct listener *listener = handle->data;
+    struct dns_server *server = listener->server;
+
+    if (--listener->handles)
+        return;
+    free(listener);
+    server_object_freed(server);
+}
+
 static void on_connection(uv_stream_t *stream, int status)
 {
     struct listener *listener = stream->data;
 
     if (!status)
         dns_connection_accept(listener);
+}
+
+static void on_spare(uv_stream_t *stream)
+{
+    dns_connection_accept(stream->data);
+}
+
+static void on_spare_closed(uv_stream_t *stream)
+{
+    on_closed((uv_handle_t *)stream);
 }
 
 static void open_tcp(struct listener *listener)
@@ -97,6 +118,8 @@ static void open_tcp(struct listener *listener)
     }
     listener->handles++;
     listener->tcp.data = listener;
+    listener->spare = (struct accept_spare){
+        .listener = (uv_stream_t *)&listener->tcp, .again = on_spare, .closed = on_spare_closed};
     error = uv_tcp_open(&listener->tcp, fd);
     if (error)
         close(fd);
@@ -164,17 +187,6 @@ static void open_udp(struct listener *listener)
     if (error)
         explain(listener->udp_error, "cannot listen", -error);
     listener->udp_open = !error;
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-    struct listener *listener = handle->data;
-    struct dns_server *server = listener->server;
-
-    if (--listener->handles)
-        return;
-    free(listener);
-    server_object_freed(server);
 }
 
 void listener_close(struct listener *listener)

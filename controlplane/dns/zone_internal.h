@@ -3,8 +3,10 @@
 #ifndef CULVERT_DNS_ZONE_INTERNAL_H
 #define CULVERT_DNS_ZONE_INTERNAL_H
 
+#include <ldns/rdata.h>
 #include <string.h>
 
+#include "controlplane/base/buffer.h"
 #include "controlplane/dns/name.h"
 #include "controlplane/dns/zone.h"
 #include "dataplane/fastpath/dns_layout.h"
@@ -143,6 +145,11 @@ bool rdata_names(uint16_t type, const uint8_t *rdata, uint16_t length, struct rd
 /* The name that a client asks next, whose addresses are additional data (NS, MX, SRV), or the
  * target of a CNAME; false: there is none. */
 bool rdata_target(const struct zone *zone, const struct rr *rr, struct name_buffer *target);
+
+/* rdata_text.c: a record's text whose data ldns had better not read. 1: `to` has the same record
+ * with its data as bytes; 0: it is none of these; CULVERT_EREJECTED: it should have the `form`;
+ * CULVERT_ENOMEM. Names are relative to the origin. */
+int rdata_rewrite(const char *text, const ldns_rdf *origin, struct buffer *to, const char **form);
 
 /* zone_tree.c: sorts the records, finds the nodes, checks. 0 or CULVERT_ENOMEM. */
 int zone_build(struct zone *zone);

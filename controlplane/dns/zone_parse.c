@@ -141,25 +141,34 @@ struct reader {
     ldns_rdf *origin;
     ldns_rdf *previous;
     uint32_t ttl;
+    struct buffer rewritten;
 };
 
 static int read_rr(struct zone *zone, struct reader *reader, const char *text, unsigned line,
                    bool is_inline)
 {
+    const struct rr where = {.line = line, .is_inline = is_inline};
+    const char *hint = "owner [TTL] [IN] type data (RFC 1035 section 5.1)";
+    int error = rdata_rewrite(text, reader->origin, &reader->rewritten, &hint);
     ldns_rr *from = NULL;
-    ldns_status status =
-        ldns_rr_new_frm_str(&from, text, reader->ttl, reader->origin, &reader->previous);
-    int error = 0;
+    ldns_status status;
 
+    if (error == CULVERT_EREJECTED) {
+        zone_report(zone, &where, hint, "cannot be read: %s",
+                    ldns_get_errorstr_by_id(LDNS_STATUS_SYNTAX_RDATA_ERR));
+        return 0;
+    }
+    if (error < 0)
+        return error;
+    status = ldns_rr_new_frm_str(&from, error ? reader->rewritten.data : text, reader->ttl,
+                                 reader->origin, &reader->previous);
+    error = 0;
     if (status == LDNS_STATUS_OK) {
         error = take_rr(zone, from, line, is_inline);
     } else if (status == LDNS_STATUS_MEM_ERR) {
         error = CULVERT_ENOMEM;
     } else if (status != LDNS_STATUS_SYNTAX_EMPTY) {
-        struct rr where = {.line = line, .is_inline = is_inline};
-
-        zone_report(zone, &where, "owner [TTL] [IN] type data (RFC 1035 section 5.1)",
-                    "cannot be read: %s", ldns_get_errorstr_by_id(status));
+        zone_report(zone, &where, hint, "cannot be read: %s", ldns_get_errorstr_by_id(status));
     }
     ldns_rr_free(from);
     return error;
@@ -288,5 +297,6 @@ int zone_parse(struct zone *zone)
         error = read_inline(zone, &reader);
     ldns_rdf_deep_free(reader.origin);
     ldns_rdf_deep_free(reader.previous);
+    buffer_free(&reader.rewritten);
     return error;
 }

@@ -73,29 +73,69 @@ static int add_blobs(struct history_append *append, struct history_view *view)
     return error;
 }
 
-int history_append_prepare(struct history_append *append, struct history_view *view)
+/* Where the document of a revision with that patch is, behind `base`; whole 0: nowhere yet. */
+static int find_place(struct history_view *view, uint64_t base,
+                      const struct site_revision *revision, struct document_place *place)
+{
+    int error;
+
+    *place = (struct document_place){0};
+    if (!base || !revision->patch)
+        return 0;
+    error = view_place(view, base, place);
+    place->patched += strlen(revision->patch);
+    if (base + 1 - place->whole >= PATCHES_MAX ||
+        place->patched > view_blob_length(view, place->digest))
+        *place = (struct document_place){0};
+    return error;
+}
+
+int history_wants_whole(struct history_view *view, uint64_t base,
+                        const struct site_revision *revision, bool *whole)
+{
+    struct document_place place;
+    int error = find_place(view, base, revision, &place);
+
+    *whole = !place.whole;
+    return error;
+}
+
+/* The document as a blob. */
+static int make_document(struct history_append *append)
 {
     struct site_blob *document = &append->document_blob;
+    int error;
+
+    buffer_init(&append->document, HISTORY_DOCUMENT_MAX);
+    document_write(&append->document, append->revision);
+    error = append->document.error;
+    if (!error)
+        error = digest_text(append->document.data, append->document.length, document->digest);
+    if (error)
+        return error;
+    document->data = append->document.data;
+    document->length = append->document.length;
+    append->place = (struct document_place){.whole = append->base + 1};
+    memcpy(append->place.digest, document->digest, DIGEST_TEXT);
+    return writer_add_blob(append->writer, document, append->revision->time_ms);
+}
+
+int history_append_prepare(struct history_append *append, struct history_view *view)
+{
     uint64_t collected = 0;
     int error = view_number(view->view, KEY_COLLECTED, &collected);
 
     snprintf(append->collected, sizeof(append->collected), "%" PRIu64, collected);
     append->revision->number = append->base + 1;
-    buffer_init(&append->document, HISTORY_DOCUMENT_MAX);
-    document_write(&append->document, append->revision);
-    if (!error)
-        error = append->document.error;
-    if (!error)
-        error = digest_text(append->document.data, append->document.length, document->digest);
     if (!error)
         error = writer_new(&append->writer);
     if (!error)
         error = add_blobs(append, view);
     if (error)
         return error;
-    document->data = append->document.data;
-    document->length = append->document.length;
-    return writer_add_blob(append->writer, document, append->revision->time_ms);
+    if (append->revision->site)
+        return make_document(append);
+    return find_place(view, append->base, append->revision, &append->place);
 }
 
 void history_append_free(struct history_append *append)
@@ -125,7 +165,7 @@ struct transaction {
     struct kv_command command;
     struct kv_compare compares[3];
     struct kv_op puts[BATCH_OPS + 8], looks[2];
-    char base[24], number[24], revision_key[KEY_MAX], audit_key[KEY_MAX];
+    char base[24], number[24], revision_key[KEY_MAX], patch_key[KEY_MAX], audit_key[KEY_MAX];
     struct buffer audit, pending;
 };
 
@@ -155,6 +195,7 @@ static void make_audit(struct transaction *txn, const struct history_append *app
                                   .author = revision->author,
                                   .comment = revision->comment,
                                   .node = append->history->options.node,
+                                  .caller = append->caller,
                                   .what = append->what,
                                   .outcome = "done",
                                   .revision = revision->number};
@@ -170,12 +211,15 @@ static int make_puts(struct transaction *txn, struct history_append *append)
     size_t count = writer_operations(append->writer, puts);
 
     buffer_clear(&append->record);
-    revision_write(&append->record, revision, append->history->options.node,
-                   append->document_blob.digest);
+    revision_write(&append->record, revision, append->history->options.node, &append->place);
     snprintf(txn->number, sizeof(txn->number), "%" PRIu64, revision->number);
     key_revision(txn->revision_key, revision->number);
     make_audit(txn, append);
     puts[count++] = put_op(txn->revision_key, kv_buffer_slice(&append->record));
+    if (revision->patch) {
+        key_patch(txn->patch_key, revision->number);
+        puts[count++] = put_op(txn->patch_key, kv_text(revision->patch));
+    }
     puts[count++] = put_op(KEY_LATEST, kv_text(txn->number));
     puts[count++] = put_op(txn->audit_key, kv_buffer_slice(&txn->audit));
     if (append->deadline_ms) {

@@ -26,7 +26,9 @@ struct history_collection {
     struct history_view *view;
     struct buffer named; /* digests in use, DIGEST_TEXT bytes each */
     size_t named_count, kept;
-    char **newer; /* blobs of the revision before in the list, sorted */
+    uint64_t oldest;             /* the last revision that is kept */
+    struct document_place place; /* of its document */
+    char **newer;                /* blobs of the document before in the list, sorted */
     size_t newer_count;
     uint64_t bytes;    /* of all blobs named so far, about */
     int64_t before_ms; /* blobs younger than this stay */
@@ -73,7 +75,19 @@ static int name_compare(const void *x, const void *y)
     return strcmp(*(const char *const *)x, *(const char *const *)y);
 }
 
-static int name_blobs(struct history_collection *collection, const char *document)
+/* Notes blobs as in use; their bytes count unless the newer document has them, too. */
+static void name_list(struct history_collection *collection, char **blobs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        buffer_add(&collection->named, blobs[i], DIGEST_TEXT);
+        if (!collection->newer || !bsearch(&blobs[i], collection->newer, collection->newer_count,
+                                           sizeof(*blobs), name_compare))
+            collection->bytes += view_blob_length(collection->view, blobs[i]);
+    }
+    collection->named_count += count;
+}
+
+static int name_document(struct history_collection *collection, const char *document)
 {
     const void *text;
     size_t length, count = 0;
@@ -85,18 +99,45 @@ static int name_blobs(struct history_collection *collection, const char *documen
     error = document_blobs(text, length, &blobs, &count);
     free((void *)text);
     collection->bytes += length;
-    for (size_t i = 0; i < count; i++) {
-        buffer_add(&collection->named, blobs[i], DIGEST_TEXT);
-        if (!collection->newer || !bsearch(&blobs[i], collection->newer, collection->newer_count,
-                                           sizeof(*blobs), name_compare))
-            collection->bytes += view_blob_length(collection->view, blobs[i]);
-    }
+    name_list(collection, blobs, count);
     buffer_add(&collection->named, document, DIGEST_TEXT);
-    collection->named_count += count + 1;
+    collection->named_count++;
     newer_free(collection);
     collection->newer = blobs;
     collection->newer_count = count;
     return error ? error : collection->named.error;
+}
+
+/* What a revision has that the one before doesn't; the first of all has no patch. */
+static int name_patch(struct history_collection *collection, uint64_t number)
+{
+    struct buffer patch = {0};
+    char **blobs = NULL;
+    size_t count = 0;
+    int error = view_patch(collection->view, number, &patch);
+
+    if (!error)
+        error = document_blobs(patch.data, patch.length, &blobs, &count);
+    collection->bytes += patch.length;
+    name_list(collection, blobs, count);
+    for (size_t i = 0; i < count; i++)
+        free(blobs[i]);
+    free(blobs);
+    buffer_free(&patch);
+    return error == CULVERT_ENOTFOUND ? 0 : error ? error : collection->named.error;
+}
+
+/* A revision that stays: its own document, if it is whole, and its patch. */
+static int name_blobs(struct history_collection *collection, uint64_t number,
+                      const struct document_place *place)
+{
+    int error = 0;
+
+    if (strcmp(place->digest, collection->place.digest) != 0)
+        error = name_document(collection, place->digest);
+    collection->place = *place;
+    collection->oldest = number;
+    return error ? error : name_patch(collection, number);
 }
 
 /* Whether one more revision is kept. */
@@ -109,25 +150,40 @@ static bool keeps(struct history_collection *collection)
            (collection->kept <= options->keep && collection->bytes < options->keep_bytes);
 }
 
+/* Revisions before the one with that key go; what the oldest that stays is made of doesn't. */
+static int drop_before(struct history_collection *collection, const char *name)
+{
+    char patch[KEY_MAX];
+    int error = add_span(collection, PREFIX_REVISION, name);
+
+    if (!error)
+        error = add_span(collection, name, "");
+    for (uint64_t at = collection->oldest; at-- > collection->place.whole && !error;)
+        error = name_patch(collection, at);
+    key_patch(patch, collection->place.whole);
+    return error ? error : add_span(collection, PREFIX_PATCH, patch);
+}
+
 /* Newest first. */
 static int see_revision(void *arg, struct kv_slice key, struct kv_slice value)
 {
     struct history_collection *collection = arg;
-    char document[DIGEST_TEXT], name[KEY_MAX];
+    struct document_place place;
     struct site_revision *revision;
+    char name[KEY_MAX];
+    uint64_t number;
     int error;
 
     if (keeps(collection)) {
-        error = revision_read(&revision, value, document);
+        error = revision_read(&revision, value, &place);
         if (error)
             return error;
+        number = revision->number;
         history_revision_free(revision);
-        return name_blobs(collection, document);
+        return name_blobs(collection, number, &place);
     }
     snprintf(name, sizeof(name), "%.*s", (int)key.length, (const char *)key.data);
-    error = add_span(collection, PREFIX_REVISION, name);
-    if (!error)
-        error = add_span(collection, name, "");
+    error = drop_before(collection, name);
     return error ? error : 1; /* and all before it */
 }
 

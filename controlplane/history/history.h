@@ -3,15 +3,17 @@
  * The site's revisions, their blobs and the audit log, in the replicated store:
  *
  *   s/latest              number of the latest revision
- *   s/rev/NUMBER          a revision: who, when, why, and the digest of its document
+ *   s/rev/NUMBER          a revision: who, when, why, and the digest of its document, which may be
+ *                         an earlier one's: then the patches behind that one make it this one's
+ *   s/patch/NUMBER        what differs between a revision and the one before (site/patch.h)
  *   s/blob/SHA256         a blob's length and age; its bytes when they are few
  *   s/data/SHA256/CHUNK   else its bytes
  *   s/confirm             the revision that waits to be confirmed, and until when
  *   s/audit/TIME-NODE-N   what was done, by whom, with what outcome
  *   s/collected           counts the removals of blobs
  *
- * A revision is one transaction: it compares what it was made from and puts the revision, the
- * latest number and the line of the audit log. Its blobs are there before.
+ * A revision is one transaction: it compares what it was made from and puts the revision, its
+ * patch, the latest number and the line of the audit log. Its blobs are there before.
  *
  * All on the loop's thread, but what is said to be for any thread: a view is read, and an append
  * prepared, by one thread at a time. A callback never runs inside the call that asked for it.
@@ -68,6 +70,8 @@ void history_view_close(struct history_view *view); /* NULL is allowed */
  * what was written; CULVERT_EIO; CULVERT_ENOMEM. */
 int history_view_latest(struct history_view *view, uint64_t *number); /* 0: no revision yet */
 int history_view_get(struct history_view *view, uint64_t number, struct site_revision **out);
+/* Only its number and patch, to be taken over by who has the revision before. */
+int history_view_patch(struct history_view *view, uint64_t number, struct site_revision **out);
 void history_revision_free(struct site_revision *revision); /* NULL is allowed */
 /* Calls `each` for every revision, newest first, `site` and `state` NULL, until it returns
  * non-zero, which is returned. */
@@ -77,11 +81,20 @@ int history_view_list(struct history_view *view,
 int history_view_has(struct history_view *view, const char *digest);
 struct site_blobs *history_view_blobs(struct history_view *view); /* the view's */
 
+/* Who asked for something, as the API knows it: `author` is what they say themselves. All NULL:
+ * culvertd itself, or it is not known. */
+struct history_caller {
+    const char *user; /* of the machine, or "token:NAME" */
+    const char *role;
+    const char *from; /* address and port, or "local" */
+};
+
 /* A line of the audit log. */
 struct history_audit {
     int64_t time_ms;
     const char *author, *comment, *node;
-    const char *what;    /* apply, rollback, confirm, expire */
+    struct history_caller caller;
+    const char *what;    /* apply, rollback, confirm, expire, a change of nodes or tokens, ... */
     const char *outcome; /* done, or what went wrong */
     uint64_t revision;   /* the one that it made or was about; 0: none */
 };
@@ -102,6 +115,13 @@ enum history_pends {
     HISTORY_PENDS_EXPIRE, /* likewise; CULVERT_ECONFLICT when it was settled already */
 };
 
+/* Where a revision's document is. */
+struct document_place {
+    char digest[DIGEST_TEXT];
+    uint64_t whole;   /* the revision whose document that is: its own, or an earlier one's */
+    uint64_t patched; /* bytes of all patches behind that one */
+};
+
 /* A revision on its way into the store. */
 struct history_append {
     /* in; stay until done */
@@ -110,6 +130,7 @@ struct history_append {
     size_t blob_count;
     uint64_t base; /* the revision that it was made from, 0: none */
     const char *what;
+    struct history_caller caller;
     enum history_pends pends;
     int64_t deadline_ms; /* to be confirmed until then; 0: no need */
     /* 0; CULVERT_ECONFLICT: the latest revision is not `base`, or blobs were removed meanwhile;
@@ -121,12 +142,17 @@ struct history_append {
     struct history *history;
     struct history_writer *writer;
     struct buffer record;
-    struct buffer document;
+    struct buffer document; /* empty: the patch is enough */
     struct site_blob document_blob;
+    struct document_place place;
     char collected[24];
 };
 
-/* What takes long of it; on any thread. */
+/* Whether a revision made from `base` has to be stored whole: it has no patch, or many are there
+ * since the last whole one. On any thread. */
+int history_wants_whole(struct history_view *view, uint64_t base,
+                        const struct site_revision *revision, bool *whole);
+/* What takes long of it; on any thread. The revision is whole if it has to be. */
 int history_append_prepare(struct history_append *append, struct history_view *view);
 /* After that. On an error `done` is not called. */
 int history_append_start(struct history *history, struct history_append *append);

@@ -13,6 +13,7 @@
 #define KEY_CONFIRM "s/confirm"
 #define KEY_COLLECTED "s/collected"
 #define PREFIX_REVISION "s/rev/"
+#define PREFIX_PATCH "s/patch/"
 #define PREFIX_BLOB "s/blob/"
 #define PREFIX_DATA "s/data/"
 #define PREFIX_AUDIT "s/audit/"
@@ -41,6 +42,7 @@ struct history_view {
 
 /* Keys, as history.h has them. */
 void key_revision(char key[KEY_MAX], uint64_t number);
+void key_patch(char key[KEY_MAX], uint64_t number);
 void key_blob(char key[KEY_MAX], const char *digest);
 void key_chunk(char key[KEY_MAX], const char *digest, size_t chunk);
 void key_audit(char key[KEY_MAX], struct history *history, int64_t time_ms);
@@ -50,16 +52,19 @@ void key_behind(char key[KEY_MAX], const char *prefix);
 /* A number as s/latest and s/collected hold it. */
 bool number_read(struct kv_slice value, uint64_t *number);
 
-/* A revision's record, `document` the digest of its document. */
+/* A document and patches behind it, fewer than that. */
+#define PATCHES_MAX 256u
+
+/* A revision's record. */
 void revision_write(struct buffer *json, const struct site_revision *revision, const char *node,
-                    const char *document);
-/* Sets what the record has; strings are copied. *document points into the doc's memory. */
-int revision_read(struct site_revision **out, struct kv_slice json, char document[DIGEST_TEXT]);
+                    const struct document_place *place);
+/* Sets what the record has; strings are copied. */
+int revision_read(struct site_revision **out, struct kv_slice json, struct document_place *place);
 
 /* A revision's document: three lines of one JSON object, its blobs, its state, the site. */
 void document_write(struct buffer *text, const struct site_revision *revision);
 int document_split(struct site_revision *revision, const char *text, size_t length);
-/* Only its blobs, each for free(), the list too. */
+/* Only its blobs, each for free(), the list too. A patch's, likewise. */
 int document_blobs(const char *text, size_t length, char ***blobs, size_t *count);
 
 /* What waits to be confirmed. */
@@ -89,6 +94,10 @@ int view_number(struct kv_view *view, const char *key, uint64_t *number); /* 0: 
 uint64_t view_blob_length(struct history_view *view, const char *digest);
 /* A revision's document, to free(); one that isn't there is damage. */
 int view_document(struct history_view *view, const char *digest, const void **text, size_t *length);
+/* The place of a revision's document. CULVERT_ENOTFOUND. */
+int view_place(struct history_view *view, uint64_t number, struct document_place *place);
+/* A revision's patch. */
+int view_patch(struct history_view *view, uint64_t number, struct buffer *patch);
 
 /* ---- write.c: puts, in order of their stages, several at a time ---- */
 

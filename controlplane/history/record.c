@@ -14,6 +14,11 @@ void key_revision(char key[KEY_MAX], uint64_t number)
     snprintf(key, KEY_MAX, PREFIX_REVISION "%020" PRIu64, number);
 }
 
+void key_patch(char key[KEY_MAX], uint64_t number)
+{
+    snprintf(key, KEY_MAX, PREFIX_PATCH "%020" PRIu64, number);
+}
+
 void key_blob(char key[KEY_MAX], const char *digest)
 {
     snprintf(key, KEY_MAX, PREFIX_BLOB "%s", digest);
@@ -52,18 +57,17 @@ bool number_read(struct kv_slice value, uint64_t *number)
 /* ---- revisions ---- */
 
 void revision_write(struct buffer *json, const struct site_revision *revision, const char *node,
-                    const char *document)
+                    const struct document_place *place)
 {
-    buffer_format(json, "{\"format\":1,\"revision\":%" PRIu64 ",\"time\":%" PRId64 ",\"author\":",
+    buffer_format(json, "{\"format\":2,\"revision\":%" PRIu64 ",\"time\":%" PRId64 ",\"author\":",
                   revision->number, revision->time_ms);
     buffer_json_text(json, revision->author ? revision->author : "");
     buffer_text(json, ",\"comment\":");
     buffer_json_text(json, revision->comment ? revision->comment : "");
     buffer_format(json, ",\"changes\":%" PRIu64 ",\"node\":", revision->changes);
     buffer_json_text(json, node);
-    buffer_text(json, ",\"document\":");
-    buffer_json_text(json, document);
-    buffer_char(json, '}');
+    buffer_format(json, ",\"document\":\"%s\",\"whole\":%" PRIu64 ",\"patched\":%" PRIu64 "}",
+                  place->digest, place->whole, place->patched);
 }
 
 static const char *text_of(yyjson_val *object, const char *key)
@@ -78,18 +82,25 @@ static yyjson_doc *parse(struct kv_slice json)
     return yyjson_read((const char *)json.data, json.length, 0);
 }
 
-int revision_read(struct site_revision **out, struct kv_slice json, char document[DIGEST_TEXT])
+static bool place_read(struct document_place *place, yyjson_val *root, uint64_t number)
+{
+    const char *digest = text_of(root, "document");
+
+    if (!digest_valid(digest))
+        return false;
+    memcpy(place->digest, digest, DIGEST_TEXT);
+    place->whole = yyjson_get_uint(yyjson_obj_get(root, "whole"));
+    place->patched = yyjson_get_uint(yyjson_obj_get(root, "patched"));
+    return place->whole && place->whole <= number && number - place->whole < PATCHES_MAX;
+}
+
+int revision_read(struct site_revision **out, struct kv_slice json, struct document_place *place)
 {
     yyjson_doc *doc = parse(json);
     yyjson_val *root = yyjson_doc_get_root(doc);
     struct site_revision *revision = calloc(1, sizeof(*revision));
-    int error = CULVERT_ECORRUPT;
+    int error = revision ? 0 : CULVERT_ENOMEM;
 
-    if (doc && yyjson_get_uint(yyjson_obj_get(root, "format")) == 1 &&
-        digest_valid(text_of(root, "document"))) {
-        memcpy(document, text_of(root, "document"), DIGEST_TEXT);
-        error = revision ? 0 : CULVERT_ENOMEM;
-    }
     if (!error) {
         revision->number = yyjson_get_uint(yyjson_obj_get(root, "revision"));
         revision->time_ms = yyjson_get_sint(yyjson_obj_get(root, "time"));
@@ -98,6 +109,9 @@ int revision_read(struct site_revision **out, struct kv_slice json, char documen
         revision->comment = strdup(text_of(root, "comment"));
         if (!revision->author || !revision->comment)
             error = CULVERT_ENOMEM;
+        else if (yyjson_get_uint(yyjson_obj_get(root, "format")) != 2 ||
+                 !place_read(place, root, revision->number))
+            error = CULVERT_ECORRUPT;
     }
     yyjson_doc_free(doc);
     if (error)
@@ -118,6 +132,7 @@ void history_revision_free(struct site_revision *revision)
     free((char *)revision->comment);
     free((char *)revision->site);
     free((char *)revision->state);
+    free((char *)revision->patch);
     free(revision);
 }
 
@@ -235,6 +250,14 @@ void audit_write(struct buffer *json, const struct history_audit *audit)
     buffer_json_text(json, audit->comment);
     buffer_text(json, ",\"node\":");
     buffer_json_text(json, audit->node);
+    if (audit->caller.user) {
+        buffer_text(json, ",\"user\":");
+        buffer_json_text(json, audit->caller.user);
+        buffer_text(json, ",\"role\":");
+        buffer_json_text(json, audit->caller.role);
+        buffer_text(json, ",\"from\":");
+        buffer_json_text(json, audit->caller.from);
+    }
     buffer_text(json, ",\"what\":");
     buffer_json_text(json, audit->what);
     buffer_text(json, ",\"outcome\":");
@@ -254,6 +277,9 @@ bool audit_read(struct history_audit *audit, struct kv_slice json, yyjson_doc **
         .author = text_of(root, "author"),
         .comment = text_of(root, "comment"),
         .node = text_of(root, "node"),
+        .caller = {.user = text_of(root, "user"),
+                   .role = text_of(root, "role"),
+                   .from = text_of(root, "from")},
         .what = text_of(root, "what"),
         .outcome = text_of(root, "outcome"),
     };

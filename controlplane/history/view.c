@@ -180,25 +180,119 @@ int view_document(struct history_view *view, const char *digest, const void **te
     return error == CULVERT_ENOTFOUND ? CULVERT_ECORRUPT : error;
 }
 
-int history_view_get(struct history_view *view, uint64_t number, struct site_revision **out)
+static int read_record(struct history_view *view, uint64_t number, struct site_revision **out,
+                       struct document_place *place)
 {
-    char key[KEY_MAX], document[DIGEST_TEXT];
-    struct site_revision *revision = NULL;
     struct buffer record = {0};
-    const void *text = NULL;
-    size_t length;
+    char key[KEY_MAX];
     int error;
 
     key_revision(key, number);
     error = kv_view_get(view->view, kv_text(key), &record);
     if (!error)
-        error = revision_read(&revision, kv_buffer_slice(&record), document);
+        error = revision_read(out, kv_buffer_slice(&record), place);
+    buffer_free(&record);
+    return error;
+}
+
+int view_place(struct history_view *view, uint64_t number, struct document_place *place)
+{
+    struct site_revision *revision;
+    int error = read_record(view, number, &revision, place);
+
     if (!error)
-        error = view_document(view, document, &text, &length);
+        history_revision_free(revision);
+    return error;
+}
+
+int view_patch(struct history_view *view, uint64_t number, struct buffer *patch)
+{
+    char key[KEY_MAX];
+
+    key_patch(key, number);
+    return kv_view_get(view->view, kv_text(key), patch);
+}
+
+/* One after the other: a list of blobs with another's behind it. */
+static int blobs_add(struct site_revision *revision, const struct buffer *patch)
+{
+    char **more, **all = NULL;
+    size_t count;
+    int error = document_blobs(patch->data, patch->length, &more, &count);
+
+    if (!error)
+        all = realloc((void *)revision->blobs, (revision->blob_count + count + 1) * sizeof(*all));
+    if (!all) {
+        for (size_t i = 0; i < count; i++)
+            free(more[i]);
+        free(more);
+        return error ? error : CULVERT_ENOMEM;
+    }
+    if (count)
+        memcpy(all + revision->blob_count, more, count * sizeof(*all));
+    free(more);
+    revision->blobs = (const char *const *)all;
+    revision->blob_count += count;
+    return 0;
+}
+
+/* Makes an earlier document that of the revision. */
+static int apply_patches(struct history_view *view, struct site_revision *revision,
+                         const struct document_place *place)
+{
+    size_t count = (size_t)(revision->number - place->whole);
+    struct buffer patches[PATCHES_MAX] = {0};
+    const char *texts[PATCHES_MAX];
+    int error = 0;
+
+    for (size_t i = 0; i < count && !error; i++) {
+        error = view_patch(view, place->whole + i + 1, &patches[i]);
+        if (!error)
+            error = blobs_add(revision, &patches[i]);
+        texts[i] = patches[i].data;
+    }
+    if (!error && count)
+        error = site_patch_texts((char **)&revision->site, (char **)&revision->state, texts, count);
+    for (size_t i = 0; i < count; i++)
+        buffer_free(&patches[i]);
+    return error == CULVERT_ENOTFOUND ? CULVERT_ECORRUPT : error;
+}
+
+int history_view_get(struct history_view *view, uint64_t number, struct site_revision **out)
+{
+    struct site_revision *revision = NULL;
+    struct document_place place;
+    const void *text = NULL;
+    size_t length;
+    int error = read_record(view, number, &revision, &place);
+
+    if (error)
+        return error;
+    error = view_document(view, place.digest, &text, &length);
     if (!error)
         error = document_split(revision, text, length);
     free((void *)text);
-    buffer_free(&record);
+    if (!error)
+        error = apply_patches(view, revision, &place);
+    if (error)
+        history_revision_free(revision);
+    else
+        *out = revision;
+    return error;
+}
+
+int history_view_patch(struct history_view *view, uint64_t number, struct site_revision **out)
+{
+    struct site_revision *revision = calloc(1, sizeof(*revision));
+    struct buffer patch = {0};
+    int error = revision ? view_patch(view, number, &patch) : CULVERT_ENOMEM;
+
+    if (!error) {
+        revision->number = number;
+        revision->patch = buffer_take(&patch);
+        error = revision->patch ? 0 : CULVERT_ENOMEM;
+    }
+    buffer_free(&patch);
     if (error)
         history_revision_free(revision);
     else
@@ -215,9 +309,9 @@ struct lister {
 static int list_revision(void *arg, struct kv_slice key, struct kv_slice value)
 {
     struct lister *lister = arg;
-    char document[DIGEST_TEXT];
+    struct document_place place;
     struct site_revision *revision;
-    int result = revision_read(&revision, value, document);
+    int result = revision_read(&revision, value, &place);
 
     (void)key;
     if (result)

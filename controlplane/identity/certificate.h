@@ -69,6 +69,7 @@ int certificates_write(const STACK_OF(X509) * list, struct buffer *out);
 int certificates_read(const char *pem, size_t length, STACK_OF(X509) * *out);
 /* A list of its own of the same certificates; NULL: out of memory. */
 STACK_OF(X509) * certificates_copy(const STACK_OF(X509) * list);
+bool certificates_have(const STACK_OF(X509) * list, const X509 *certificate);
 void certificates_free(STACK_OF(X509) * list); /* NULL is allowed */
 
 #endif

@@ -17,6 +17,14 @@ STACK_OF(X509) * certificates_copy(const STACK_OF(X509) * list)
     return X509_chain_up_ref((STACK_OF(X509) *)list);
 }
 
+bool certificates_have(const STACK_OF(X509) * list, const X509 *certificate)
+{
+    for (int i = 0; i < sk_X509_num(list); i++)
+        if (!X509_cmp(sk_X509_value(list, i), certificate))
+            return true;
+    return false;
+}
+
 int certificates_encode(const STACK_OF(X509) * list, struct buffer *out)
 {
     bytes_put_number(out, (uint64_t)sk_X509_num(list), 1);

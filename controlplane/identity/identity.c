@@ -41,14 +41,6 @@ static int chain_make(X509 *certificate, X509 *issuer, STACK_OF(X509) * *out)
     return 0;
 }
 
-static bool listed(const STACK_OF(X509) * list, const X509 *certificate)
-{
-    for (int i = 0; i < sk_X509_num(list); i++)
-        if (!X509_cmp(sk_X509_value(list, i), certificate))
-            return true;
-    return false;
-}
-
 static int issue_with(const struct authority *authority, const struct node_name *name,
                       EVP_PKEY *key, int64_t now, STACK_OF(X509) * *chain)
 {
@@ -69,25 +61,19 @@ int identity_issue(const struct identity *identity, uint64_t node, EVP_PKEY *key
     if (error)
         return error;
     name.node = node;
-    error = listed(identity->trust, authority_certificate(authority))
+    error = certificates_have(identity->trust, authority_certificate(authority))
                 ? issue_with(authority, &name, key, now, chain)
                 : CULVERT_ECORRUPT;
     authority_free(authority);
     return error;
 }
 
-/* A trust bundle of what `old` (or NULL) believes and one more. */
-static int trust_with(const STACK_OF(X509) * old, X509 *more, STACK_OF(X509) * *out)
+/* A trust bundle of one CA. */
+static int trust_one(X509 *authority, STACK_OF(X509) * *out)
 {
-    STACK_OF(X509) *trust = old ? certificates_copy(old) : sk_X509_new_null();
+    STACK_OF(X509) *trust = sk_X509_new_null();
 
-    if (!trust)
-        return CULVERT_ENOMEM;
-    if (sk_X509_num(trust) >= CERTIFICATE_LIST_MAX) {
-        certificates_free(trust);
-        return CULVERT_EFULL;
-    }
-    if (X509_add_cert(trust, more, X509_ADD_FLAG_UP_REF) != 1) {
+    if (!trust || X509_add_cert(trust, authority, X509_ADD_FLAG_UP_REF) != 1) {
         certificates_free(trust);
         return CULVERT_ENOMEM;
     }
@@ -113,7 +99,7 @@ int identity_found(struct identity **out, uint64_t node, int64_t now)
         error =
             authority_seal(authority, identity->name.site, identity->site_key, &identity->sealed);
     if (!error)
-        error = trust_with(NULL, authority_certificate(authority), &identity->trust);
+        error = trust_one(authority_certificate(authority), &identity->trust);
     if (!error)
         error = certificate_key_make(&identity->key);
     if (!error)
@@ -128,18 +114,18 @@ int identity_found(struct identity **out, uint64_t node, int64_t now)
 
 /* ---- checks ---- */
 
-/* The CA of a chain, which is its last. */
-static X509 *chain_issuer(const STACK_OF(X509) * chain)
+X509 *identity_issuer(const struct identity *identity)
 {
-    return sk_X509_value(chain, sk_X509_num(chain) - 1);
+    return sk_X509_value(identity->chain, sk_X509_num(identity->chain) - 1);
 }
 
 int identity_check(struct identity *identity)
 {
-    X509 *own = sk_X509_value(identity->chain, 0), *issuer = chain_issuer(identity->chain);
+    X509 *own = sk_X509_value(identity->chain, 0), *issuer = identity_issuer(identity);
 
     if (sk_X509_num(identity->chain) == 2 && !certificate_name(own, &identity->name) &&
-        X509_check_private_key(own, identity->key) == 1 && listed(identity->trust, issuer) &&
+        X509_check_private_key(own, identity->key) == 1 &&
+        certificates_have(identity->trust, issuer) &&
         X509_verify(own, X509_get0_pubkey(issuer)) == 1)
         return 0;
     ERR_clear_error();
@@ -148,7 +134,7 @@ int identity_check(struct identity *identity)
 
 int identity_fingerprint(const struct identity *identity, uint8_t out[CERTIFICATE_FINGERPRINT])
 {
-    return certificate_fingerprint(chain_issuer(identity->chain), out);
+    return certificate_fingerprint(identity_issuer(identity), out);
 }
 
 /* ---- rotation ---- */
@@ -191,28 +177,6 @@ static void replace(struct identity *identity, struct buffer *sealed, STACK_OF(X
     identity->trust = trust;
 }
 
-int identity_rollover(struct identity *identity, int64_t now)
-{
-    STACK_OF(X509) *trust = NULL;
-    struct authority *authority;
-    struct buffer sealed = {0};
-    int error = authority_make(&authority, identity->name.site, now);
-
-    if (error)
-        return error;
-    error = trust_with(identity->trust, authority_certificate(authority), &trust);
-    if (!error)
-        error = authority_seal(authority, identity->name.site, identity->site_key, &sealed);
-    authority_free(authority);
-    if (error) {
-        certificates_free(trust);
-        buffer_free(&sealed);
-        return error;
-    }
-    replace(identity, &sealed, trust);
-    return 0;
-}
-
 int identity_adopt(struct identity *identity, const void *sealed, size_t length,
                    const STACK_OF(X509) * trust)
 {
@@ -224,9 +188,9 @@ int identity_adopt(struct identity *identity, const void *sealed, size_t length,
 
     if (error)
         return error;
-    if (!listed(trust, authority_certificate(authority)))
+    if (!certificates_have(trust, authority_certificate(authority)))
         error = CULVERT_ECORRUPT;
-    else if (!listed(trust, chain_issuer(identity->chain)))
+    else if (!certificates_have(trust, identity_issuer(identity)))
         error = CULVERT_EBUSY;
     authority_free(authority);
     if (error)
@@ -242,35 +206,6 @@ int identity_adopt(struct identity *identity, const void *sealed, size_t length,
     return 0;
 }
 
-int identity_distrust(struct identity *identity, const uint8_t fingerprint[32])
-{
-    struct authority *authority;
-    uint8_t digest[CERTIFICATE_FINGERPRINT];
-    X509 *found = NULL;
-    int at, error;
-
-    for (at = 0; at < sk_X509_num(identity->trust) && !found; at++) {
-        X509 *one = sk_X509_value(identity->trust, at);
-
-        if (!certificate_fingerprint(one, digest) && !memcmp(digest, fingerprint, sizeof(digest)))
-            found = one;
-    }
-    if (!found)
-        return CULVERT_ENOTFOUND;
-    if (!X509_cmp(found, chain_issuer(identity->chain)))
-        return CULVERT_EBUSY;
-    error = authority_unseal(&authority, identity->name.site, identity->site_key,
-                             identity->sealed.data, identity->sealed.length);
-    if (error)
-        return error;
-    if (!X509_cmp(found, authority_certificate(authority)))
-        error = CULVERT_EBUSY;
-    else
-        X509_free(sk_X509_delete(identity->trust, at - 1));
-    authority_free(authority);
-    return error;
-}
-
 /* ---- TLS ---- */
 
 static bool context_fill(const struct identity *identity, SSL_CTX *context)
@@ -282,7 +217,7 @@ static bool context_fill(const struct identity *identity, SSL_CTX *context)
             return false;
     return SSL_CTX_use_certificate(context, sk_X509_value(identity->chain, 0)) == 1 &&
            SSL_CTX_use_PrivateKey(context, identity->key) == 1 &&
-           SSL_CTX_add1_chain_cert(context, chain_issuer(identity->chain)) == 1;
+           SSL_CTX_add1_chain_cert(context, identity_issuer(identity)) == 1;
 }
 
 int identity_context(const struct identity *identity, SSL_CTX **out)

@@ -52,17 +52,13 @@ int64_t identity_renew_at(const struct identity *identity);
  * an error nothing has changed. */
 int identity_renew(struct identity *identity, int64_t now);
 
-/* A new CA: believed beside the old ones and signing from now on. What it makes (`sealed`,
- * `trust`) must be in every node's identity before any node renews. CULVERT_EFULL: there are
- * CERTIFICATE_LIST_MAX already. On an error nothing has changed. */
-int identity_rollover(struct identity *identity, int64_t now);
-/* Takes over what another node's rollover made, or a CA's leaving. The trust is copied.
+/* Signs with another CA from now on, and believes these. The trust is copied.
  * CULVERT_ECORRUPT: the sealed CA can't be opened or is not trusted; CULVERT_EBUSY: this node's own
  * certificate would not be trusted any more: renew first. */
 int identity_adopt(struct identity *identity, const void *sealed, size_t length,
                    const STACK_OF(X509) * trust);
-/* Believes a CA no more. CULVERT_ENOTFOUND; CULVERT_EBUSY: it signs now, or signed this node. */
-int identity_distrust(struct identity *identity, const uint8_t fingerprint[32]);
+/* The CA that signed this node's certificate; lives as long as the chain. */
+X509 *identity_issuer(const struct identity *identity);
 
 /* TLS 1.3 for both roles, mutual, with this identity and none other, nothing resumed. The
  * caller's to SSL_CTX_free(); later changes of the identity don't reach it. */

@@ -11,6 +11,7 @@
 #include "controlplane/base/bytes.h"
 #include "controlplane/base/error.h"
 #include "controlplane/identity/join.h"
+#include "controlplane/identity/pin.h"
 
 #define TIMEOUT_MS 20000u
 #define LENGTH_BYTES 4u
@@ -71,33 +72,14 @@ static int dial(struct client *client, const struct endpoint *at)
 static int verify_site(X509_STORE_CTX *store, void *arg)
 {
     const struct token *token = arg;
-    STACK_OF(X509) *shown = X509_STORE_CTX_get0_untrusted(store), *pinned = sk_X509_new_null();
-    uint8_t fingerprint[CERTIFICATE_FINGERPRINT];
     struct node_name name;
-    int verified = 0;
 
-    for (int i = 0; pinned && i < sk_X509_num(shown); i++) {
-        X509 *one = sk_X509_value(shown, i);
-
-        if (!certificate_fingerprint(one, fingerprint) &&
-            !memcmp(fingerprint, token->fingerprint, sizeof(fingerprint)) &&
-            !sk_X509_push(pinned, one))
-            break;
-    }
-    if (sk_X509_num(pinned) > 0) {
-        X509_STORE_CTX_set0_trusted_stack(store, pinned);
-        verified = X509_verify_cert(store);
-    } else {
-        X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_UNTRUSTED);
-    }
-    if (verified == 1 && (certificate_name(X509_STORE_CTX_get0_cert(store), &name) ||
-                          strcmp(name.site, token->site) != 0)) {
-        X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
-        verified = 0;
-    }
-    X509_STORE_CTX_set0_trusted_stack(store, NULL);
-    sk_X509_free(pinned);
-    return verified;
+    if (!pin_verify(store, token->fingerprint, &name))
+        return 0;
+    if (!strcmp(name.site, token->site))
+        return 1;
+    X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+    return 0;
 }
 
 static int tls_make(struct client *client, const struct token *token)
@@ -204,7 +186,9 @@ static void explain(const struct client *client, int error, struct join_result *
     if (*out->text)
         return;
     if (verified != X509_V_OK)
-        snprintf(out->text, sizeof(out->text), "this is not the site of the token: %s",
+        snprintf(out->text, sizeof(out->text),
+                 "this is not the site of the token, or it has another CA since: get a new token "
+                 "there (%s)",
                  X509_verify_cert_error_string(verified));
     else
         snprintf(out->text, sizeof(out->text), "%s", culvert_strerror(error));

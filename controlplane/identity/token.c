@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The text is TOKEN_PREFIX and base64url (RFC 4648 section 5, no padding) of: flags, expiry, id,
- * site, fingerprint, secret, and the first bytes of the SHA-256 of all these.
- */
+/* The text is TOKEN_PREFIX, and as token_text.h has it: flags, expiry, id, site, fingerprint,
+ * secret. */
 #include "controlplane/identity/token.h"
 
 #include <openssl/crypto.h>
@@ -12,30 +10,20 @@
 #include "controlplane/base/bytes.h"
 #include "controlplane/base/digest.h"
 #include "controlplane/base/error.h"
+#include "controlplane/identity/token_text.h"
 
 #define TOKEN_PREFIX "culvert1."
 #define TOKEN_BODY (1u + 8u + 8u + SITE_ID_BYTES + CERTIFICATE_FINGERPRINT + TOKEN_SECRET)
-#define TOKEN_CHECK 3u
-#define TOKEN_BYTES (TOKEN_BODY + TOKEN_CHECK)
-#define TOKEN_ENCODED (TOKEN_BYTES / 3 * 4)
 #define RECORD_VERSION 1u
 
-_Static_assert(TOKEN_BYTES % 3 == 0, "the text needs no padding");
-_Static_assert(sizeof(TOKEN_PREFIX) + TOKEN_ENCODED <= TOKEN_TEXT, "the text fits");
-
-static void swap(char *text, char from, char to)
-{
-    for (; *text; text++)
-        if (*text == from)
-            *text = to;
-}
+_Static_assert(sizeof(TOKEN_PREFIX) + TOKEN_ENCODED(TOKEN_BODY) <= TOKEN_TEXT, "the text fits");
+_Static_assert(TOKEN_BODY <= TOKEN_BODY_MAX, "and the bytes");
 
 static int write_text(const struct token *token, char text[TOKEN_TEXT])
 {
-    struct buffer body = {.bound = TOKEN_BYTES};
-    uint8_t digest[DIGEST_BYTES], site[SITE_ID_BYTES];
+    struct buffer body = {.bound = TOKEN_BODY};
+    uint8_t site[SITE_ID_BYTES];
     size_t site_length;
-    char *encoded = text + sizeof(TOKEN_PREFIX) - 1;
     int error;
 
     if (OPENSSL_hexstr2buf_ex(site, sizeof(site), &site_length, token->site, 0) != 1)
@@ -46,16 +34,11 @@ static int write_text(const struct token *token, char text[TOKEN_TEXT])
     buffer_add(&body, site, site_length);
     buffer_add(&body, token->fingerprint, sizeof(token->fingerprint));
     buffer_add(&body, token->secret, sizeof(token->secret));
-    error = body.error ? body.error : digest_sha256(body.data, body.length, digest);
-    buffer_add(&body, digest, TOKEN_CHECK);
-    if (!error)
-        error = body.error;
+    error = body.error;
     if (!error) {
         memcpy(text, TOKEN_PREFIX, sizeof(TOKEN_PREFIX) - 1);
-        EVP_EncodeBlock((unsigned char *)encoded, (const unsigned char *)body.data,
-                        (int)body.length);
-        swap(encoded, '+', '-');
-        swap(encoded, '/', '_');
+        error = token_text_write((const uint8_t *)body.data, body.length,
+                                 text + sizeof(TOKEN_PREFIX) - 1);
         OPENSSL_cleanse(body.data, body.length);
     }
     buffer_free(&body);
@@ -83,33 +66,14 @@ int token_make(const struct identity *identity, int64_t now, int64_t life, bool 
     return error;
 }
 
-/* The bytes of the text; false: it isn't base64url of that many. */
-static bool decode_text(const char *text, uint8_t out[TOKEN_BYTES])
-{
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    char copy[TOKEN_ENCODED + 1];
-
-    if (strncmp(text, TOKEN_PREFIX, sizeof(TOKEN_PREFIX) - 1) != 0)
-        return false;
-    text += sizeof(TOKEN_PREFIX) - 1;
-    if (strnlen(text, TOKEN_ENCODED + 1) != TOKEN_ENCODED ||
-        strspn(text, alphabet) != TOKEN_ENCODED)
-        return false;
-    memcpy(copy, text, sizeof(copy));
-    swap(copy, '-', '+');
-    swap(copy, '_', '/');
-    return EVP_DecodeBlock(out, (const unsigned char *)copy, TOKEN_ENCODED) == TOKEN_BYTES;
-}
-
 int token_parse(const char *text, struct token *out)
 {
-    uint8_t data[TOKEN_BYTES], digest[DIGEST_BYTES];
+    uint8_t data[TOKEN_BODY];
     struct bytes bytes = {.at = data, .left = TOKEN_BODY};
     uint64_t flags;
 
-    if (!decode_text(text, data) || digest_sha256(data, TOKEN_BODY, digest) ||
-        memcmp(digest, data + TOKEN_BODY, TOKEN_CHECK) != 0)
+    if (strncmp(text, TOKEN_PREFIX, sizeof(TOKEN_PREFIX) - 1) != 0 ||
+        !token_text_read(text + sizeof(TOKEN_PREFIX) - 1, data, TOKEN_BODY))
         return CULVERT_EINVAL;
     flags = bytes_take_number(&bytes, 1);
     if (flags > 1)

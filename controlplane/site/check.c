@@ -43,6 +43,7 @@ static bool is_later(const struct schema *schema, const char *word)
 /* The canonical text of a value, where it may differ from what was written. */
 static bool text_settle(struct check *check, struct site_node *node)
 {
+    struct endpoint endpoint;
     char text[UNITS_TEXT];
 
     switch (node->schema->type) {
@@ -59,6 +60,11 @@ static bool text_settle(struct check *check, struct site_node *node)
         break;
     case SCHEMA_ADDRESS:
         units_write_address(&node->address, text);
+        break;
+    case SCHEMA_ENDPOINT:
+        if (units_parse_endpoint(node->text, &endpoint))
+            return true;
+        units_write_endpoint(&endpoint, text);
         break;
     case SCHEMA_PREFIX:
         units_write_prefix(&node->address, node->length, text);
@@ -411,5 +417,14 @@ int schema_check(struct site *site, const struct site_source *source, struct sit
         .arena = &site->arena, .report = {.file = site->file, .errors = errors}, .source = source};
 
     node_check(&check, site->root, &schema_root);
+    return check.no_memory ? CULVERT_ENOMEM : errors_result(errors);
+}
+
+int part_check(struct arena *arena, struct site_node *part, const struct schema *schema,
+               const struct site_source *source, struct site_errors *errors)
+{
+    struct check check = {.arena = arena, .report = {.errors = errors}, .source = source};
+
+    node_check(&check, part, schema);
     return check.no_memory ? CULVERT_ENOMEM : errors_result(errors);
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "controlplane/site/errors.h"
-#include "controlplane/site/schema.h"
+#include "controlplane/site/parts.h"
 
 /* Access rules have no order of meaning, nor have ports: the canonical one is by value. */
 static int access_compare(const void *x, const void *y)
@@ -43,23 +43,24 @@ const struct site_node *access_find(const struct site_node *access, const struct
     return found ? *found : NULL;
 }
 
-/* The digest by which documents are compared, resource by resource. */
-static int resource_settle(struct site_node *node, struct buffer *json)
+int part_settle(struct site_node *part, struct buffer *json)
 {
+    const struct schema *section = schema_section(part->schema);
     const struct site_node *file =
-        node->schema == schema_root.fields[ROOT_ZONES].element ? node_field(node, ZONE_FILE) : NULL;
+        section == &schema_root.fields[ROOT_ZONES] ? node_field(part, ZONE_FILE) : NULL;
     uint8_t digest[DIGEST_BYTES];
     int error;
 
     buffer_clear(json);
-    node_print(node, json);
+    buffer_format(json, "%s.%s ", section ? section->key : "", part->key);
+    node_print(part, json);
     if (file)
         buffer_text(json, file->digest);
     if (json->error)
         return json->error;
     error = digest_sha256(json->data, json->length, digest);
-    memcpy(node->content, digest, sizeof(node->content));
-    node->settled = !error;
+    memcpy(part->content, digest, sizeof(part->content));
+    part->settled = !error;
     return error;
 }
 
@@ -77,12 +78,13 @@ static int site_settle(struct site *site)
     if (dpdk)
         list_sort(dpdk->child[DPDK_CORES], number_compare);
     for (unsigned i = 0; i < ROOT_FIELDS; i++) {
-        struct site_node *section = site->root->child[i];
+        struct site_node *field = site->root->child[i];
+        bool named = field && field->schema->type == SCHEMA_NAMED;
 
-        if (!section || section->schema->type != SCHEMA_NAMED)
-            continue;
-        for (uint32_t j = 0; j < section->count && !error; j++)
-            error = resource_settle(section->child[j], &json);
+        if (field && !named && !error)
+            error = part_settle(field, &json);
+        for (uint32_t j = 0; named && j < field->count && !error; j++)
+            error = part_settle(field->child[j], &json);
     }
     buffer_free(&json);
     return error;
@@ -114,8 +116,12 @@ static int site_read(struct site *site, const struct site_source *source,
 int document_read(struct site **out, const struct site_source *source, struct site_errors *errors)
 {
     struct site *site = calloc(1, sizeof(*site));
-    int error = site ? site_read(site, source, errors) : CULVERT_ENOMEM;
+    int error = CULVERT_ENOMEM;
 
+    if (site) {
+        site->refs = 1;
+        error = site_read(site, source, errors);
+    }
     if (error && (error != CULVERT_EREJECTED || !site->root)) {
         site_free(site);
         site = NULL;
@@ -136,10 +142,28 @@ int site_parse(struct site **out, const struct site_source *source, struct site_
     return error;
 }
 
+/* What it has of parts in blocks of their own: only one that isn't whole has any. */
+static void parts_release(struct site *site)
+{
+    for (uint32_t i = 0; site->root && i < site->root->count; i++) {
+        struct site_node *field = site->root->child[i];
+        bool named = schema_root.fields[i].type == SCHEMA_NAMED;
+
+        for (uint32_t j = 0; field && named && j < field->count; j++)
+            part_release(field->child[j]);
+        if (!named)
+            part_release(field);
+    }
+}
+
 void site_free(struct site *site)
 {
-    if (!site)
+    if (!site || --site->refs)
         return;
+    if (site->base) {
+        parts_release(site);
+        site_free(site->base);
+    }
     arena_free(&site->arena);
     free(site);
 }

@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controlplane/site/engine.h"
 #include "controlplane/site/errors.h"
+#include "controlplane/site/parts.h"
+#include "controlplane/site/patch.h"
 
 int site_engine_new(struct site_engine **out, struct tables *tables)
 {
@@ -29,7 +30,8 @@ void site_engine_free(struct site_engine *engine)
     if (!engine)
         return;
     site_abort(engine, engine->plan);
-    engine_names_free(engine);
+    engine_forget(engine);
+    site_clean(engine);
     state_free(engine->state);
     free(engine->changes);
     free(engine);
@@ -86,6 +88,7 @@ static void plan_free(struct site_plan *plan)
     compile_end(&plan->compile);
     state_free(plan->compile.new);
     buffer_free(&plan->diff);
+    buffer_free(&plan->patch);
     buffer_free(&plan->site_json);
     buffer_free(&plan->state_json);
     free(plan->blob_names);
@@ -126,29 +129,47 @@ static int plan_compile(struct site_plan *plan)
     return error;
 }
 
-/* What is stored and shown. */
+/* The patch, unless there is nothing before it or it is too large to be of use. */
+static int plan_patch(struct site_plan *plan)
+{
+    int error;
+
+    buffer_init(&plan->patch, SITE_PATCH_MAX);
+    if (!plan->compile.old->site)
+        return 0;
+    error = patch_write(&plan->compile, &plan->patch);
+    if (!error)
+        plan->revision.patch = plan->patch.data;
+    return error == CULVERT_EFULL ? 0 : error;
+}
+
+/* What is shown, and stored unless all of it has to be. */
 static int plan_describe(struct site_plan *plan)
 {
     struct compile *compile = &plan->compile;
-    size_t blobs;
     int paths = site_diff(compile->old->site, compile->new->site, &plan->diff);
-    int error = paths < 0 ? paths : 0;
 
-    if (error || !plan->changed)
-        return error;
+    if (paths < 0 || !plan->changed)
+        return paths < 0 ? paths : 0;
     plan->paths = (size_t)paths;
-    error = site_get(compile->new->site, NULL, &plan->site_json);
+    plan->revision = (struct site_revision){.changes = plan->paths, .author = "", .comment = ""};
+    return plan_patch(plan);
+}
+
+int site_plan_whole(struct site_plan *plan)
+{
+    struct site_state *new = plan->compile.new;
+    size_t blobs;
+    int error = site_get(new->site, NULL, &plan->site_json);
+
     if (!error)
-        error = state_write(compile->new, &plan->state_json, &plan->blob_names, &blobs);
+        error = state_write(new, &plan->state_json, &plan->blob_names, &blobs);
     if (error)
         return error;
-    plan->revision = (struct site_revision){.changes = plan->paths,
-                                            .author = "",
-                                            .comment = "",
-                                            .site = plan->site_json.data,
-                                            .state = plan->state_json.data,
-                                            .blobs = plan->blob_names,
-                                            .blob_count = blobs};
+    plan->revision.site = plan->site_json.data;
+    plan->revision.state = plan->state_json.data;
+    plan->revision.blobs = plan->blob_names;
+    plan->revision.blob_count = blobs;
     return 0;
 }
 
@@ -235,12 +256,19 @@ static void deadline_find(struct site_engine *engine)
     }
 }
 
+void site_clean(struct site_engine *engine)
+{
+    state_free(engine->before);
+    engine->before = NULL;
+}
+
 static void state_replace(struct site_engine *engine, struct site_plan *plan)
 {
-    state_free(engine->state);
+    site_clean(engine);
+    engine->before = engine->state;
     engine->state = plan->compile.new;
     plan->compile.new = NULL;
-    engine->named = false;
+    engine->named = engine->listed = false;
     engine->plan = NULL;
     plan_free(plan);
     deadline_find(engine);
@@ -273,7 +301,7 @@ void site_abort(struct site_engine *engine, struct site_plan *plan)
 
 /* ---- stored revisions ---- */
 
-static int adopt_fill(struct site_plan *plan, const struct site_revision *revision)
+static int fill_whole(struct site_plan *plan, const struct site_revision *revision)
 {
     struct compile *compile = &plan->compile;
     struct site_source source = {.name = "stored revision",
@@ -286,10 +314,35 @@ static int adopt_fill(struct site_plan *plan, const struct site_revision *revisi
         return error;
     source.uploads = prior_uploads(compile->prior, &source.upload_count);
     error = document_read(&compile->new->site, &source, compile->errors);
-    if (!error)
-        error = plan_compile(plan);
-    prior_free(compile->prior);
-    compile->prior = NULL;
+    return error ? error : plan_compile(plan);
+}
+
+/* Whoever made it has checked the document; that it is the same one is checked here. */
+static int fill_patch(struct site_plan *plan, const struct site_revision *revision)
+{
+    struct compile *compile = &plan->compile;
+    const struct site_upload *uploads;
+    char content[CONTENT_TEXT], digest[DIGEST_TEXT];
+    size_t count;
+    int error = prior_read_patch(&compile->prior, revision->patch, compile->old);
+
+    if (error)
+        return error == CULVERT_ECORRUPT ? CULVERT_ECONFLICT : error;
+    uploads = prior_uploads(compile->prior, &count);
+    error = site_patched(&compile->new->site, compile->old->site, prior_patch_site(compile->prior),
+                         uploads, count);
+    if (error)
+        return error;
+    site_digest(compile->new->site, content);
+    error =
+        prior_fits(compile->prior, "document", content) ? plan_compile(plan) : CULVERT_ECONFLICT;
+    if (error)
+        return error;
+    error = state_digest(compile->new, digest);
+    if (!error && !prior_fits(compile->prior, "decided", digest))
+        error = CULVERT_ECONFLICT;
+    if (error)
+        tables_abort(compile->tables);
     return error;
 }
 
@@ -299,8 +352,13 @@ static int adopt_plan(struct site_engine *engine, const struct site_state *old,
                       struct site_errors *errors)
 {
     struct site_plan *plan = plan_new(engine, old, blobs, now, errors);
-    int error = plan ? adopt_fill(plan, revision) : CULVERT_ENOMEM;
+    int error = CULVERT_ENOMEM;
 
+    if (plan) {
+        error = revision->site ? fill_whole(plan, revision) : fill_patch(plan, revision);
+        prior_free(plan->compile.prior);
+        plan->compile.prior = NULL;
+    }
     errors_sort(errors);
     if (error) {
         plan_free(plan);
@@ -332,8 +390,10 @@ int site_adopt(struct site_engine *engine, const struct site_revision *revision,
     *out = NULL;
     if (engine->plan)
         return CULVERT_EBUSY;
+    if (!revision->site && !engine->state->site)
+        return CULVERT_ECONFLICT;
     error = adopt_plan(engine, engine->state, revision, blobs, now, errors);
-    if (error == CULVERT_ECONFLICT)
+    if (error == CULVERT_ECONFLICT && revision->site)
         error = adopt_whole(engine, revision, blobs, now, errors);
     *out = engine->plan;
     return error;

@@ -20,6 +20,8 @@ struct pool_state {
     struct bucket_table table;
     char digest[DIGEST_TEXT]; /* of the table's blob, when `stored` */
     bool stored;              /* the store has it, or will with the plan that is open */
+    bool settled;             /* `content` is of what is there now */
+    uint8_t content[16];      /* the start of a SHA-256 of `backend` and `digest` */
 };
 
 struct zone_key {
@@ -71,11 +73,25 @@ static inline const struct site_node *state_section(const struct site_state *sta
 {
     return state && state->site ? node_field(state->site->root, field) : NULL;
 }
+/* What a reference of the document names. */
+static inline const struct site_node *state_target(const struct site_state *state,
+                                                   const struct site_node *reference)
+{
+    return reference_target(state->site->root, reference);
+}
 static inline uint32_t section_count(const struct site_state *state, unsigned field)
 {
     const struct site_node *section = state_section(state, field);
 
     return section ? section->count : 0;
+}
+
+/* Whether two sorted sections have one and the same part at these places: it has not changed, and
+ * needs no look. */
+static inline bool section_shares(const struct site_node *old, uint32_t i,
+                                  const struct site_node *new, uint32_t j)
+{
+    return old && new && i < old->count &&j < new->count && old->child[i] == new->child[j];
 }
 
 /* An empty one; NULL: out of memory. */
@@ -91,6 +107,15 @@ void state_dns_key(const struct site_state *state, uint64_t key[2]);
  * pointers into the state, `*count` of them, to free(). */
 int state_write(const struct site_state *state, struct buffer *json, const char ***blobs,
                 size_t *count);
+
+/* Parts of it: a pool's entry, and the members "freed" and "files". */
+void state_write_pool(const struct site_state *state, uint32_t place, struct buffer *json);
+void state_write_freed(const struct site_state *state, struct buffer *json);
+void state_write_files(const struct site_state *state, struct buffer *json);
+
+/* A digest of what was decided for the document, but for the tables' content, of which the digests
+ * are in it. Host byte order, which is little-endian. CULVERT_ENOMEM. */
+int state_digest(const struct site_state *state, char text[DIGEST_TEXT]);
 
 /* ---- entries ---- */
 
@@ -158,13 +183,19 @@ void pool_put(struct compile *compile, uint32_t number, const struct bucket_tabl
 /* The child of the old document's section by the same name as `node`, and its place; NULL: none. */
 const struct site_node *old_named(const struct compile *compile, unsigned section,
                                   const struct site_node *node, uint32_t *place);
-/* The number of the new document's resource, found by reference. */
-uint32_t number_of(const struct site_state *state, enum space space, const struct site_node *node);
+/* The number of a document's resource, which is there. */
+uint32_t number_of(const struct site_state *state, enum space space, const char *name);
 
 /* ---- loading a stored state (load.c) ---- */
 
 /* Reads the state of a revision, for prior_free(). CULVERT_ECORRUPT, CULVERT_ENOMEM. */
 int prior_read(struct prior **out, const struct site_revision *revision);
+/* The same of a patch: what it doesn't name is as in `old`, the state that it is a patch of. */
+int prior_read_patch(struct prior **out, const char *patch, const struct site_state *old);
+bool prior_is_patch(const struct prior *prior); /* NULL: no */
+yyjson_val *prior_patch_site(const struct prior *prior);
+/* Whether the digests that the patch has are these: of the document; of what was decided. */
+bool prior_fits(const struct prior *prior, const char *member, const char *digest);
 void prior_free(struct prior *prior);
 /* A number that was stored, false: none. `pool` only for backends. Cheap in sorted order. */
 bool prior_number(struct prior *prior, enum space space, const char *pool, const char *name,
@@ -187,7 +218,7 @@ int table_write(const struct bucket_table *table, void **data, size_t *length);
 
 struct site_plan {
     struct compile compile;
-    struct buffer diff;
+    struct buffer diff, patch;
     size_t paths;
     bool changed;
     struct buffer site_json, state_json;
@@ -204,16 +235,17 @@ struct site_engine {
     struct tables *tables;
     struct site_state *state; /* never NULL */
     struct site_plan *plan;   /* open */
+    struct site_state *before; /* the last commit's, to be freed; NULL: it is */
     struct site_change *changes;
     size_t change_count;
     struct name_map names[SPACES];
-    bool named; /* `names` is up to date */
+    bool named, listed; /* `names`, and `listen`, are up to date */
     struct address *listen;
     size_t listen_count;
     int64_t deadline;
 };
 
 /* Drops what names.c keeps about the committed state. */
-void engine_names_free(struct site_engine *engine);
+void engine_forget(struct site_engine *engine);
 
 #endif

@@ -8,7 +8,8 @@
 
 struct prior {
     yyjson_doc *doc;
-    yyjson_val *root;
+    yyjson_val *root;  /* the state */
+    yyjson_doc *patch; /* of a patch: all of it, numbers raw; NULL: the state is whole */
     yyjson_obj_iter names[SPACE_SECTIONS]; /* found fast as long as names come in order */
     yyjson_obj_iter tables;
     yyjson_obj_iter backends;
@@ -17,11 +18,31 @@ struct prior {
     size_t upload_count;
 };
 
-static int uploads_read(struct prior *prior)
+/* Files that the patch doesn't bring are those of the state before. */
+static int uploads_keep(struct prior *prior, const struct site_state *old)
+{
+    const struct site_node *zones = state_section(old, ROOT_ZONES);
+
+    prior->uploads = calloc(section_count(old, ROOT_ZONES) + (size_t)1, sizeof(*prior->uploads));
+    if (!prior->uploads)
+        return CULVERT_ENOMEM;
+    NODE_EACH(zone, zones)
+    {
+        const struct site_node *file = node_field(zone, ZONE_FILE);
+
+        if (file)
+            prior->uploads[prior->upload_count++] = (struct site_upload){file->text, file->digest};
+    }
+    return 0;
+}
+
+static int uploads_read(struct prior *prior, const struct site_state *old)
 {
     yyjson_val *files = yyjson_obj_get(prior->root, "files"), *name, *digest;
     size_t at, end;
 
+    if (old && !files)
+        return uploads_keep(prior, old);
     prior->uploads = calloc(yyjson_obj_size(files) + 1, sizeof(*prior->uploads));
     if (!prior->uploads)
         return CULVERT_ENOMEM;
@@ -34,6 +55,19 @@ static int uploads_read(struct prior *prior)
     return 0;
 }
 
+/* `old`: of a patch; else NULL. */
+static int prior_open(struct prior *prior, const struct site_state *old)
+{
+    int error = yyjson_is_obj(prior->root) ? uploads_read(prior, old) : CULVERT_ECORRUPT;
+
+    if (error)
+        return error;
+    for (unsigned i = 0; i < SPACE_SECTIONS; i++)
+        yyjson_obj_iter_init(yyjson_obj_get(prior->root, space_info[i].name), &prior->names[i]);
+    yyjson_obj_iter_init(yyjson_obj_get(prior->root, "tables"), &prior->tables);
+    return 0;
+}
+
 int prior_read(struct prior **out, const struct site_revision *revision)
 {
     struct prior *prior = calloc(1, sizeof(*prior));
@@ -43,16 +77,49 @@ int prior_read(struct prior **out, const struct site_revision *revision)
         return CULVERT_ENOMEM;
     prior->doc = yyjson_read(revision->state, strlen(revision->state), 0);
     prior->root = yyjson_doc_get_root(prior->doc);
-    error = yyjson_is_obj(prior->root) ? uploads_read(prior) : CULVERT_ECORRUPT;
-    if (error) {
+    error = prior_open(prior, NULL);
+    if (error)
         prior_free(prior);
-        return error;
-    }
-    for (unsigned i = 0; i < SPACE_SECTIONS; i++)
-        yyjson_obj_iter_init(yyjson_obj_get(prior->root, space_info[i].name), &prior->names[i]);
-    yyjson_obj_iter_init(yyjson_obj_get(prior->root, "tables"), &prior->tables);
-    *out = prior;
-    return 0;
+    else
+        *out = prior;
+    return error;
+}
+
+int prior_read_patch(struct prior **out, const char *patch, const struct site_state *old)
+{
+    struct prior *prior = calloc(1, sizeof(*prior));
+    size_t length = strlen(patch);
+    int error = CULVERT_ECORRUPT;
+
+    if (!prior)
+        return CULVERT_ENOMEM;
+    /* Without YYJSON_READ_INSITU the text is not written to. */
+    prior->patch =
+        yyjson_read_opts((char *)(uintptr_t)patch, length, YYJSON_READ_NUMBER_AS_RAW, NULL, NULL);
+    prior->doc = yyjson_read(patch, length, 0);
+    prior->root = yyjson_obj_get(yyjson_doc_get_root(prior->doc), "state");
+    if (yyjson_is_obj(prior_patch_site(prior)))
+        error = prior_open(prior, old);
+    if (error)
+        prior_free(prior);
+    else
+        *out = prior;
+    return error;
+}
+
+bool prior_is_patch(const struct prior *prior)
+{
+    return prior && prior->patch;
+}
+
+yyjson_val *prior_patch_site(const struct prior *prior)
+{
+    return yyjson_obj_get(yyjson_doc_get_root(prior->patch), "site");
+}
+
+bool prior_fits(const struct prior *prior, const char *member, const char *digest)
+{
+    return yyjson_equals_str(yyjson_obj_get(yyjson_doc_get_root(prior->patch), member), digest);
 }
 
 void prior_free(struct prior *prior)
@@ -60,6 +127,7 @@ void prior_free(struct prior *prior)
     if (!prior)
         return;
     yyjson_doc_free(prior->doc);
+    yyjson_doc_free(prior->patch);
     free(prior->uploads);
     free(prior);
 }
@@ -220,6 +288,8 @@ bool prior_pool_same(struct prior *prior, const struct site_node *pool,
     const char *digest = yyjson_get_str(yyjson_obj_get(entry, "table"));
     const struct site_node *backends = node_field(pool, POOL_BACKENDS);
 
+    if (prior->patch && !entry)
+        return true;
     if (!digest || !state->stored || strcmp(digest, state->digest) != 0)
         return false;
     for (uint32_t i = 0; i < state->count; i++) {

@@ -5,17 +5,28 @@
 
 #include "controlplane/site/engine.h"
 
-void engine_names_free(struct site_engine *engine)
+static void names_free(struct site_engine *engine)
 {
     for (unsigned i = 0; i < SPACES; i++) {
         free(engine->names[i].name);
         free(engine->names[i].pool);
     }
     memset(engine->names, 0, sizeof(engine->names));
+    engine->named = false;
+}
+
+static void listen_free(struct site_engine *engine)
+{
     free(engine->listen);
     engine->listen = NULL;
     engine->listen_count = 0;
-    engine->named = false;
+    engine->listed = false;
+}
+
+void engine_forget(struct site_engine *engine)
+{
+    names_free(engine);
+    listen_free(engine);
 }
 
 static bool map_make(struct name_map *map, uint32_t end)
@@ -64,16 +75,21 @@ static bool backends_name(struct site_engine *engine)
     return true;
 }
 
-static bool listen_name(struct site_engine *engine)
+/* Made when first asked for after a commit, like the names, but far more often. */
+static bool listen_make(struct site_engine *engine)
 {
     const struct site_node *dns = state_section(engine->state, ROOT_DNS);
     const struct site_node *listen = node_field(dns, DNS_LISTEN);
 
+    if (engine->listed)
+        return true;
+    listen_free(engine);
     engine->listen = calloc((listen ? listen->count : 0) + (size_t)1, sizeof(*engine->listen));
     if (!engine->listen)
         return false;
     NODE_EACH(address, listen)
     engine->listen[engine->listen_count++] = address->address;
+    engine->listed = true;
     return true;
 }
 
@@ -84,12 +100,12 @@ static bool names_make(struct site_engine *engine)
 
     if (engine->named)
         return true;
-    engine_names_free(engine);
+    names_free(engine);
     for (enum space space = 0; space < SPACE_SECTIONS; space++)
         made = made && section_name(engine, space);
-    made = made && backends_name(engine) && listen_name(engine);
+    made = made && backends_name(engine);
     if (!made)
-        engine_names_free(engine);
+        names_free(engine);
     engine->named = made;
     return made;
 }
@@ -141,10 +157,21 @@ unsigned site_number_end(const struct site_engine *engine, enum fp_kind kind)
 size_t site_listen(const struct site_engine *engine, const struct address **list)
 {
     *list = NULL;
-    if (!names_make((struct site_engine *)engine))
+    /* The list is a cache, too. */
+    if (!listen_make((struct site_engine *)engine))
         return 0;
     *list = engine->listen;
     return engine->listen_count;
+}
+
+size_t site_api_listen(const struct site_engine *engine, struct endpoint list[SITE_API_LISTEN_MAX])
+{
+    const struct site_node *api = state_section(engine->state, ROOT_API);
+    size_t count = 0;
+
+    NODE_EACH(endpoint, node_field(api, API_LISTEN))
+    count += !units_parse_endpoint(endpoint->text, &list[count]);
+    return count;
 }
 
 void site_counts(const struct site_engine *engine, struct site_counts *counts)

@@ -76,9 +76,14 @@ static unsigned node_index(const struct site_node *node)
 
 void node_path(const struct site_node *node, struct buffer *path)
 {
-    if (!node->parent)
+    const struct schema *section = node->parent ? NULL : schema_section(node->schema);
+
+    if (!node->parent && !node->key)
         return;
-    node_path(node->parent, path);
+    if (node->parent)
+        node_path(node->parent, path);
+    else if (section)
+        buffer_text(path, section->key);
     /* A single value that stands for a list of it has no number in what was written. */
     if (!node->key && node->parent->line == node->line && node->parent->column == node->column)
         return;
@@ -135,7 +140,7 @@ static bool scalar_equal(const struct site_node *x, const struct site_node *y)
 
 bool node_equal(const struct site_node *x, const struct site_node *y)
 {
-    if (!x || !y)
+    if (x == y || !x || !y)
         return x == y;
     if (x->settled && y->settled)
         return !strcmp(x->key, y->key) && !memcmp(x->content, y->content, sizeof(x->content));

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <yyjson.h>
 
 #include "controlplane/base/arena.h"
 #include "controlplane/base/units.h"
@@ -35,18 +36,20 @@ struct site_node {
     bool quoted;                   /* a scalar in quotes */
     bool bad;                      /* it has errors of its own */
     bool settled;                  /* `content` is the digest of all below */
+    bool counted;                  /* a part in a block of its own (parts.h) */
     uint8_t length;                /* of a prefix, in its own family's bits */
     union {
         uint64_t number; /* numbers, times (ms), rates, booleans, the place of an enum's word */
         struct address address;
         uint8_t secret[16];
-        uint8_t content[16]; /* of resources: the start of their canonical JSON's SHA-256 */
+        uint8_t content[16]; /* of parts: the start of their canonical JSON's SHA-256 */
         const char *digest;  /* of a file's blob */
-        const struct site_node *target; /* what a reference names */
     };
 };
 
 struct site {
+    size_t refs;
+    struct site *base; /* the one that was read whole, whose parts are shared; NULL: it is whole */
     struct arena arena;
     struct site_node *root;
     const char *file; /* the site file's name */
@@ -59,6 +62,9 @@ int node_read(struct arena *arena, const char *file, const char *text, size_t le
 
 /* The same of what site_get() wrote: nodes have no places. CULVERT_ECORRUPT: it is not that. */
 int node_read_json(struct arena *arena, const char *text, size_t length, struct site_node **root);
+
+/* A value of it, yyjson's numbers raw. */
+int node_from_json(struct arena *arena, yyjson_val *value, struct site_node **node);
 
 /* An empty node of a parent; NULL: out of memory. */
 struct site_node *node_new(struct arena *arena, struct site_node *parent, enum node_kind kind);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The canonical JSON of a document to an untyped tree: what node_read() makes of it, but faster. */
-#include <yyjson.h>
-
 #include "controlplane/site/node.h"
 
 static int make_node(struct arena *arena, struct site_node *parent, yyjson_val *value,
@@ -67,6 +65,11 @@ static int make_node(struct arena *arena, struct site_node *parent, yyjson_val *
     if (kind == NODE_SCALAR)
         return set_text(arena, node, value);
     return yyjson_get_len(value) ? make_children(arena, node, value, depth + 1) : 0;
+}
+
+int node_from_json(struct arena *arena, yyjson_val *value, struct site_node **node)
+{
+    return make_node(arena, NULL, value, 1, node);
 }
 
 int node_read_json(struct arena *arena, const char *text, size_t length, struct site_node **root)

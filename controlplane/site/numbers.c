@@ -118,6 +118,11 @@ static bool numbers_keep(struct compile *compile, enum space space, uint32_t *nu
         const char *name = new->child[i]->key;
         bool known;
 
+        if (section_shares(old, j, new, i) && (!compile->prior || prior_is_patch(compile->prior))) {
+            number[i] = compile->old->number[space][j++];
+            kept++;
+            continue;
+        }
         while (old && j < old->count && strcmp(old->child[j]->key, name) < 0)
             j++;
         known = old && j < old->count && !strcmp(old->child[j]->key, name);
@@ -125,14 +130,16 @@ static bool numbers_keep(struct compile *compile, enum space space, uint32_t *nu
         kept += known;
         if (!compile->prior)
             continue;
-        number[i] = NUMBER_NONE;
+        if (!prior_is_patch(compile->prior))
+            number[i] = NUMBER_NONE;
         prior_number(compile->prior, space, NULL, name, &number[i]);
         /* What refers to it, and didn't change, would not be made again. */
         if (known && number[i] != compile->old->number[space][j])
             compile_fail(compile, CULVERT_ECONFLICT);
     }
     /* Nothing new and nothing gone: no numbers to look for. */
-    return !compile->prior && kept == (new ? new->count : 0) && kept == (old ? old->count : 0);
+    return (!compile->prior || prior_is_patch(compile->prior)) && kept == (new ? new->count : 0) &&
+           kept == (old ? old->count : 0);
 }
 
 static void section_number(struct compile *compile, enum space space)
@@ -152,7 +159,7 @@ static void section_number(struct compile *compile, enum space space)
                                   section_count(compile->old, field)));
 }
 
-uint32_t number_of(const struct site_state *state, enum space space, const struct site_node *node)
+uint32_t number_of(const struct site_state *state, enum space space, const char *name)
 {
     const struct site_node *section = state_section(state, space_info[space].section);
     uint32_t low = 0, high = section ? section->count : 0;
@@ -160,7 +167,7 @@ uint32_t number_of(const struct site_state *state, enum space space, const struc
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
 
-        if (strcmp(section->child[middle]->key, node->key) < 0)
+        if (strcmp(section->child[middle]->key, name) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -239,16 +246,28 @@ static void backends_number(struct compile *compile)
     compile_fail(compile, error);
 }
 
+/* The part of a section by that name, looked for from *place on, where it then is; NULL: none. */
+static const struct site_node *name_after(const struct site_node *section, const char *name,
+                                          uint32_t *place)
+{
+    while (section && *place < section->count && strcmp(section->child[*place]->key, name) < 0)
+        ++*place;
+    return section && *place < section->count && !strcmp(section->child[*place]->key, name)
+               ? section->child[*place]
+               : NULL;
+}
+
 /* The new document's pools: shared when nothing about them changed, else to be filled in. */
 static bool pools_start(struct compile *compile)
 {
     const struct site_node *pools = state_section(compile->new, ROOT_POOLS);
-    uint32_t count = pools ? pools->count : 0, old_place;
+    const struct site_node *before = state_section(compile->old, ROOT_POOLS);
+    uint32_t count = pools ? pools->count : 0, old_place = 0;
     bool same = count == section_count(compile->old, ROOT_POOLS);
 
     compile->new->pool = calloc((size_t)count + 1, sizeof(*compile->new->pool));
     for (uint32_t i = 0; compile->new->pool &&i < count; i++) {
-        const struct site_node *old = old_named(compile, ROOT_POOLS, pools->child[i], &old_place);
+        const struct site_node *old = name_after(before, pools->child[i]->key, &old_place);
         const struct site_node *backends = node_field(pools->child[i], POOL_BACKENDS);
         struct pool_state *pool;
 
@@ -287,6 +306,6 @@ void compile_numbers(struct compile *compile)
     for (enum space space = 0; space < SPACE_SECTIONS && !compile->error; space++)
         section_number(compile, space);
     same = !compile->error && pools_start(compile);
-    if (!compile->error && (!same || compile->prior))
+    if (!compile->error && (!same || (compile->prior && !prior_is_patch(compile->prior))))
         backends_number(compile);
 }

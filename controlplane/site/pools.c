@@ -104,6 +104,7 @@ static int blob_make(struct compile *compile, struct pool_state *pool)
     compile->blob_count++;
     error = digest_text(blob->data, blob->length, blob->digest);
     memcpy(pool->digest, blob->digest, sizeof(pool->digest));
+    pool->settled = false;
     return error;
 }
 
@@ -193,11 +194,15 @@ void compile_pools(struct compile *compile)
 
     while (!compile->error && ((old && i < old->count) || (new && j < new->count))) {
         bool has_old = old && i < old->count, has_new = new && j < new->count;
-        int order = !has_old ? 1 : !has_new ? -1 : strcmp(old->child[i]->key, new->child[j]->key);
+        bool shared = has_old && has_new && compile->new->pool[j] == compile->old->pool[i];
+        int order = shared     ? 0
+                    : !has_old ? 1
+                    : !has_new ? -1
+                               : strcmp(old->child[i]->key, new->child[j]->key);
 
         if (order < 0) {
             pool_delete(compile, i);
-        } else if (order > 0 || compile->new->pool[j] != compile->old->pool[i]) {
+        } else if (!shared) {
             if (compile->prior)
                 pool_restore(compile, j);
             else

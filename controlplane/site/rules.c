@@ -7,17 +7,16 @@
 #include "controlplane/base/suggest.h"
 #include "controlplane/site/errors.h"
 
-static void reference_resolve(struct rules *rules, struct site_node *node)
+static void reference_resolve(struct rules *rules, const struct site_node *node)
 {
     static const char *const kinds[] = {[ROOT_POOLS] = "pool", [ROOT_LIMITS] = "limit"};
     int section = node->schema->target;
     const struct site_node *resources = node_field(rules->root, (unsigned)section);
-    const struct site_node *target = node_find_sorted(resources, node->text);
+    const struct site_node *target = reference_target(rules->root, node);
     struct buffer hint = {0};
     const char *near = NULL;
     unsigned listed = 0;
 
-    node->target = target;
     if (target)
         return;
     NODE_EACH(resource, resources)
@@ -37,7 +36,7 @@ static void reference_resolve(struct rules *rules, struct site_node *node)
     buffer_free(&hint);
 }
 
-static void references_resolve(struct rules *rules, struct site_node *node)
+static void references_resolve(struct rules *rules, const struct site_node *node)
 {
     if (node->kind == NODE_SCALAR) {
         if (node->schema->type == SCHEMA_REFERENCE)
@@ -252,6 +251,7 @@ int rules_check(struct site *site, struct site_errors *errors)
     list_twice(&rules, node_field(vip, VIP_LIMITS));
     list_twice(&rules, node_field(dns, DNS_LIMITS));
     list_twice(&rules, node_field(dns, DNS_LISTEN));
+    list_twice(&rules, node_field(node_field(site->root, ROOT_API), API_LISTEN));
     error = rules_vips_check(&rules);
     return error ? error : errors_result(errors);
 }

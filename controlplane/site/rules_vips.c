@@ -161,7 +161,7 @@ static void vip_backends_check(struct rules *rules, const struct site_node *vip,
     const struct site_node *pool = node_field(vip, VIP_POOL);
     bool same_family = vip_is(vip, MODE_DSR_L2) || vip_is(vip, MODE_NAT);
 
-    NODE_EACH(backend, node_field(pool ? pool->target : NULL, POOL_BACKENDS))
+    NODE_EACH(backend, node_field(reference_target(rules->root, pool), POOL_BACKENDS))
     {
         const struct site_node *to = node_field(backend, BACKEND_ADDRESS);
 

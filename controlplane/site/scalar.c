@@ -78,10 +78,17 @@ static int parse_seconds(const char *text, uint64_t *value)
     return error;
 }
 
+/* Or of IPv4's last part, which nobody has. */
+static bool is_multicast(const struct address *address)
+{
+    const uint8_t *bytes = address->bytes;
+
+    return address_is_v4(address) ? bytes[12] >= 224 : bytes[0] == 0xff;
+}
+
 static bool address_check(const struct site_report *report, struct site_node *node)
 {
     static const struct address any4 = {{[10] = 0xff, [11] = 0xff}}, any6;
-    const uint8_t *bytes = node->address.bytes;
     struct address address;
 
     if (units_parse_address(node->text, &address)) {
@@ -91,11 +98,23 @@ static bool address_check(const struct site_report *report, struct site_node *no
     }
     node->address = address;
     if (address_equal(&address, &any4) || address_equal(&address, &any6) ||
-        (address_is_v4(&address) ? bytes[12] >= 224 : bytes[0] == 0xff)) {
+        is_multicast(&address)) {
         node_error(report, node, "one machine's own address", "%s can't be used here", node->text);
         return false;
     }
     return true;
+}
+
+static bool endpoint_check(const struct site_report *report, struct site_node *node)
+{
+    struct endpoint endpoint;
+
+    if (units_parse_endpoint(node->text, &endpoint))
+        return wrong(report, node);
+    if (!is_multicast(&endpoint.address))
+        return true;
+    node_error(report, node, "one machine's own address", "%s can't be used here", node->text);
+    return false;
 }
 
 static bool prefix_check(const struct site_report *report, struct site_node *node)
@@ -298,6 +317,8 @@ bool scalar_check(const struct site_report *report, struct site_node *node)
         return number_check(report, node, parse_seconds);
     case SCHEMA_ADDRESS:
         return address_check(report, node);
+    case SCHEMA_ENDPOINT:
+        return endpoint_check(report, node);
     case SCHEMA_PREFIX:
         return prefix_check(report, node);
     case SCHEMA_SOURCE:

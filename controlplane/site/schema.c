@@ -143,6 +143,14 @@ static const struct schema dns_fields[] = {
     [DNS_KEY] = {.key = "key", .type = SCHEMA_SECRET},
 };
 
+static const struct schema endpoint_schema = {.type = SCHEMA_ENDPOINT};
+static const struct schema api_fields[] = {
+    [API_LISTEN] = {.key = "listen",
+                    .type = SCHEMA_LIST,
+                    .most = SITE_API_LISTEN_MAX,
+                    .element = &endpoint_schema},
+};
+
 #define TTL_MOST 2147483647u /* RFC 2181 section 8 */
 static const struct schema soa_fields[] = {
     [SOA_MNAME] = {.key = "mname", .type = SCHEMA_DOMAIN, .required = true},
@@ -198,6 +206,7 @@ static const struct schema root_fields[] = {
                     .type = SCHEMA_NAMED,
                     .element = &zone_schema,
                     .names = NAMES_ZONE},
+    [ROOT_API] = {.key = "api", .type = SCHEMA_OBJECT, FIELDS(api_fields)},
 };
 
 const struct schema schema_root = {
@@ -214,6 +223,7 @@ const char *schema_expects(const struct schema *schema)
         [SCHEMA_TIME] = "a time such as 500ms, 60s, 5m or 1h",
         [SCHEMA_SECONDS] = "seconds such as 300, or a time such as 5m",
         [SCHEMA_ADDRESS] = "an address such as 192.0.2.10 or \"2001:db8::10\"",
+        [SCHEMA_ENDPOINT] = "an address and port such as 10.0.0.1:8443 or \"[2001:db8::1]:8443\"",
         [SCHEMA_PREFIX] = "a prefix such as 203.0.113.0/24 or \"2001:db8::/32\"",
         [SCHEMA_SOURCE] = "a source prefix length such as source/24",
         [SCHEMA_SECRET] = "32 hexadecimal digits",
@@ -238,4 +248,12 @@ const char *schema_expects(const struct schema *schema)
     if (schema->type == SCHEMA_SOURCE)
         return "source/LENGTH (0 to 128)";
     return expects[schema->type];
+}
+
+const struct schema *schema_section(const struct schema *schema)
+{
+    for (unsigned i = 0; i < ROOT_FIELDS; i++)
+        if (schema_root.fields[i].type == SCHEMA_NAMED && schema_root.fields[i].element == schema)
+            return &schema_root.fields[i];
+    return NULL;
 }

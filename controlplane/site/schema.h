@@ -17,6 +17,7 @@ enum schema_type {
     SCHEMA_TIME,    /* in ms */
     SCHEMA_SECONDS, /* a number of seconds, or a time */
     SCHEMA_ADDRESS,
+    SCHEMA_ENDPOINT, /* an address, also that of all, and a port */
     SCHEMA_PREFIX,
     SCHEMA_SOURCE,    /* source/LENGTH, number: the length; or a word, number: 256 + its place */
     SCHEMA_SECRET,    /* 32 hexadecimal digits */
@@ -62,6 +63,7 @@ enum root_field {
     ROOT_ACCESS,
     ROOT_DNS,
     ROOT_ZONES,
+    ROOT_API,
     ROOT_FIELDS
 };
 enum interface_field {
@@ -104,6 +106,7 @@ enum limit_field {
 };
 enum access_field { ACCESS_ALLOW, ACCESS_DENY, ACCESS_FIELDS };
 enum dns_field { DNS_LISTEN, DNS_LIMITS, DNS_UDP_SIZE, DNS_KEY, DNS_FIELDS };
+enum api_field { API_LISTEN, API_FIELDS };
 enum zone_field { ZONE_FILE, ZONE_TTL, ZONE_SOA, ZONE_RECORDS, ZONE_FIELDS };
 enum soa_field {
     SOA_MNAME,
@@ -124,6 +127,9 @@ enum mode_word { MODE_DSR_IPIP, MODE_DSR_L2, MODE_NAT };
 
 extern const struct schema schema_root;
 
+/* The section whose resources have that schema; NULL: none. */
+const struct schema *schema_section(const struct schema *schema);
+
 /* The `count` fields of an object's schema, its own key, and so on are in the struct; this is the
  * text of what a type takes, for hints: "a time such as 500ms, 60s or 5m". */
 const char *schema_expects(const struct schema *schema);
@@ -131,6 +137,10 @@ const char *schema_expects(const struct schema *schema);
 /* Types a tree in place. Returns 0, CULVERT_EREJECTED when there were errors (the tree is typed as
  * far as it is good), CULVERT_ENOMEM. */
 int schema_check(struct site *site, const struct site_source *source, struct site_errors *errors);
+
+/* The same of one part (parts.h): a resource or a field of the root. */
+int part_check(struct arena *arena, struct site_node *part, const struct schema *schema,
+               const struct site_source *source, struct site_errors *errors);
 
 /* Reads one scalar; the parts of schema_check() that look into texts (scalar.c). False: an error
  * was reported. */
@@ -155,6 +165,15 @@ const struct site_node *access_find(const struct site_node *access, const struct
 static inline const struct site_node *node_field(const struct site_node *object, unsigned field)
 {
     return object && field < object->count ? object->child[field] : NULL;
+}
+
+/* The resource that a reference (or NULL) of a typed document names; NULL: there is none. */
+static inline const struct site_node *reference_target(const struct site_node *root,
+                                                       const struct site_node *reference)
+{
+    return reference ? node_find_sorted(node_field(root, (unsigned)reference->schema->target),
+                                        reference->text)
+                     : NULL;
 }
 
 /* The children of a list or a map of names, none of which is NULL; `list` may be. */

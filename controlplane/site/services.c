@@ -18,10 +18,19 @@ static void section_walk(struct compile *compile, unsigned field, each_fn each,
     uint32_t i = 0, j = 0;
 
     while (!compile->error && ((old && i < old->count) || (new && j < new->count))) {
-        bool has_old = old && i < old->count, has_new = new && j < new->count;
-        int order = !has_old ? 1 : !has_new ? -1 : strcmp(old->child[i]->key, new->child[j]->key);
-        bool same = !order && node_equal(old->child[i], new->child[j]) &&
-                    !(changed && changed(compile, i, j));
+        bool has_old, has_new, same;
+        int order;
+
+        if (section_shares(old, i, new, j) && !(changed && changed(compile, i, j))) {
+            i++;
+            j++;
+            continue;
+        }
+        has_old = old && i < old->count;
+        has_new = new && j < new->count;
+        order = !has_old ? 1 : !has_new ? -1 : strcmp(old->child[i]->key, new->child[j]->key);
+        same = !order && node_equal(old->child[i], new->child[j]) &&
+               !(changed && changed(compile, i, j));
 
         if (order <= 0 && !same)
             each(compile, compile->old, i, false);
@@ -143,14 +152,16 @@ static void limits_fill(const struct site_state *state, const struct site_node *
                         uint16_t limit[FP_LIMITS_MAX], uint8_t *count)
 {
     NODE_EACH(reference, limits)
-    limit[(*count)++] = (uint16_t)number_of(state, SPACE_LIMITS, reference->target);
+    limit[(*count)++] = (uint16_t)number_of(state, SPACE_LIMITS, reference->text);
 }
 
 /* The ways back of one port, from every backend of a virtual IP of mode nat. */
-static void natback_each(struct compile *compile, const struct site_node *vip, uint32_t number,
-                         uint32_t port, uint32_t protocol, bool put)
+static void natback_each(struct compile *compile, const struct site_state *state,
+                         const struct site_node *vip, uint32_t number, uint32_t port,
+                         uint32_t protocol, bool put)
 {
-    const struct site_node *to = node_field(vip, VIP_PORT), *pool = vip->child[VIP_POOL]->target;
+    const struct site_node *to = node_field(vip, VIP_PORT);
+    const struct site_node *pool = state_target(state, vip->child[VIP_POOL]);
     struct fp_natback body = {.vip = number, .port = to ? (uint16_t)port : 0};
 
     memcpy(body.address, vip->child[VIP_ADDRESS]->address.bytes, sizeof(body.address));
@@ -173,7 +184,7 @@ static void vip_each(struct compile *compile, const struct site_state *state, ui
     uint32_t number = state->number[SPACE_VIPS][place];
     uint32_t count = ports->kind == NODE_SCALAR ? 1 : ports->count;
     struct fp_vip body = {.id = number,
-                          .pool = number_of(state, SPACE_POOLS, vip->child[VIP_POOL]->target),
+                          .pool = number_of(state, SPACE_POOLS, vip->child[VIP_POOL]->text),
                           .mode = modes[vip->child[VIP_MODE]->number],
                           .port = to ? (uint16_t)to->number : 0};
 
@@ -185,7 +196,7 @@ static void vip_each(struct compile *compile, const struct site_state *state, ui
 
         entry(compile, &key, &body, sizeof(body), put);
         if (body.mode == FP_MODE_NAT)
-            natback_each(compile, vip, number, port, protocol, put);
+            natback_each(compile, state, vip, number, port, protocol, put);
     }
 }
 
@@ -196,7 +207,8 @@ static bool vip_changed(const struct compile *compile, uint32_t old, uint32_t ne
     const struct site_node *b = state_section(compile->new, ROOT_VIPS)->child[new];
 
     return b->child[VIP_MODE]->number == MODE_NAT &&
-           !node_equal(a->child[VIP_POOL]->target, b->child[VIP_POOL]->target);
+           !node_equal(state_target(compile->old, a->child[VIP_POOL]),
+                       state_target(compile->new, b->child[VIP_POOL]));
 }
 
 /* ---- addresses ---- */

@@ -33,11 +33,17 @@ struct site_revision {
     int64_t time_ms;              /* wall clock */
     const char *author, *comment; /* "" when there is none */
     uint64_t changes;             /* number of paths that differ from the revision before */
-    const char *site;             /* canonical JSON of the site */
+    const char *site;             /* canonical JSON of the site; NULL: only the patch is there */
     const char *state;        /* JSON: ids, secrets, bucket tables' digests, zone files' digests */
     const char *const *blobs; /* digests of every blob that the revision needs */
     size_t blob_count;
+    const char *patch; /* JSON: what differs from the revision before (patch.h); NULL: none */
 };
+#define SITE_PATCH_MAX ((size_t)128 << 10) /* bytes */
+
+/* What a revision is by the texts of an earlier one and all patches behind that one, in their
+ * order: `*site` and `*state`, free()d, become its. CULVERT_ECORRUPT, CULVERT_ENOMEM: they stay. */
+int site_patch_texts(char **site, char **state, const char *const *patches, size_t count);
 
 /* Bytes known by their SHA-256: zone files and bucket tables. */
 struct site_blob {
@@ -168,7 +174,11 @@ int site_prepare(struct site_engine *engine, const struct site_source *source,
  * bucket tables) is taken over, what didn't change since the committed document is shared, so that
  * the tables become those of that node by a transaction of what differs. Everything is compiled
  * anew where the two contradict each other (a name that has another number). The plan has changed,
- * and no diff and nothing to store. Likewise; CULVERT_ECORRUPT. */
+ * and no diff and nothing to store. Likewise; CULVERT_ECORRUPT.
+ *
+ * A revision without `site` is taken over by its patch, which is of the committed one: the work is
+ * that of what changed. CULVERT_ECONFLICT: it doesn't lead to what it should lead to, from here;
+ * then the revision is to be read whole. */
 int site_adopt(struct site_engine *engine, const struct site_revision *revision,
                struct site_blobs *blobs, int64_t now, struct site_plan **out,
                struct site_errors *errors);
@@ -177,9 +187,11 @@ int site_adopt(struct site_engine *engine, const struct site_revision *revision,
 bool site_plan_changed(const struct site_plan *plan);
 /* The diff against the committed document, as site_diff writes it, and its length. */
 const char *site_plan_diff(const struct site_plan *plan, size_t *paths);
-/* The revision to store: site, state, changes, and blob names are set; time, author and comment
- * are the caller's to set. The plan's, valid until commit or abort. */
+/* The revision to store: patch and changes are set, and after site_plan_whole() also site, state
+ * and the names of all blobs; time, author and comment are the caller's to set. The plan's, valid
+ * until commit or abort. CULVERT_ENOMEM. */
 struct site_revision *site_plan_revision(struct site_plan *plan);
+int site_plan_whole(struct site_plan *plan);
 const struct site_blob *site_plan_blobs(const struct site_plan *plan, size_t *count);
 const struct site *site_plan_site(const struct site_plan *plan);
 
@@ -189,6 +201,9 @@ const struct site *site_plan_site(const struct site_plan *plan);
 void site_commit(struct site_engine *engine, struct site_plan *plan, uint64_t generation,
                  struct site_changes *changes);
 void site_abort(struct site_engine *engine, struct site_plan *plan); /* plan may be NULL */
+/* Frees the state that the last commit replaced, which of a large document takes long; the next
+ * commit does it else. What is read of the committed state meanwhile isn't touched. */
+void site_clean(struct site_engine *engine);
 
 /* When the next mark of a bucket ends, or -1. */
 int64_t site_deadline(const struct site_engine *engine);
@@ -218,5 +233,9 @@ void site_counts(const struct site_engine *engine, struct site_counts *counts);
 
 /* The addresses that DNS listens on; the list is valid until the next commit. */
 size_t site_listen(const struct site_engine *engine, const struct address **list);
+
+#define SITE_API_LISTEN_MAX 64u
+/* The addresses that nodes offer the API at. Returns how many. */
+size_t site_api_listen(const struct site_engine *engine, struct endpoint list[SITE_API_LISTEN_MAX]);
 
 #endif

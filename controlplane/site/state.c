@@ -100,32 +100,39 @@ static void write_names(const struct site_state *state, enum space space, struct
     buffer_char(json, '}');
 }
 
+void state_write_pool(const struct site_state *state, uint32_t place, struct buffer *json)
+{
+    const struct site_node *node = state_section(state, ROOT_POOLS)->child[place];
+    const struct site_node *backends = node_field(node, POOL_BACKENDS);
+    const struct pool_state *pool = state->pool[place];
+
+    buffer_text(json, "{\"table\":");
+    buffer_json_text(json, pool->digest);
+    buffer_text(json, ",\"backends\":{");
+    for (uint32_t j = 0; j < pool->count; j++) {
+        separate(json);
+        buffer_json_text(json, backends->child[j]->key);
+        buffer_char(json, ':');
+        write_number(json, pool->backend[j]);
+    }
+    buffer_text(json, "}}");
+}
+
 static void write_pools(const struct site_state *state, struct buffer *json)
 {
     const struct site_node *pools = state_section(state, ROOT_POOLS);
 
     buffer_text(json, ",\"tables\":{");
     for (uint32_t i = 0; pools && i < pools->count; i++) {
-        const struct pool_state *pool = state->pool[i];
-        const struct site_node *backends = node_field(pools->child[i], POOL_BACKENDS);
-
         separate(json);
         buffer_json_text(json, pools->child[i]->key);
-        buffer_text(json, ":{\"table\":");
-        buffer_json_text(json, pool->digest);
-        buffer_text(json, ",\"backends\":{");
-        for (uint32_t j = 0; j < pool->count; j++) {
-            separate(json);
-            buffer_json_text(json, backends->child[j]->key);
-            buffer_char(json, ':');
-            write_number(json, pool->backend[j]);
-        }
-        buffer_text(json, "}}");
+        buffer_char(json, ':');
+        state_write_pool(state, i, json);
     }
     buffer_char(json, '}');
 }
 
-static void write_freed(const struct site_state *state, struct buffer *json)
+void state_write_freed(const struct site_state *state, struct buffer *json)
 {
     buffer_text(json, ",\"freed\":{");
     for (unsigned i = 0; i < SPACES; i++) {
@@ -146,13 +153,9 @@ static int text_compare(const void *x, const void *y)
     return strcmp(*(const char *const *)x, *(const char *const *)y);
 }
 
-/* Zone files by name, as uploads (twice when two zones share one: no harm); their digests and the
- * tables' are the blobs. */
-static void write_files(const struct site_state *state, struct buffer *json, const char **blobs,
-                        size_t *count)
+void state_write_files(const struct site_state *state, struct buffer *json)
 {
     const struct site_node *zones = state_section(state, ROOT_ZONES);
-    size_t kept = 0;
 
     buffer_text(json, ",\"files\":{");
     NODE_EACH(zone, zones)
@@ -161,13 +164,23 @@ static void write_files(const struct site_state *state, struct buffer *json, con
 
         if (!file)
             continue;
-        blobs[(*count)++] = file->digest;
         separate(json);
         buffer_json_text(json, file->text);
         buffer_char(json, ':');
         buffer_json_text(json, file->digest);
     }
     buffer_char(json, '}');
+}
+
+/* The digests of zone files and tables, each once. */
+static void list_blobs(const struct site_state *state, const char **blobs, size_t *count)
+{
+    const struct site_node *zones = state_section(state, ROOT_ZONES);
+    size_t kept = 0;
+
+    NODE_EACH(zone, zones)
+    if (node_field(zone, ZONE_FILE))
+        blobs[(*count)++] = node_field(zone, ZONE_FILE)->digest;
     for (uint32_t i = 0; i < section_count(state, ROOT_POOLS); i++)
         blobs[(*count)++] = state->pool[i]->digest;
     qsort(blobs, *count, sizeof(*blobs), text_compare);
@@ -192,8 +205,77 @@ int state_write(const struct site_state *state, struct buffer *json, const char 
     for (enum space space = 0; space < SPACE_SECTIONS; space++)
         write_names(state, space, json);
     write_pools(state, json);
-    write_freed(state, json);
-    write_files(state, json, *blobs, count);
+    state_write_freed(state, json);
+    state_write_files(state, json);
+    list_blobs(state, *blobs, count);
     buffer_char(json, '}');
     return json->error;
+}
+
+/* Numbers as the digest takes them. */
+static int add_numbers(struct digest *digest, const uint32_t *numbers, size_t count)
+{
+    uint64_t length = count;
+    int error = digest_add(digest, &length, sizeof(length));
+
+    return error || !count ? error : digest_add(digest, numbers, count * sizeof(*numbers));
+}
+
+/* What a pool's part of the digest is: kept with it, since most pools are as they were. */
+static int pool_settle(struct pool_state *pool)
+{
+    uint8_t whole[DIGEST_BYTES];
+    struct buffer bytes = {0};
+    int error;
+
+    if (pool->settled)
+        return 0;
+    buffer_add(&bytes, pool->digest, sizeof(pool->digest));
+    buffer_add(&bytes, pool->backend, pool->count * sizeof(*pool->backend));
+    error = bytes.error ? bytes.error : digest_sha256(bytes.data, bytes.length, whole);
+    buffer_free(&bytes);
+    memcpy(pool->content, whole, sizeof(pool->content));
+    pool->settled = !error;
+    return error;
+}
+
+static int add_pools(struct digest *digest, const struct site_state *state)
+{
+    uint32_t count = section_count(state, ROOT_POOLS);
+    struct buffer bytes = {0};
+    int error = 0;
+
+    for (uint32_t i = 0; i < count && !error; i++) {
+        error = pool_settle(state->pool[i]);
+        buffer_add(&bytes, state->pool[i]->content, sizeof(state->pool[i]->content));
+    }
+    if (!error)
+        error = bytes.error;
+    if (!error && count)
+        error = digest_add(digest, bytes.data, bytes.length);
+    buffer_free(&bytes);
+    return error;
+}
+
+int state_digest(const struct site_state *state, char text[DIGEST_TEXT])
+{
+    struct digest *digest = digest_new();
+    int error =
+        digest ? digest_add(digest, state->dns_key, sizeof(state->dns_key)) : CULVERT_ENOMEM;
+
+    if (!error)
+        error = digest_add(digest, &state->flow_seed, sizeof(state->flow_seed));
+    for (enum space space = 0; space < SPACES && !error; space++) {
+        if (space < SPACE_SECTIONS)
+            error = add_numbers(digest, state->number[space],
+                                section_count(state, space_info[space].section));
+        if (!error)
+            error = add_numbers(digest, state->freed[space].number, state->freed[space].count);
+    }
+    if (!error)
+        error = add_pools(digest, state);
+    if (!error)
+        return digest_end(digest, text);
+    digest_free(digest);
+    return error;
 }

@@ -126,10 +126,11 @@ static bool first_with(const struct site_node *backends, const struct site_node 
     return true;
 }
 
-static int pool_records(struct zone_input *input, const struct site_node *owner)
+static int pool_records(struct zone_input *input, const struct site_state *state,
+                        const struct site_node *owner)
 {
     const struct site_node *pool = node_field(owner, RECORD_POOL);
-    const struct site_node *backends = pool ? node_field(pool->target, POOL_BACKENDS) : NULL;
+    const struct site_node *backends = node_field(state_target(state, pool), POOL_BACKENDS);
 
     NODE_EACH(backend, backends)
     {
@@ -162,7 +163,8 @@ static int soa_record(struct zone_input *input, const struct site_node *soa)
     return record->rdata ? 0 : CULVERT_ENOMEM;
 }
 
-static int owner_records(struct zone_input *input, const struct site_node *owner)
+static int owner_records(struct zone_input *input, const struct site_state *state,
+                         const struct site_node *owner)
 {
     for (uint32_t i = RECORD_FIELDS; i < owner->count; i++) {
         NODE_EACH(text, owner->child[i])
@@ -175,7 +177,7 @@ static int owner_records(struct zone_input *input, const struct site_node *owner
             record->rdata = text->text;
         }
     }
-    return pool_records(input, owner);
+    return pool_records(input, state, owner);
 }
 
 int zone_input_make(struct zone_input *input, const struct site_state *state, uint32_t place)
@@ -189,7 +191,7 @@ int zone_input_make(struct zone_input *input, const struct site_state *state, ui
 
     NODE_EACH(owner, node_field(zone, ZONE_RECORDS))
     if (!error)
-        error = owner_records(input, owner);
+        error = owner_records(input, state, owner);
     node_path(zone, &path);
     source->field = path.data ? arena_copy(&input->arena, path.data, path.length) : NULL;
     buffer_free(&path);
@@ -213,28 +215,28 @@ void zone_input_free(struct zone_input *input)
     *input = (struct zone_input){0};
 }
 
-static bool good(const struct site_node *node)
+static bool good(const struct site_node *root, const struct site_node *node)
 {
     if (node->bad)
         return false;
     if (node->kind == NODE_SCALAR)
-        return node->schema->type != SCHEMA_REFERENCE || node->target;
+        return node->schema->type != SCHEMA_REFERENCE || reference_target(root, node);
     for (uint32_t i = 0; i < node->count; i++)
-        if (node->child[i] && !good(node->child[i]))
+        if (node->child[i] && !good(root, node->child[i]))
             return false;
     return true;
 }
 
 /* Every pool that it answers with has to be good, too. */
-bool zone_usable(const struct site_node *zone)
+bool zone_usable(const struct site_node *root, const struct site_node *zone)
 {
-    if (!good(zone) || (node_field(zone, ZONE_FILE) && node_field(zone, ZONE_SOA)))
+    if (!good(root, zone) || (node_field(zone, ZONE_FILE) && node_field(zone, ZONE_SOA)))
         return false;
     NODE_EACH(owner, node_field(zone, ZONE_RECORDS))
     {
         const struct site_node *pool = node_field(owner, RECORD_POOL);
 
-        if (pool && !good(pool->target))
+        if (pool && !good(root, reference_target(root, pool)))
             return false;
     }
     return true;

@@ -168,13 +168,14 @@ static bool pools_equal(const struct compile *compile, const struct site_node *z
 {
     NODE_EACH(record, node_field(zone, ZONE_RECORDS))
     {
-        const struct site_node *pool = node_field(record, RECORD_POOL), *old;
+        const struct site_node *reference = node_field(record, RECORD_POOL), *pool, *old;
         uint32_t place;
 
-        if (!pool)
+        if (!reference)
             continue;
-        old = old_named(compile, ROOT_POOLS, pool->target, &place);
-        if (!answers_equal(node_field(old, POOL_BACKENDS), node_field(pool->target, POOL_BACKENDS)))
+        pool = state_target(compile->new, reference);
+        old = old_named(compile, ROOT_POOLS, pool, &place);
+        if (!answers_equal(node_field(old, POOL_BACKENDS), node_field(pool, POOL_BACKENDS)))
             return false;
     }
     return true;
@@ -336,7 +337,8 @@ void zones_verify(struct compile *compile)
 
     compile_fail(compile, set_open(compile, &set));
     for (uint32_t i = 0; zones && i < zones->count && !compile->error; i++)
-        if (zone_usable(zones->child[i]) && !zone_same(compile, &set, i, &old_place))
+        if (zone_usable(compile->new->site->root, zones->child[i]) &&
+            !zone_same(compile, &set, i, &old_place))
             zone_run(compile, &set, i, NULL);
     zone_set_free(&set);
 }

@@ -34,6 +34,6 @@ int zone_input_make(struct zone_input *input, const struct site_state *state, ui
 void zone_input_free(struct zone_input *input);
 
 /* It can be compiled although its document is rejected. */
-bool zone_usable(const struct site_node *zone);
+bool zone_usable(const struct site_node *root, const struct site_node *zone);
 
 #endif

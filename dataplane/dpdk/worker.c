@@ -45,6 +45,7 @@ struct worker {
     unsigned number;
     const struct ports *ports;
     struct fp_env env;
+    struct fp_straight straight;
     struct fp_packet packet[PORT_BURST];
     struct fp_result result[PORT_BURST];
     struct outbox nic[PORTS_MAX], tap[PORTS_MAX]; /* by place in the layout */
@@ -163,7 +164,7 @@ static void process(struct worker *worker, const struct ports_layout *layout, un
         packet->ifindex = ifindex;
     }
     worker->env.now = plane_now();
-    fp_process_burst(&worker->env, worker->packet, count, worker->result);
+    fp_process_burst(&worker->env, &worker->straight, worker->packet, count, worker->result);
     for (uint16_t i = 0; i < count; i++) {
         if (!carry_out(worker, layout, place, frame[i], &worker->packet[i], &worker->result[i]))
             frame[dropped++] = frame[i];

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Many frames at once (host only; the DPDK driver): what fp_process() gives for each in turn, but
- * the memory that a frame will need is asked for while others are worked on.
+ * the memory that a frame will need is asked for while others are worked on. Most frames are done
+ * with on the straight way (straight.h); this is the general way, for all others:
  *
- *     heads -> headers, buckets -> whose, name -> record -> decide and change
+ *     headers, buckets -> whose, name -> record -> decide and change
  *
  * The steps before the last only read the region and frames. What depends on the packets before
  * (meters, flows, counters) is left to the last, which goes frame by frame.
@@ -11,10 +12,7 @@
 #ifndef CULVERT_FASTPATH_BURST_H
 #define CULVERT_FASTPATH_BURST_H
 
-#include "dataplane/fastpath/fastpath.h"
-#include "dataplane/fastpath/plain.h"
-
-#define FP_BURST_MAX 32u
+#include "dataplane/fastpath/straight.h"
 
 /* What is known of a frame before its turn. */
 struct fp_burst_item {
@@ -22,16 +20,13 @@ struct fp_burst_item {
     struct fp_service service;
     struct fp_pool *pool; /* of a virtual IP's packet, or NULL */
     fp_u64 flow;          /* its flow's hash (fp_site_hash()) */
-    fp_u64 access;        /* hash of the access list's key that is looked up first */
-    fp_u32 reason;        /* FP_GO_ON, or why it ends */
+    struct fp_ahead_access access;
+    fp_u32 reason; /* FP_GO_ON, or why it ends */
     fp_u32 bytes;
     fp_u8 same;   /* number of an item before with the same destination, or its own */
     fp_u8 served; /* `service` is set, or `reason` says why not */
-    fp_u8 length; /* of the prefix that `access` is of, or FP_BURST_NO_PREFIX: none covers it */
     struct fp_dns_ahead dns;
 };
-
-#define FP_BURST_NO_PREFIX 0xffu
 
 /* A burst's frames, and which of them was the first to each destination. */
 #define FP_BURST_FIRSTS 16u /* a power of two */
@@ -42,14 +37,6 @@ struct fp_burst {
 
 /* What not all frames need, kept out of the loops that all go through. */
 #define fp_burst_rare static __attribute__((noinline))
-
-#define fp_prefetch(address) __builtin_prefetch(address)
-
-/* Asks for the bucket of a hash. */
-static inline void fp_burst_bucket(struct fp_env *env, fp_u64 hash)
-{
-    fp_prefetch(fp_bucket_at(env, fp_published(&FP_ROOT(env)->index), (fp_u32)hash));
-}
 
 /* True when both packets' services are the same. */
 static inline int fp_burst_same(const struct fp_parsed *parsed, const struct fp_parsed *other)
@@ -76,31 +63,9 @@ static inline void fp_burst_destination(struct fp_env *env, struct fp_burst *bur
         return;
     }
     *first = (fp_u8)number;
-    fp_burst_bucket(
+    fp_ahead_bucket(
         env, fp_key_hash(a, b, (fp_u32)parsed->protocol << 16 | parsed->dport, FP_KIND_VIP, seed));
-    fp_burst_bucket(env, fp_key_hash(a, b, 0, FP_KIND_ADDRESS, seed));
-}
-
-/* Asks for the bucket of the longest prefix that may cover the source. */
-static inline void fp_burst_access(struct fp_env *env, struct fp_burst_item *item)
-{
-    fp_u64 a = item->parsed.source[0], b = item->parsed.source[1];
-    int mapped = fp_is_mapped(a, b);
-    const fp_u64 *lengths;
-    fp_u64 bits;
-    int word;
-
-    lengths = fp_access_lengths(env, a, b);
-    word = mapped ? 0 : 2;
-    while (!(bits = fp_published(&lengths[word])) && word)
-        word--;
-    if (!bits)
-        return;
-    item->length = (fp_u8)(63u - (fp_u32)__builtin_clzll(bits) +
-                           (mapped ? FP_MAPPED_LENGTH : 64u * (fp_u32)word));
-    fp_prefix_cut(&a, &b, item->length);
-    item->access = fp_key_hash(a, b, item->length, FP_KIND_ACCESS, FP_ROOT(env)->index_seed);
-    fp_burst_bucket(env, item->access);
+    fp_ahead_bucket(env, fp_key_hash(a, b, 0, FP_KIND_ADDRESS, seed));
 }
 
 /* fp_parse(), for what isn't plain. */
@@ -109,9 +74,11 @@ fp_burst_rare fp_u32 fp_burst_parse_any(struct fp_packet *packet, struct fp_pars
     return fp_parse(packet, parsed);
 }
 
-/* Reads the headers, asks for where look-ups by address begin. */
-static inline void fp_burst_parse(struct fp_env *env, struct fp_packet *packet,
-                                  struct fp_burst *burst, fp_u32 number)
+/* Reads the headers, asks for where look-ups by address begin. `place`: of the frame in the burst
+ * that the straight way has looked through. */
+static inline void fp_burst_parse(struct fp_env *env, const struct fp_straight *straight,
+                                  fp_u32 place, struct fp_packet *packet, struct fp_burst *burst,
+                                  fp_u32 number)
 {
     struct fp_burst_item *item = &burst->item[number];
 
@@ -121,47 +88,30 @@ static inline void fp_burst_parse(struct fp_env *env, struct fp_packet *packet,
     item->pool = NULL;
     item->same = (fp_u8)number;
     item->served = 0;
-    item->length = FP_BURST_NO_PREFIX;
-    item->reason = fp_parse_plain(packet, &item->parsed)
-                       ? FP_GO_ON
-                       : fp_burst_parse_any(packet, &item->parsed);
+    item->access.length = FP_AHEAD_NONE;
+    if (straight->said.plain[place]) {
+        struct fp_plain plain = fp_straight_plain(&straight->read, place);
+
+        item->reason = FP_GO_ON;
+        fp_plain_say(&plain, &item->parsed);
+        fp_burst_destination(env, burst, number);
+        return; /* admitted already */
+    }
+    item->reason = fp_burst_parse_any(packet, &item->parsed);
     if (item->reason != FP_GO_ON)
         return;
     if (fp_published(&FP_ROOT(env)->access_count))
-        fp_burst_access(env, item);
+        fp_ahead_access(env, &item->access, item->parsed.source[0], item->parsed.source[1]);
     fp_burst_destination(env, burst, number);
 }
 
-/* Asks for the first `bytes` (at most two lines) of the record that the bucket of a hash has. */
-static inline void fp_burst_record(struct fp_env *env, fp_u64 hash, fp_u32 bytes)
-{
-    const struct fp_bucket *bucket =
-        fp_bucket_at(env, fp_published(&FP_ROOT(env)->index), (fp_u32)hash);
-    fp_u32 ways = fp_bucket_ways(bucket, fp_hash_tag(hash));
-    fp_u32 ref;
-
-    if (!ways)
-        return;
-    ref = fp_published(&bucket->ref[__builtin_ctz(ways)]);
-    fp_prefetch(FP_AT(env, char, ref));
-    if ((ref & (FP_CACHE_LINE - 1)) + bytes > FP_CACHE_LINE)
-        fp_prefetch(FP_AT(env, char, ref + FP_CACHE_LINE));
-}
-
-/* Whether the access list denies a frame: the longest prefix that may cover its source is looked
- * up first, most have no other. */
+/* Whether the access list denies a frame. */
 static inline int fp_burst_denied(struct fp_env *env, const struct fp_burst_item *item)
 {
-    fp_u64 a = item->parsed.source[0], b = item->parsed.source[1];
-    fp_u32 ref;
+    const fp_u64 *source = item->parsed.source;
 
-    if (item->length == FP_BURST_NO_PREFIX)
-        return 0;
-    fp_prefix_cut(&a, &b, item->length);
-    ref = fp_find_hashed(env, item->access, a, b, item->length, FP_KIND_ACCESS);
-    if (!ref || fp_is_discovery(&item->parsed))
-        return fp_is_denied(env, &item->parsed);
-    return FP_BODY(struct fp_access, FP_AT(env, struct fp_rec, ref))->action == FP_ACCESS_DENY;
+    return fp_ahead_access_find(env, &item->access, source[0], source[1]) == FP_ACCESS_DENY &&
+           !fp_is_discovery(&item->parsed);
 }
 
 /* Asks for the meters of the first limit. */
@@ -207,7 +157,7 @@ static __attribute__((noinline)) void fp_burst_query(struct fp_env *env, struct 
                 site.k1, &ahead->a, &ahead->b);
     ahead->hash =
         fp_key_hash(ahead->a, ahead->b, FP_DNS_KEY_NODE, FP_KIND_DNS, FP_ROOT(env)->index_seed);
-    fp_burst_bucket(env, ahead->hash);
+    fp_ahead_bucket(env, ahead->hash);
 }
 
 /* fp_whose(), for the first of a burst to its destination. */
@@ -281,34 +231,54 @@ static inline void fp_burst_decide(struct fp_env *env, struct fp_packet *packet,
     packet->dns = NULL;
 }
 
+/* The general way, for the frames of which `left` has a bit. */
+static __attribute__((noinline)) void fp_burst_general(struct fp_env *env,
+                                                       const struct fp_straight *straight,
+                                                       struct fp_packet *packets, fp_u32 left,
+                                                       struct fp_result *results)
+{
+    fp_u8 place[FP_BURST_MAX];
+    struct fp_burst burst;
+    fp_u32 count = 0;
+
+    for (; left; left &= left - 1)
+        place[count++] = (fp_u8)__builtin_ctz(left);
+    __builtin_memset(burst.first, FP_BURST_MAX, sizeof(burst.first));
+    for (fp_u32 i = 0; i < count; i++)
+        fp_burst_parse(env, straight, place[i], &packets[place[i]], &burst, i);
+    for (fp_u32 i = 0; i < count; i++)
+        fp_ahead_access_record(env, &burst.item[i].access);
+    for (fp_u32 i = 0; i < count; i++)
+        fp_burst_whose(env, &packets[place[i]], &burst, i);
+    for (fp_u32 i = 0; i < count; i++) {
+        const struct fp_dns_ahead *dns = packets[place[i]].dns;
+
+        if (dns && dns->hash)
+            fp_ahead_record(env, dns->hash, 2 * FP_CACHE_LINE);
+    }
+    for (fp_u32 i = 0; i < count; i++)
+        fp_burst_decide(env, &packets[place[i]], &burst.item[i], &results[place[i]]);
+}
+
 /* Decides for `count` (at most FP_BURST_MAX) frames, changes them accordingly, and counts: the
  * same bytes and reasons as fp_process() on each in turn, but all see one generation. The caller
  * has set env as for fp_process(), without a trace (steps of many packets would mix); frames don't
- * overlap. The scratch of the packets need not be cleared. `results` has as many places. */
-static inline void fp_process_burst(struct fp_env *env, struct fp_packet *packets, fp_u32 count,
+ * overlap. The scratch of the packets need not be cleared. `results` has as many
+ * places. `straight` is what the core remembers from burst to burst, zeroed before the first. */
+static inline void fp_process_burst(struct fp_env *env, struct fp_straight *straight,
+                                    struct fp_packet *packets, fp_u32 count,
                                     struct fp_result *results)
 {
-    struct fp_burst burst;
+    fp_u32 left;
 
-    __builtin_memset(burst.first, FP_BURST_MAX, sizeof(burst.first));
     for (fp_u32 i = 0; i < count; i++) {
         fp_prefetch(packets[i].data);
         fp_prefetch(packets[i].data + FP_CACHE_LINE);
     }
     fp_env_begin(env);
-    for (fp_u32 i = 0; i < count; i++)
-        fp_burst_parse(env, &packets[i], &burst, i);
-    for (fp_u32 i = 0; i < count; i++)
-        if (burst.item[i].length != FP_BURST_NO_PREFIX)
-            fp_burst_record(env, burst.item[i].access,
-                            sizeof(struct fp_rec) + sizeof(struct fp_access));
-    for (fp_u32 i = 0; i < count; i++)
-        fp_burst_whose(env, &packets[i], &burst, i);
-    for (fp_u32 i = 0; i < count; i++)
-        if (packets[i].dns && packets[i].dns->hash)
-            fp_burst_record(env, packets[i].dns->hash, 2 * FP_CACHE_LINE);
-    for (fp_u32 i = 0; i < count; i++)
-        fp_burst_decide(env, &packets[i], &burst.item[i], &results[i]);
+    left = fp_straight_run(env, straight, packets, count, results);
+    if (left)
+        fp_burst_general(env, straight, packets, left, results);
 }
 
 #endif

@@ -14,11 +14,22 @@
 /* Folds a sum to 16 bits. */
 static fp_inline fp_u16 fp_sum_fold(fp_u64 sum)
 {
+#ifdef FP_BPF
     sum = (sum & 0xffffffff) + (sum >> 32);
     sum = (sum & 0xffff) + (sum >> 16); /* 18 bits at most from here on */
     sum = (sum & 0xffff) + (sum >> 16);
     sum = (sum & 0xffff) + (sum >> 16);
     return (fp_u16)sum;
+#else
+    fp_u32 halves;
+
+    sum = (sum & 0xffffffff) + (sum >> 32);
+    halves = (fp_u32)sum + (fp_u32)(sum >> 32);
+    /* The sum of the halves comes to stand above, with the carry out of that below: eBPF has no
+     * rotation. */
+    halves += halves << 16 | halves >> 16;
+    return (fp_u16)(halves >> 16);
+#endif
 }
 
 /* The checksum field of a sum, as it lies in the packet. */

@@ -22,18 +22,45 @@ static fp_inline fp_u32 fp_family_of(const fp_u8 FP_REGION *address)
     return fp_is_mapped(FP_WORDS(address)[0], FP_WORDS(address)[1]) ? 4 : 6;
 }
 
-/* "Don't fragment" and the id are the inner packet's: where an inner IPv4 packet may be
- * fragmented, so may the outer one, and ids differ as the inner ones do. */
+/* The words of an outer IPv4 header as they lie: the first, */
+static fp_inline fp_u32 fp_encap_first(const struct fp_parsed *parsed)
+{
+    return fp_htonl(0x45000000u | (fp_u32)parsed->dscp_ecn << 16 | (FP_IPV4_BYTES + parsed->bytes));
+}
+
+/* the second ("don't fragment" and the id are the inner packet's: where an inner IPv4 packet may be
+ * fragmented, so may the outer one, and ids differ as the inner ones do), */
+static fp_inline fp_u32 fp_encap_second(const struct fp_parsed *parsed)
+{
+    return parsed->flags & FP_PARSED_DF ? fp_htonl(FP_IPV4_DF) : parsed->fragment_id;
+}
+
+#ifndef FP_BPF
+/* both, the first one lower, by numbers of 64 bits alone (straight.h): of the inner packet's byte,
+ * length, "don't fragment" (or 0) and id, */
+static fp_inline fp_u64 fp_encap_words(fp_u64 dscp_ecn, fp_u64 bytes, fp_u64 df, fp_u64 id)
+{
+    fp_u64 length = FP_IPV4_BYTES + bytes;
+
+    return 0x45 | dscp_ecn << 8 | (length >> 8 & 0xff) << 16 | (length & 0xff) << 24 |
+           (df ? (fp_u64)fp_htonl(FP_IPV4_DF) : id) << 32;
+}
+#endif
+
+/* and the third, but for the checksum. `family`: of the inner packet. */
+static fp_inline fp_u32 fp_encap_third(fp_u32 family)
+{
+    fp_u32 protocol = family == 4 ? FP_IP_IPIP : FP_IP_IPV6;
+
+    return fp_htonl(FP_ENCAP_HOPS << 24 | protocol << 16);
+}
+
 static fp_inline void fp_encap_ipv4(fp_u8 *ip, const struct fp_parsed *parsed, fp_be32 source,
                                     fp_be32 destination)
 {
-    fp_u32 protocol = parsed->family == 4 ? FP_IP_IPIP : FP_IP_IPV6;
-    fp_u32 first, second, third;
+    fp_u32 first = fp_encap_first(parsed), second = fp_encap_second(parsed);
+    fp_u32 third = fp_encap_third(parsed->family);
 
-    first =
-        fp_htonl(0x45000000u | (fp_u32)parsed->dscp_ecn << 16 | (FP_IPV4_BYTES + parsed->bytes));
-    second = parsed->flags & FP_PARSED_DF ? fp_htonl(FP_IPV4_DF) : parsed->fragment_id;
-    third = fp_htonl(FP_ENCAP_HOPS << 24 | protocol << 16);
     third |= (fp_u32)fp_sum_finish((fp_u64)first + second + third + source + destination) << 16;
     fp_store32(ip, first);
     fp_store32(ip + 4, second);

@@ -12,66 +12,100 @@
 #define FP_PLAIN_L4 (FP_ETH_BYTES + FP_IPV4_BYTES)
 #define FP_PLAIN_BYTES (FP_PLAIN_L4 + FP_TCP_BYTES) /* Ethernet pads shorter frames to 60 bytes */
 
-/* Words of a frame as they lie in memory: EtherType, version and header length; and the fragment
- * field but for "don't fragment" and the reserved bit. */
+/* Of the words: EtherType, version and header length; and the fragment field but for "don't
+ * fragment" and the reserved bit. */
 #define FP_PLAIN_HEAD_MASK 0xffffffull
 #define FP_PLAIN_HEAD 0x450008ull
 #define FP_PLAIN_FRAGMENT 0xff3full
 
-/* What the L4 header says, `at` its start. False: something is wrong, or odd. */
-static fp_inline int fp_plain_l4(const fp_u8 *at, struct fp_parsed *parsed)
-{
-    fp_u32 left = parsed->bytes - FP_IPV4_BYTES;
-    fp_u32 ports = fp_ntohl(fp_load32(at));
-    fp_u32 header = at[12] >> 4;
+/* What is read of a frame, as it lies in memory. */
+struct fp_plain {
+    fp_u64 head;      /* from EtherType to the IP header's id */
+    fp_u64 middle;    /* from the fragment field to half of the source */
+    fp_u64 addresses; /* source and destination */
+    fp_u64 l4;        /* L4's first 8 bytes: ports, the UDP header's length */
+    fp_u64 tcp;       /* the TCP header's length and flags (16 bits) */
+    fp_u64 group;     /* the destination MAC's first byte */
+    fp_u64 size;      /* of the frame */
+};
 
-    parsed->payload = 0;
-    parsed->sport = (fp_u16)(ports >> 16);
-    parsed->dport = (fp_u16)ports;
-    if (parsed->protocol == FP_IP_TCP) {
-        if ((at[13] & (FP_TCP_SYN | FP_TCP_ACK)) == FP_TCP_SYN)
-            parsed->flags |= FP_PARSED_SYN;
-        return header >= FP_TCP_BYTES / 4 && header * 4 <= left;
-    }
-    header = fp_ntohs(fp_load16(at + 4));
-    parsed->payload = (fp_u16)(header - FP_UDP_BYTES);
-    return parsed->protocol == FP_IP_UDP && header >= FP_UDP_BYTES && header <= left;
+/* Reads a frame of at least FP_PLAIN_BYTES. */
+static fp_inline void fp_plain_load(const fp_u8 *frame, fp_u64 size, struct fp_plain *plain)
+{
+    plain->head = fp_load64(frame + 12);
+    plain->middle = fp_load64(frame + 20);
+    plain->addresses = fp_load64(frame + 26);
+    plain->l4 = fp_load64(frame + FP_PLAIN_L4);
+    plain->tcp = fp_load16(frame + FP_PLAIN_L4 + 12);
+    plain->group = frame[0];
+    plain->size = size;
 }
 
-/* Reads the headers of a plain packet. False: it is none, `parsed` is undefined. */
-static fp_inline int fp_parse_plain(const struct fp_packet *packet, struct fp_parsed *parsed)
-{
-    const fp_u8 *frame = packet->data;
-    fp_u64 size = (fp_u64)(packet->end - frame);
-    fp_u64 head, middle, addresses, sum;
+/* A word's 16 bits from bit `at` on, from network order. */
+#define FP_PLAIN_16(word, at) (((word) >> ((at) + 8) & 0xff) | ((word) >> (at) & 0xff) << 8)
 
-    if (size < FP_PLAIN_BYTES)
-        return 0;
-    head = fp_load64(frame + 12);
-    middle = fp_load64(frame + 20);
-    addresses = fp_load64(frame + 26);
-    if ((head & FP_PLAIN_HEAD_MASK) != FP_PLAIN_HEAD || middle & FP_PLAIN_FRAGMENT || frame[0] & 1)
-        return 0;
-    sum = (head >> 16 & 0xffffffff) + (head >> 48) + (fp_u32)middle + (middle >> 32 & 0xffff) +
-          (fp_u32)addresses + (addresses >> 32);
-    /* One by one: a whole struct would be put together elsewhere first. */
+/* Says what fp_parse() says of a plain packet; of another one, anything. One by one: a whole struct
+ * would be put together elsewhere first. */
+static fp_inline void fp_plain_say(const struct fp_plain *plain, struct fp_parsed *parsed)
+{
+    fp_u32 tcp = (fp_u8)(plain->middle >> 24) == FP_IP_TCP;
+    fp_u32 syn = (plain->tcp >> 8 & (FP_TCP_SYN | FP_TCP_ACK)) == FP_TCP_SYN;
+
     parsed->source[0] = parsed->destination[0] = 0;
-    parsed->source[1] = FP_MAPPED | addresses << 32;
-    parsed->destination[1] = FP_MAPPED | (addresses & ~0xffffffffull);
-    parsed->bytes = fp_ntohs((fp_u16)(head >> 32));
-    parsed->fragment_id = (fp_u32)(head >> 48);
+    parsed->source[1] = FP_MAPPED | plain->addresses << 32;
+    parsed->destination[1] = FP_MAPPED | (plain->addresses & ~0xffffffffull);
+    parsed->bytes = (fp_u32)FP_PLAIN_16(plain->head, 32);
+    parsed->fragment_id = (fp_u32)(plain->head >> 48);
     parsed->l3 = FP_ETH_BYTES;
     parsed->l4 = FP_PLAIN_L4;
     parsed->inner_l4 = 0;
+    parsed->payload = tcp ? 0 : (fp_u16)(FP_PLAIN_16(plain->l4, 32) - FP_UDP_BYTES);
+    parsed->sport = (fp_u16)FP_PLAIN_16(plain->l4, 0);
+    parsed->dport = (fp_u16)FP_PLAIN_16(plain->l4, 16);
     parsed->family = 4;
-    parsed->protocol = (fp_u8)(middle >> 24);
-    parsed->flags = middle & 0x40 ? FP_PARSED_DF : 0;
+    parsed->protocol = (fp_u8)(plain->middle >> 24);
+    parsed->flags =
+        (fp_u8)((plain->middle & 0x40 ? FP_PARSED_DF : 0) | (tcp & syn ? FP_PARSED_SYN : 0));
     parsed->type = parsed->code = parsed->problem = 0;
-    parsed->dscp_ecn = (fp_u8)(head >> 24);
-    parsed->hops = (fp_u8)(middle >> 16);
-    if (parsed->bytes < FP_IPV4_BYTES + FP_UDP_BYTES || parsed->bytes > size - FP_ETH_BYTES)
-        return 0;
-    return fp_plain_l4(frame + FP_PLAIN_L4, parsed) && fp_sum_fold(sum) == 0xffff;
+    parsed->dscp_ecn = (fp_u8)(plain->head >> 24);
+    parsed->hops = (fp_u8)(plain->middle >> 16);
+}
+
+/* 1 when `a` is below `b`, else 0; both are below 2^63. */
+#define FP_PLAIN_LESS(a, b) (((a) - (b)) >> 63)
+
+/* Whether it is a plain packet. No branches, and no numbers but of 64 bits: many are looked at side
+ * by side (straight.h). */
+static fp_inline fp_u64 fp_plain_check(const struct fp_plain *plain)
+{
+    fp_u64 bytes = FP_PLAIN_16(plain->head, 32), left = bytes - FP_IPV4_BYTES;
+    fp_u64 protocol = plain->middle >> 24 & 0xff, tcp = protocol == FP_IP_TCP ? ~0ull : 0;
+    fp_u64 least = FP_UDP_BYTES + (tcp & (FP_TCP_BYTES - FP_UDP_BYTES));
+    fp_u64 header = (tcp & plain->tcp >> 2 & 0x3c) | (~tcp & FP_PLAIN_16(plain->l4, 32));
+    /* A word of 48 bits counts as its three of 16 do. */
+    fp_u64 sum = (plain->head >> 16) + (plain->middle << 16 >> 16) +
+                 (plain->addresses & 0xffffffff) + (plain->addresses >> 32);
+    fp_u64 wrong = (plain->head & FP_PLAIN_HEAD_MASK) ^ FP_PLAIN_HEAD;
+
+    wrong |= (plain->middle & FP_PLAIN_FRAGMENT) | (plain->group & 1);
+    wrong |= ~tcp & (protocol ^ FP_IP_UDP);
+    wrong |= FP_PLAIN_LESS(bytes, FP_IPV4_BYTES + FP_UDP_BYTES);
+    wrong |= FP_PLAIN_LESS(plain->size, FP_ETH_BYTES + bytes);
+    wrong |= FP_PLAIN_LESS(header, least) | FP_PLAIN_LESS(left, header);
+    sum = (sum & 0xffffffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16); /* 18 bits at most */
+    wrong |= ((sum & 0xffff) + (sum >> 16)) ^ 0xffff;
+    return wrong == 0;
+}
+
+/* What fp_source_is_bad() says of a plain packet, as fp_plain_check(). */
+static fp_inline fp_u64 fp_plain_source_is_bad(const struct fp_plain *plain)
+{
+    fp_u64 first = plain->addresses & 0xff;
+    fp_u64 same = (plain->addresses ^ plain->addresses >> 32) & 0xffffffff;
+
+    return FP_PLAIN_LESS(same, 1) | FP_PLAIN_LESS(first, 1) | FP_PLAIN_LESS(first ^ 127, 1) |
+           FP_PLAIN_LESS(223, first);
 }
 
 #endif

@@ -234,9 +234,9 @@ struct fp_access_filter {
 
 struct fp_root {
     fp_u32 magic, layout;
-    fp_u64 size;       /* bytes of the region */
-    fp_u32 generation; /* the committed one; atomic */
-    fp_u32 pad0;
+    fp_u64 size;            /* bytes of the region */
+    fp_u32 generation;      /* the committed one; atomic */
+    fp_u32 locals;          /* counts the changes of local entries, each after it is seen; atomic */
     fp_u64 index;           /* buckets' offset | log2(buckets) << 32: one atomic store to grow */
     fp_u64 index_seed;      /* of fp_key_hash, fp_meter and fp_flow hashes; random, secret */
     fp_u64 site_generation; /* the control plane's number of the last commit */

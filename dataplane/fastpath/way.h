@@ -48,14 +48,9 @@ static fp_inline int fp_way_room(struct fp_packet *packet, const struct fp_parse
     return delta ? fp_adjust_head(packet, delta) : 0;
 }
 
-/* Writes the Ethernet header at the frame's start. Returns 0, or -1: the frame is too short. */
-static fp_inline int fp_way_write(struct fp_packet *packet, const struct fp_way *way, fp_u32 family)
+/* Writes the Ethernet header to `frame`, of FP_ETH_BYTES + FP_VLAN_BYTES or more. */
+static fp_inline void fp_way_put(fp_u8 *frame, const struct fp_way *way, fp_be16 type)
 {
-    fp_be16 type = family == 4 ? fp_htons(FP_ETH_IPV4) : fp_htons(FP_ETH_IPV6);
-    fp_u8 *frame = fp_bytes(packet, 0, FP_ETH_BYTES + FP_VLAN_BYTES);
-
-    if (!frame)
-        return -1;
     fp_store32(frame, way->macs);
     fp_store64(frame + 4, way->macs_rest);
     if (way->vlan) {
@@ -64,6 +59,17 @@ static fp_inline int fp_way_write(struct fp_packet *packet, const struct fp_way 
     } else {
         fp_store16(frame + 12, type);
     }
+}
+
+/* Writes it at the frame's start. Returns 0, or -1: the frame is too short. */
+static fp_inline int fp_way_write(struct fp_packet *packet, const struct fp_way *way, fp_u32 family)
+{
+    fp_be16 type = family == 4 ? fp_htons(FP_ETH_IPV4) : fp_htons(FP_ETH_IPV6);
+    fp_u8 *frame = fp_bytes(packet, 0, FP_ETH_BYTES + FP_VLAN_BYTES);
+
+    if (!frame)
+        return -1;
+    fp_way_put(frame, way, type);
     return 0;
 }
 

@@ -278,6 +278,7 @@ static int local_set(struct tables *tables, const struct fp_key *key, uint32_t r
     tables_place_find(tables, key, &place);
     old = *place.ref;
     tables_place_set(tables, &place, ref);
+    __atomic_fetch_add(&tables->root->locals, 1, __ATOMIC_RELEASE);
     if (old)
         tables_retire(tables, old);
     tables->committed.kind[key->kind] += (size_t)!!ref - (size_t)!!old;

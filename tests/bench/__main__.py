@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`dev bench [cost|bounce|dpdk|idle|apply|zone|store ...] [-o json] [--sizes 1k,32k,1M] [--rounds N]`"""
+"""`dev bench [cost|bounce|dpdk|idle|apply|zone|store|config ...] [-o json] [--sizes 1k,32k,1M] [--rounds N]`"""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-from tests.bench import bounce, control, cost, dpdk, idle, store
+from tests.bench import bounce, config, control, cost, dpdk, idle, store
 from tests.lab.namespaces import sh
 
 SIZES = {"1k": 1 << 10, "32k": 1 << 15, "1M": 1 << 20}
@@ -20,6 +20,7 @@ RIGS = {
     "apply": control.measure_apply,
     "zone": control.measure_zone,
     "store": store.measure,
+    "config": config.measure,
 }
 
 

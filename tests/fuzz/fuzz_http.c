@@ -157,6 +157,18 @@ void explain_leaves(uint8_t *frame, size_t length, const char *reason, struct bu
 {
 }
 
+/* ---- the gate has let them in ---- */
+
+struct history_caller api_caller(const struct http_exchange *exchange)
+{
+    return (struct history_caller){.user = exchange->user, .role = "admin", .from = "local"};
+}
+
+const char *api_author(const struct http_exchange *exchange)
+{
+    return exchange->user;
+}
+
 /* ---- handlers that read no body, or that of the cluster, which is not here ---- */
 
 static void answer(struct http_exchange *exchange)
@@ -191,6 +203,9 @@ ANSWER(api_node_join)
 ANSWER(api_node_remove)
 ANSWER(api_node_promote)
 ANSWER(api_node_recover)
+ANSWER(api_tokens)
+ANSWER(api_token_create)
+ANSWER(api_token_revoke)
 ANSWER(api_backup)
 ANSWER(api_backup_next)
 
@@ -252,6 +267,7 @@ static bool header_arrived(struct connection *connection)
     exchange->app = calloc(1, sizeof(struct daemon));
     must(exchange->app);
     http_route_find(routes, count, request->method, request->path, match);
+    exchange->route = match->route;
     for (unsigned i = 0; i < HTTP_PARAMS_MAX; i++)
         exchange->param[i] = match->param[i];
     if (!match->route)

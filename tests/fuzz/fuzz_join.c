@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a node that joins says and is told, and what is read from disk or the store. The first byte
- * says which: a token's text, a request, a reply, a token's record, a sealed CA, PEM.
+ * says which: a token's text, a request, a reply, a token's record, a sealed CA, PEM,
+ * an access token's text, its record.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "controlplane/base/error.h"
+#include "controlplane/identity/access.h"
 #include "controlplane/identity/join.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -114,10 +117,39 @@ static void try_pem(const uint8_t *data, size_t size)
     certificates_free(list);
 }
 
+static void try_access(const uint8_t *data, size_t size)
+{
+    char *text = malloc(size + 1), head[64];
+    struct access_token token;
+
+    must(text != NULL);
+    memcpy(text, data, size);
+    text[size] = 0;
+    if (!access_parse(text, &token)) {
+        snprintf(head, sizeof(head), ACCESS_PREFIX "%016llx.", (unsigned long long)token.id);
+        must(size < ACCESS_TEXT && !strncmp(text, head, strlen(head)));
+    }
+    free(text);
+}
+
+static void try_access_record(const uint8_t *data, size_t size)
+{
+    struct access_record record;
+    struct buffer out = {0};
+
+    if (access_record_read(data, size, &record))
+        return;
+    must(record.role != ACCESS_NONE && access_name_valid(record.name));
+    access_record_write(&record, &out);
+    must(out.length == size && !memcmp(out.data, data, size));
+    buffer_free(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const tries[])(const uint8_t *data, size_t size) = {
-        try_token, try_request, try_reply, try_record, try_sealed, try_pem};
+        try_token,  try_request, try_reply,  try_record,
+        try_sealed, try_pem,     try_access, try_access_record};
 
     if (!size || data[0] >= sizeof(tries) / sizeof(tries[0]))
         return 0;

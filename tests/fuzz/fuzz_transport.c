@@ -57,6 +57,10 @@ static void take_event(uint64_t *hash, const struct wire_reader *reader, enum wi
     } else if (event == WIRE_EVENT_MESSAGE) {
         must(reader->at == WIRE_UP && reader->length <= ENV_MESSAGE_MAX);
         tell(hash, reader->message, reader->length);
+    } else if (event == WIRE_EVENT_REPORT) {
+        must(reader->at == WIRE_UP && reader->length <= WIRE_REPORT_MAX);
+        tell(hash, &reader->time, sizeof(reader->time));
+        tell(hash, reader->message, reader->length);
     } else if (event == WIRE_EVENT_PING || event == WIRE_EVENT_PONG) {
         must(reader->at == WIRE_UP);
         tell(hash, &reader->time, sizeof(reader->time));

@@ -30,15 +30,18 @@ class Node:
         self.pin_dir = f"/sys/fs/bpf/culvert-{cluster.run_id}-{self.name}"
         self.namespace = cluster.namespace(self.name)
         self.process = self.xdp = None
+        self.program = ("controlplane", "culvertd")
+        self.environment = {}
         self.mounted = False
         for folder in (self.run_dir, self.state_dir):
             os.makedirs(folder)
 
     def start(self, *options, wait=True):
         self.process = self.namespace.start(
-            "culvertd", self.cluster.binary("controlplane", "culvertd"),
+            "culvertd", self.cluster.binary(*self.program),
             "--run-dir", self.run_dir, "--state-dir", self.state_dir, "--name", self.name,
             "--listen", f"{self.address}:{PORT}", "--etcd", f"{self.address}:{ETCD}", *options,
+            env={**os.environ, **self.environment},
         )  # fmt: skip
         if wait:
             wait_until(self.answers, f"culvertd on {self.name}", timeout=60)

@@ -127,11 +127,22 @@ def test_no_quorum(cluster):
     assert time.monotonic() - began < 10
     status = survivor.culvert("status").stdout
     assert "NO QUORUM" in status and "nothing can be changed" in status, status
-    assert "192.0.2.1" in survivor.culvert("get", "vips.web.address").stdout
+    for words in (("get", "vips.web.address"), ("history",), ("history", "1"), ("audit",)):
+        refused = survivor.culvert(*words, check=False)
+        assert refused.returncode == 1 and "--stale" in refused.stderr, refused
+        shown = survivor.culvert(*words, "--stale")
+        assert "it has known of no leader for" in shown.stderr, shown
+        assert survivor.json(*words, "--stale")["stale_ms"] > 0
+    assert "192.0.2.1" in survivor.culvert("get", "vips.web.address", "--stale").stdout
+    assert [line["revision"] for line in survivor.json("history", "--stale")["revisions"]] == [1]
     assert survivor.etcdctl("put", "a", "b", check=False).returncode
     assert survivor.etcdctl("get", "a", "--consistency=s").returncode == 0
     others[0].start()
     wait_until(lambda: apply(survivor, 2, check=False).returncode == 0, "a write")
+    assert survivor.json("get", "--stale")["stale_ms"] == 0
+    assert "at most about a second old" in survivor.culvert("get", "--stale").stderr
+    # Without --stale it is what was acknowledged, on every node.
+    assert "192.0.2.2" in others[0].culvert("get", "vips.web.address").stdout
 
 
 def test_a_node_is_removed(cluster):

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from tests.lab.cluster import ETCD, Cluster
-from tests.lab.history import check, read
+from tests.lab.history import WATCHERS
+from tests.lab.linear import History
 from tests.lab.site import REPO
 from tests.lab.wait import wait_until
 
@@ -111,14 +112,32 @@ def faults_and_clients(cluster, faults):
         done[name] += 1
     cluster.leader()
     length = os.path.getsize(path)
-    wait_until(lambda: os.path.getsize(path) > length + 10000, "the clients to work on")
+    wait_until(lambda: os.path.getsize(path) > length + 20000, "the clients to work on")
     clients.stop(30)
-    bad, count = check(path)
-    unknown = sum(op.end is None for ops in read(path).values() for op in ops)
-    print(f"{FAULTS} faults in {time.monotonic() - began:.0f} s: {dict(done)}; {count} operations, {unknown} unknown")
-    if bad:
-        print("\n".join(map(str, sorted(read(path)[bad[0]], key=lambda op: op.begin))), times, sep="\n")
-    assert not bad
-    assert count > 2000
+    judge(path, f"{FAULTS} faults in {time.monotonic() - began:.0f} s: {dict(done)}", times)
+    for node in cluster.nodes:
+        wait_until(lambda n=node: left(n) == 0, "the keys with leases to be gone")
     hashes = {node.etcdctl("endpoint", "hashkv", "-w", "json").stdout.split('"hash":')[1].split(",")[0] for node in cluster.nodes}
     assert len(hashes) == 1, hashes
+
+
+def left(node):
+    """How many keys with leases there are still."""
+    return len(node.etcdctl("get", "l/", "--prefix", "--keys-only").stdout.split())
+
+
+def judge(path, story, times):
+    history = History(path)
+    kinds = collections.Counter(op.kind for op in history.operations())
+    unknown = sum(op.end is None for op in history.operations())
+    events = [len(events) for events in history.watchers.values()]
+    gone = sum(not notes[-1].get("there", True) for notes in history.leases.values())
+    print(f"{story}; {dict(kinds)}, {unknown} unknown; watchers saw {events}; {gone} leases ended")
+    problems = history.problems()
+    for problem in problems[:5]:
+        print(problem)
+        key = problem.split()[0]
+        print(*sorted(history.keys.get(key, []), key=lambda op: op.begin), *history.leases.get(key[:-1], []), sep="\n")
+    assert not problems, times
+    assert sum(kinds.values()) > 2000 and min(kinds[kind] for kind in ("put", "get", "delete", "swap", "miss")) > 50
+    assert len(events) == WATCHERS and min(events) > 1000 and gone > 5

@@ -2,10 +2,12 @@
 """Bad input and bad luck: garbage on the ports, foreign certificates, full disks."""
 
 import os
+import shutil
 import textwrap
 
 import pytest
 
+from tests.lab.clients import hello
 from tests.lab.cluster import ETCD, PORT, Cluster
 from tests.lab.wait import wait_until
 
@@ -24,22 +26,6 @@ GARBAGE = textwrap.dedent("""\
             except OSError:
                 pass
 """)
-
-FOREIGN = textwrap.dedent("""\
-    import socket, ssl, sys
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.set_alpn_protocols(["culvert/1"])
-    if len(sys.argv) > 2:
-        context.load_cert_chain(sys.argv[2])
-    try:
-        with socket.create_connection((sys.argv[1], 7480), 5) as plain, context.wrap_socket(plain) as secure:
-            secure.settimeout(10)
-            print("answer", secure.recv(1000))
-    except OSError as error:
-        print("refused", error)
-""")
-
 
 @pytest.fixture(scope="module")
 def cluster(build):
@@ -71,13 +57,99 @@ def test_garbage(cluster, port):
     works(cluster)
 
 
+def made_up(cluster, node, site):
+    """A key and certificate as a member's, of a CA that somebody made himself."""
+    path = os.path.join(cluster.directory, f"made-up-{site}-{node}.pem")
+    cluster.client.run(
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
+        "-subj", "/CN=made up", "-addext", f"subjectAltName=URI:culvert://{site}/{node}",
+        "-keyout", path, "-out", path + ".certificate",
+    )  # fmt: skip
+    with open(path, "a") as file, open(path + ".certificate") as certificate:
+        file.write(certificate.read())
+    return path
+
+
 def test_foreign_certificates(cluster):
-    """None at all, and that of another site's node."""
-    for words in ([], [os.path.join(cluster.stranger.state_dir, "identity", "node.pem")]):
-        told = cluster.client.run("python3", "-c", FOREIGN, cluster.nodes[0].address, *words).stdout
-        assert "refused" in told or "answer b''" in told, told
+    """None at all, that of another site's node, and one that says it is a member but of another CA."""
+    first, second, _ = cluster.nodes
+    answer = first.nodes()
+    member = int(answer["nodes"][1]["id"], 16)
+    own = os.path.join(second.state_dir, "identity", "node.pem")
+    assert hello(first, own).strip() == "hello"  # what the others are not told
+    stranger = os.path.join(cluster.stranger.state_dir, "identity", "node.pem")
+    for pem in (None, stranger, made_up(cluster, member, answer["site"]), made_up(cluster, 1, "0" * 32)):
+        told = hello(first, pem)
+        assert "hello" not in told and told, (pem, told)
+    assert "self-signed certificate" in first.process.log() or "unable to get local issuer" in first.process.log()
     works(cluster)
-    assert len(cluster.nodes[0].nodes()["nodes"]) == 3
+    assert len(first.nodes()["nodes"]) == 3
+
+
+def test_another_sites_node_at_the_address(cluster):
+    """A node that is started with another site's state at a member's address is not taken for it."""
+    first, second, third = cluster.nodes
+    third.stop()
+    stranger = cluster.stranger
+    stranger.stop()
+    kept, third.state_dir = third.state_dir, stranger.state_dir
+    try:
+        third.start(wait=False)
+        wait_until(lambda: "node n3 is not connected: the certificate is not accepted" in first.culvert("status").stdout, "why")
+        assert first.etcdctl("put", "foreign", "no").returncode == 0
+        assert third.nodes()["site"] != first.nodes()["site"]
+        third.stop()
+    finally:
+        third.state_dir = kept
+    third.start()
+    stranger.start()
+    works(cluster)
+
+
+def test_a_node_with_older_state(build):
+    """A disk put back from before has lost what was acknowledged: the node says so, and is rebuilt."""
+    with Cluster(build) as made:
+        leader = made.form().leader()
+        node = next(one for one in made.nodes if one is not leader)
+        copy = os.path.join(node.folder, "copy")
+        node.stop()
+        shutil.copytree(node.state_dir, copy)
+        node.start()
+        wait_until(lambda: caught_up(leader, node.name), "the node to be back")
+        for number in range(50):
+            leader.etcdctl("put", f"later/{number}", str(number))
+        wait_until(lambda: caught_up(leader, node.name), "the node to have all")
+        node.kill()
+        shutil.rmtree(node.state_dir)
+        shutil.move(copy, node.state_dir)
+        node.start()
+        wait_until(lambda: "has lost entries of its log" in node.culvert("status").stdout, "the alarm", timeout=60)
+        node.stop()
+        node.culvert("node", "rebuild", "--state-dir", node.state_dir)
+        node.start("--joins")
+        node.join(leader)
+        keys = ("get", "--prefix", "later/", "--keys-only")
+        assert len(node.etcdctl(*keys).stdout.split()) == 50
+        assert "has lost entries" not in node.culvert("status").stdout
+
+
+def test_a_removed_node_returns(build):
+    """Removed while it was off, it finds out when it is back, ends, and does not start again."""
+    with Cluster(build) as made:
+        first, second, third = made.form().nodes
+        third.kill()
+        first.culvert("node", "remove", "n3")
+        first.etcdctl("put", "after", "it went")
+        third.start(wait=False)
+        wait_until(lambda: not third.process.alive(), "it to end", timeout=60)
+        assert third.process.popen.returncode == 3
+        assert "was removed from its site" in third.process.log()
+        assert "it is not a member of the site" in first.process.log() + second.process.log()
+        third.start(wait=False)
+        wait_until(lambda: not third.process.alive(), "it to refuse", timeout=60)
+        assert "culvert node rebuild" in third.process.log()
+        assert set(first.roles()) == set(second.roles()) == {"n1", "n2"}
+        assert first.etcdctl("get", "after", "--print-value-only").stdout.strip() == "it went"
 
 
 def test_another_sites_token(cluster):

@@ -92,13 +92,12 @@ static void failed(void *arg, int error, const char *problem)
     struct sim_slot *slot = arg;
     struct sim *sim = slot->sim;
     unsigned i = (unsigned)(slot - sim->slot);
-    bool disk_full = sim_disk_faults(slot->disk)->capacity;
 
     sim_trace(sim, (int)i, "fails: %s (%s)", problem, culvert_strerror(error));
     slot->failed = true;
     if (sim->tolerant)
         return;
-    if (!((disk_full && (error == CULVERT_ENOSPC || error == CULVERT_EIO)) ||
+    if (!((slot->filled && (error == CULVERT_ENOSPC || error == CULVERT_EIO)) ||
           (slot->rotten && error == CULVERT_ECORRUPT)))
         sim_finding(sim, "node %u failed: %s", (unsigned)slot->id, problem);
     later(sim, i, 300 * SIM_MS, restart_failed);
@@ -192,6 +191,7 @@ void sim_start(struct sim *sim, unsigned i)
 
     if (slot->env || sim->finding[0])
         return;
+    slot->filled = sim_disk_faults(slot->disk)->capacity;
     slot->env = sim_env_new(sim, i);
     sim->starting = true;
     error = node_open(&slot->node, slot->env, &options, &problem);

@@ -288,6 +288,7 @@ static void inject(struct sim *sim, enum fault fault)
         break;
     case FULL_DISK:
         sim_disk_faults(sim->slot[slot].disk)->capacity = 1 + dice(sim, 400000);
+        sim->slot[slot].filled = true;
         if (sim->store && dice(sim, 2))
             sim_store_full(sim, slot);
         break;

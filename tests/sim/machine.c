@@ -100,6 +100,7 @@ static int apply(struct machine *machine, uint64_t index, const void *bytes, siz
     }
     memcpy(&command, bytes, sizeof(command));
     command.key %= SIM_KEYS;
+    self->sim->now += self->sim->apply_ns;
     before = self->state.values[command.key];
     self->state.values[command.key] = sim_command_apply(&command, before);
     self->state.digest = sim_hash(self->state.digest, bytes, length);

@@ -129,6 +129,7 @@ struct sim_slot {
     char address[16];
     unsigned lives; /* rebuilt so many times */
     bool rotten;    /* damage was done to its log */
+    bool filled;    /* its disk was full since it started: what failed then may be told later */
     bool failed;
     bool stopping;
     unsigned crash_at;   /* crashes at that many writes from now; 0: no */
@@ -199,6 +200,7 @@ struct sim {
     unsigned slots, groups, voters;
     struct sim_slot slot[SIM_SLOTS];
     struct sim_link link[SIM_SLOTS][SIM_SLOTS];
+    uint64_t apply_ns;             /* that a command takes, during which nothing else goes on */
     uint64_t delay_min, delay_max; /* ns of a message */
     unsigned loss, duplicate;      /* in a thousand */
     struct env *graves[4096];      /* environments of former lives */

@@ -89,6 +89,10 @@ static void end(void *arg, struct kv_watch *watch, int error, uint64_t compacted
     struct sim_watcher *watcher = arg;
 
     (void)watch;
+    if (error && error == watcher->life->disk.fail) { /* the node will end, too */
+        watcher->watch = NULL;
+        return;
+    }
     if (error != CULVERT_ECOMPACTED || watcher->next > compacted)
         sim_finding(watcher->sim, "watcher %u ends at revision %lu, %lu is compacted: %s",
                     watcher->number, (unsigned long)watcher->next, (unsigned long)compacted,

@@ -66,7 +66,8 @@ bool sim_next(struct sim *sim)
     if (!sim->queue.count)
         return false;
     event = take(&sim->queue);
-    sim->now = event->at;
+    if (event->at > sim->now) /* a long command has made it later than that */
+        sim->now = event->at;
     if (event->fn) {
         sim->events++;
         event->fn(event->arg);

@@ -85,7 +85,10 @@ struct kv_reader {
 
 static inline struct kv_reader kv_reader_of(struct kv_slice bytes)
 {
-    return (struct kv_reader){bytes.data, bytes.data + bytes.length, false};
+    const uint8_t *end =
+        bytes.length ? bytes.data + bytes.length : bytes.data; /* NULL is allowed */
+
+    return (struct kv_reader){bytes.data, end, false};
 }
 
 static inline size_t kv_reader_left(const struct kv_reader *reader)

@@ -45,6 +45,9 @@ bool kv_compactor_due(struct kv_compactor *compactor, uint64_t now_ms, const str
         revision = of_revisions(compactor, now_ms, info);
     else if (compactor->mode == KV_COMPACT_PERIOD)
         revision = of_period(compactor, now_ms, info);
+    /* A full store gives up the history that it was to keep: deletions make room at once. */
+    if (info->alarm && !info->tidying && compactor->mode != KV_COMPACT_OFF)
+        revision = info->revision;
     *command = (struct kv_command){.kind = KV_COMPACT, .revision = revision};
     if (revision > info->compacted)
         return true;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Automatic compaction: which revision the leader should propose to compact, so that the last so
- * many revisions, or the history of so long, are kept. And when to propose that compacted records
- * be removed, where no other commands do it on their way.
+ * many revisions, or the history of so long, are kept, and none while the store is full. And when
+ * to propose that compacted records be removed, where no other commands do it on their way.
  */
 #ifndef CULVERT_CORE_KV_COMPACTOR_H
 #define CULVERT_CORE_KV_COMPACTOR_H

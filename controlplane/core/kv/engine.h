@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ordered store below the key-value store: byte strings sorted by memcmp(). Two engines have
- * this interface: RocksDB, and one in memory for the simulator and for tests.
+ * this interface: RocksDB, and one in memory for the simulator and for tests; and so has what
+ * stands in front of either, and remembers.
  *
  * A batch is written whole or not at all, also across a crash: what a crash leaves is the state
  * after some batch, at least after those that were there when the last flush began. All is called
@@ -110,5 +111,11 @@ struct kv_memory_disk {
 };
 int kv_memory_open(struct kv_engine **out, struct kv_memory_disk *disk);
 void kv_memory_disk_free(struct kv_memory_disk *disk);
+
+/* Keeps changes, and records that were read, in front of another engine, which it takes unless
+ * there is an error. Its flush covers what kv_cache_settle() has handed down before, on the
+ * engine's thread; on an error there all is as it was. */
+int kv_cache_open(struct kv_engine **out, struct kv_engine *below);
+int kv_cache_settle(struct kv_engine *engine);
 
 #endif

@@ -24,6 +24,7 @@
 #define CURRENT "current"
 #define CURRENT_MAX 32u /* bytes of the file */
 #define PREFIX "content-"
+#define WRITES_KEPT ((size_t)1 << 20) /* bytes of a batch whose memory is kept for the next */
 
 static struct rocks_engine *rocks_of(struct kv_engine *engine)
 {
@@ -140,17 +141,16 @@ static int rocks_get(struct kv_engine *engine, struct kv_snapshot *snapshot, str
     return value->error;
 }
 
-static int content_write(const struct rocks_engine *rocks, struct rocks_content *content,
+static int content_write(struct rocks_engine *rocks, struct rocks_content *content,
                          const struct kv_batch *batch)
 {
     struct kv_reader reader = kv_batch_read(batch);
-    rocksdb_writebatch_t *writes;
+    rocksdb_writebatch_t *writes = rocks->writes;
     struct kv_change change;
     char *text = NULL;
 
     if (batch->ops.error)
         return batch->ops.error;
-    writes = rocksdb_writebatch_create();
     while (kv_batch_next(&reader, &change)) {
         if (change.put)
             rocksdb_writebatch_put(writes, (const char *)change.key.data, change.key.length,
@@ -159,7 +159,12 @@ static int content_write(const struct rocks_engine *rocks, struct rocks_content 
             rocksdb_writebatch_delete(writes, (const char *)change.key.data, change.key.length);
     }
     rocksdb_write(content->db, rocks->write, writes, &text);
-    rocksdb_writebatch_destroy(writes);
+    if (batch->ops.length <= WRITES_KEPT) {
+        rocksdb_writebatch_clear(writes);
+    } else {
+        rocksdb_writebatch_destroy(writes);
+        rocks->writes = rocksdb_writebatch_create();
+    }
     return rocks_error(text);
 }
 

@@ -28,6 +28,7 @@ struct rocks_engine {
     rocksdb_readoptions_t *read;
     rocksdb_writeoptions_t *write;
     rocksdb_flushoptions_t *flush;
+    rocksdb_writebatch_t *writes; /* empty between two */
 };
 
 struct kv_snapshot {

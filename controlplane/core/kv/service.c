@@ -8,6 +8,8 @@
 #include "controlplane/base/error.h"
 #include "controlplane/core/kv/service_internal.h"
 
+#define RESULT_MORE 64u /* bytes of a result that its pairs are not */
+
 #define TIMEOUT_MS 5000u
 #define REQUESTS_MAX 16384u
 #define BYTES_MAX ((size_t)64 << 20)
@@ -58,7 +60,7 @@ static void on_leads(void *arg, int status)
 static void answer_read(struct request *request)
 {
     struct kv_service *service = request->service;
-    struct buffer bytes = {.bound = KV_RESULT_MAX};
+    struct buffer bytes = {.bound = KV_RESULT_MAX + RESULT_MORE};
     struct arena arena = {0};
     struct kv_command command;
     int error = kv_command_decode(

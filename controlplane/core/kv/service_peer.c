@@ -19,6 +19,9 @@
 #define PEER_VERSION 1u
 #define PEER_ANSWER 0x80u /* in the kind */
 #define GUESTS_MAX 65536u
+#define ANSWER_BYTES (MESSAGE_TOLD_MAX - 64) /* of what an answer is about */
+
+_Static_assert(KV_ANSWER_MAX < ANSWER_BYTES - 1024, "a command's result fits a message");
 
 /* ---- asking ---- */
 
@@ -172,11 +175,10 @@ static void tell_answer(struct kv_service *service, const struct asker *asker, u
         group_tell(service->group, asker->node, bytes->data, bytes->length);
 }
 
-/* A result that is too large for a message can't be known over there; what it was of is done. */
 static void on_guest_proposed(void *arg, uint64_t index, int status, const struct buffer *result)
 {
     struct guest *guest = arg;
-    struct buffer bytes = {.bound = MESSAGE_TOLD_MAX - 64};
+    struct buffer bytes = {.bound = ANSWER_BYTES};
 
     if (!status) {
         kv_put_be64(&bytes, index);

@@ -40,7 +40,8 @@ static void flush_run(struct env_work *work)
 {
     struct kv_store *store = work->arg;
 
-    store->flush.status = store->engine->ops->flush(store->engine);
+    if (!store->flush.status)
+        store->flush.status = store->engine->ops->flush(store->engine);
 }
 
 static void flush_done(struct env_work *work)
@@ -60,6 +61,7 @@ static void store_flush(struct machine *machine, void (*done)(void *arg, int sta
     store->flush.done = done;
     store->flush.arg = arg;
     store->flush.index = store->meta.applied;
+    store->flush.status = kv_cache_settle(store->engine);
     store->flush.stale = false;
     store->env->ops->work(store->env, &store->flush.work);
 }
@@ -83,8 +85,13 @@ static const struct machine_ops store_ops = {
 int kv_store_open(struct kv_store **out, struct kv_engine *engine, struct env *env)
 {
     struct kv_store *store = calloc(1, sizeof(*store));
-    int error = store ? kv_meta_read(engine, &store->meta) : CULVERT_ENOMEM;
+    struct kv_engine *cache = NULL;
+    int error = store ? kv_cache_open(&cache, engine) : CULVERT_ENOMEM;
 
+    if (!error) {
+        engine = cache;
+        error = kv_meta_read(engine, &store->meta);
+    }
     if (error) {
         engine->ops->close(engine);
         free(store);

@@ -14,13 +14,16 @@
 
 struct kv_store;
 
-#define KV_QUOTA_DEFAULT ((uint64_t)2 << 30) /* bytes of keys and records, history included */
+#define KV_QUOTA_DEFAULT ((uint64_t)2 << 30) /* bytes, as kv_info.size counts them */
 #define KV_LEASES_MAX ((uint64_t)1 << 20)
-#define KV_TIDY_STEP 32u                  /* compacted records that any command removes at most */
-#define KV_TIDY_MAX 10000u                /* and KV_TIDY */
-#define KV_CHANGES_MAX ((size_t)1 << 20)  /* keys that one command changes at most */
+#define KV_TIDY_STEP 32u                 /* compacted records that any command removes at most */
+#define KV_TIDY_MAX 10000u               /* and KV_TIDY */
+#define KV_CHANGES_MAX ((size_t)1 << 20) /* keys that one command changes at most */
+#define KV_DELETE_MAX                                                                              \
+    65536u /* keys that the ranges of one command delete at most: the loop waits */
 #define KV_BATCH_MAX ((size_t)256 << 20)  /* bytes that one command writes at most */
-#define KV_RESULT_MAX ((size_t)256 << 20) /* bytes of a result */
+#define KV_RESULT_MAX ((size_t)256 << 20) /* bytes of a read's result */
+#define KV_ANSWER_MAX ((size_t)15 << 20)  /* of a command's, which may have to go to another node */
 #define KV_EVENTS_MAX 4096u /* of one revision that observers are told; more they read */
 
 /* Opens the store on an engine, which it owns from then on, also when it fails. Blocks.
@@ -47,8 +50,9 @@ struct kv_info {
     uint64_t revision, compacted;
     bool tidying; /* KV_TIDY commands are of use */
     bool alarm;
-    uint64_t size, quota; /* bytes, the same on all nodes */
-    uint64_t disk;        /* bytes on this node's disk, about */
+    uint64_t size, quota; /* bytes of keys, values and records, the same on all nodes: each version
+                             that is kept counts once, though the newest value is stored twice */
+    uint64_t disk;        /* bytes on this node's disk, about; compressed */
     uint64_t keys, leases;
 };
 void kv_store_info(struct kv_store *store, struct kv_info *info);

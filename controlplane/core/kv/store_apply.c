@@ -58,14 +58,10 @@ int kv_result_finish(struct kv_work *work, size_t at, enum kv_kind kind)
 
     if (!result)
         return 0;
-    if (!status && (work->overflow || result->error == CULVERT_EFULL))
-        status = CULVERT_ETOOLARGE;
-    if (result->error && result->error != CULVERT_EFULL)
-        return result->error;
-    if (status) {
-        result->error = 0;
+    if (status)
         result->length = at + KV_RESULT_HEAD;
-    }
+    else if (result->error)
+        return result->error;
     kv_result_head((uint8_t *)result->data + at, kind, status, work->meta.revision);
     return 0;
 }

@@ -48,6 +48,7 @@ struct kv_work {
     struct kv_meta meta;          /* what it will be */
     uint64_t start;               /* the revision before */
     uint32_t changes;             /* so far, the next one's sub revision */
+    uint32_t deleted;             /* keys of ranges that are deleted, so far */
     int status;                   /* why it is refused */
     struct arena arena;
     struct kv_overlay *overlay; /* sorted */
@@ -58,14 +59,21 @@ struct kv_work {
     struct buffer key, record, found; /* scratch; `found` has the last record looked up */
     struct buffer pairs;              /* scratch of ranges */
     struct buffer *result;            /* NULL: nobody wants it */
-    bool overflow; /* the result is too large; the command has its effect nevertheless, as on nodes
-                      where nobody wants the result */
+    size_t answer, answer_max;        /* bytes of the result, the same where nobody wants it */
 };
 
 static inline int kv_refuse(struct kv_work *work, int status)
 {
     work->status = status;
     return KV_REFUSED;
+}
+
+/* So many bytes more of the result. A command whose result were too large is refused, on all nodes
+ * alike: it has no effect that its client could not be told of. */
+static inline int kv_answer_add(struct kv_work *work, size_t bytes)
+{
+    work->answer += bytes;
+    return work->answer <= work->answer_max ? 0 : kv_refuse(work, CULVERT_EANSWER);
 }
 
 /* The revision that changes get, or as reads in the same transaction see it. */
@@ -115,6 +123,8 @@ int kv_cursor_open(struct kv_cursor *cursor, struct kv_work *work, const struct 
 int kv_cursor_next(struct kv_cursor *cursor); /* 1: there is one, 0: the end, or an error */
 void kv_cursor_close(struct kv_cursor *cursor);
 
+/* work->pairs is whole: refuses it if it is too large for an answer. */
+int kv_pairs_finish(struct kv_work *work);
 /* Refuses revisions that can't be read; appends the answer to the result. */
 int kv_range_check(struct kv_work *work, const struct kv_range *range);
 int kv_range_run(struct kv_work *work, const struct kv_range *range);

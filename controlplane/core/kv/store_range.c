@@ -118,13 +118,21 @@ static int sorted_add(struct sorted *sorted, const struct kv_range *range, struc
     return error;
 }
 
+int kv_pairs_finish(struct kv_work *work)
+{
+    if (work->pairs.error == CULVERT_EFULL)
+        return kv_refuse(work, CULVERT_EANSWER);
+    return work->pairs.error ? work->pairs.error : kv_answer_add(work, work->pairs.length);
+}
+
 /* The range's answer, whose pairs are in work->pairs. */
 static int write_range(struct kv_work *work, uint64_t total, uint64_t listed, bool more)
 {
     struct buffer *result = work->result;
+    int error = kv_pairs_finish(work);
 
-    if (work->pairs.error)
-        return work->pairs.error;
+    if (error || !result)
+        return error;
     kv_put_varint(result, total);
     buffer_char(result, more);
     kv_put_varint(result, listed);
@@ -141,11 +149,10 @@ static int run_sorted(struct kv_work *work, const struct kv_range *range, struct
 
     while ((got = kv_cursor_next(cursor)) == 1) {
         total++;
-        if (!filtered(range, &cursor->pair))
-            got = sorted_add(&sorted, range, cursor->pair);
+        got = filtered(range, &cursor->pair) ? 0 : sorted_add(&sorted, range, cursor->pair);
         if (!got && sorted.arena.total > KV_RESULT_MAX)
-            got = CULVERT_EFULL;
-        if (got < 0)
+            got = kv_refuse(work, CULVERT_EANSWER);
+        if (got)
             break;
     }
     if (!got) {
@@ -178,7 +185,7 @@ static int run_plain(struct kv_work *work, const struct kv_range *range, struct 
         kv_result_pair(&work->pairs, &cursor->pair, range->keys_only);
         listed++;
         if (work->pairs.error)
-            return work->pairs.error;
+            return kv_pairs_finish(work);
     }
     return got ? got : write_range(work, total, listed, more);
 }
@@ -189,16 +196,11 @@ int kv_range_run(struct kv_work *work, const struct kv_range *range)
     struct kv_cursor cursor;
     int error;
 
-    if (!work->result)
-        return 0;
     buffer_clear(&work->pairs);
     error = kv_cursor_open(&cursor, work, &range->keys, range->revision);
     if (!error)
         error = ordered && !range->count_only ? run_sorted(work, range, &cursor)
                                               : run_plain(work, range, &cursor);
     kv_cursor_close(&cursor);
-    if (error != CULVERT_EFULL)
-        return error;
-    work->overflow = true;
-    return 0;
+    return error;
 }

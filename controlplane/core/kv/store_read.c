@@ -12,6 +12,7 @@ static int read_run(struct kv_work *work, const struct kv_command *command)
     size_t at = result->length;
     int error;
 
+    work->answer_max = work->pairs.bound = KV_RESULT_MAX;
     if (command->kind != KV_RANGE &&
         (command->kind != KV_TXN || !kv_txn_reads_only(&command->op.txn)))
         return CULVERT_EINVAL;
@@ -60,7 +61,6 @@ int kv_view_read(struct kv_view *view, const struct kv_command *command, struct 
                            .result = result};
     int error;
 
-    buffer_init(&work.pairs, KV_RESULT_MAX);
     error = read_run(&work, command);
     kv_work_end(&work);
     return error;

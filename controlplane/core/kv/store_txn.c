@@ -7,6 +7,8 @@
 #include "controlplane/base/error.h"
 #include "controlplane/core/kv/store_internal.h"
 
+#define OP_BYTES 32u /* of an operation's result, its pairs not counted, at most */
+
 /* ---- comparisons ---- */
 
 static bool relation_holds(uint8_t relation, int order)
@@ -137,19 +139,13 @@ static void result_previous(struct kv_work *work, struct kv_slice key, const str
 
 static int result_pairs(struct kv_work *work, uint64_t listed)
 {
-    int error;
+    int error = kv_pairs_finish(work);
 
-    if (!work->result)
-        return 0;
-    error = work->pairs.error;
+    if (error || !work->result)
+        return error;
     kv_put_varint(work->result, listed);
     buffer_add(work->result, work->pairs.data, work->pairs.length);
-    if (!error)
-        error = work->result->error;
-    if (error != CULVERT_EFULL)
-        return error;
-    work->overflow = true;
-    return 0;
+    return work->result->error;
 }
 
 static int put_run(struct kv_work *work, const struct kv_put *put)
@@ -161,7 +157,7 @@ static int put_run(struct kv_work *work, const struct kv_put *put)
     if (error && error != CULVERT_ENOTFOUND)
         return error;
     buffer_clear(&work->pairs);
-    if (there && put->prev && work->result)
+    if (there && put->prev)
         result_previous(work, put->key, &live);
     error = kv_work_put(work, put->key, there && put->ignore_value ? live.value : put->value,
                         there && put->ignore_lease ? live.lease : put->lease, there ? &live : NULL);
@@ -180,7 +176,7 @@ static int delete_collect(struct kv_work *work, const struct kv_delete *delete,
 {
     struct kv_cursor cursor;
     struct doomed *one;
-    size_t count = 0, bytes = 0;
+    size_t bytes = 0;
     int got = kv_cursor_open(&cursor, work, &delete->keys, 0);
 
     while (!got && (got = kv_cursor_next(&cursor)) == 1) {
@@ -193,12 +189,14 @@ static int delete_collect(struct kv_work *work, const struct kv_delete *delete,
         one->key.data = (const uint8_t *)arena_copy(
             &work->arena, (const char *)cursor.pair.key.data, cursor.pair.key.length);
         got = one->key.data ? 0 : CULVERT_ENOMEM;
-        if (!got && delete->prev && work->result)
+        if (!got && delete->prev)
             result_previous(work, one->key, &one->live);
         one->live.value.data = NULL; /* its length counts */
         *list = one;
         list = &one->next;
-        if (!got && (++count > KV_CHANGES_MAX || (bytes += one->key.length) > KV_BATCH_MAX))
+        if (!got && delete->keys.end.length && ++work->deleted > KV_DELETE_MAX)
+            got = kv_refuse(work, CULVERT_EMANYKEYS);
+        if (!got && (bytes += one->key.length) > KV_BATCH_MAX)
             got = kv_refuse(work, CULVERT_ETOOLARGE);
     }
     kv_cursor_close(&cursor);
@@ -215,9 +213,10 @@ static int delete_run(struct kv_work *work, const struct kv_delete *delete)
     error = delete_collect(work, delete, &list);
     for (; list && !error; list = list->next, count++)
         error = kv_work_delete(work, list->key, &list->live);
-    if (error || !work->result)
+    if (error)
         return error;
-    kv_put_varint(work->result, count);
+    if (work->result)
+        kv_put_varint(work->result, count);
     return result_pairs(work, delete->prev ? count : 0);
 }
 
@@ -236,7 +235,9 @@ static int txn_run(struct kv_work *work, const struct kv_txn *txn, const char **
     for (size_t i = 0; i < ops->count && !error; i++) {
         if (work->result)
             buffer_char(work->result, (char)ops->list[i].kind);
-        error = op_run(work, &ops->list[i], path);
+        error = kv_answer_add(work, OP_BYTES);
+        if (!error)
+            error = op_run(work, &ops->list[i], path);
     }
     return error;
 }

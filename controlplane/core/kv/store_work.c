@@ -9,7 +9,8 @@ void kv_work_begin(struct kv_work *work, struct kv_store *store, struct buffer *
 {
     *work = (struct kv_work){
         .store = store, .meta = store->meta, .start = store->meta.revision, .result = result};
-    buffer_init(&work->pairs, KV_RESULT_MAX);
+    work->answer_max = KV_ANSWER_MAX;
+    buffer_init(&work->pairs, KV_ANSWER_MAX);
 }
 
 void kv_work_end(struct kv_work *work)
@@ -226,8 +227,9 @@ int kv_work_put(struct kv_work *work, struct kv_slice key, struct kv_slice value
     if (work->key.error)
         return work->key.error;
     kv_work_record(work, kv_buffer_slice(&work->key), record);
+    work->meta.size -= value.length; /* it counts in the history, where it is, too */
     if (old)
-        work->meta.size -= work->key.length + LAYOUT_LIVE_HEAD + old->value.length;
+        work->meta.size -= work->key.length + LAYOUT_LIVE_HEAD;
     else
         work->meta.keys++;
     return work_change(work, &history, at, old, record);
@@ -241,7 +243,7 @@ int kv_work_delete(struct kv_work *work, struct kv_slice key, const struct kv_li
     layout_key(&work->key, LAYOUT_LIVE, key);
     if (work->key.error)
         return work->key.error;
-    kv_work_remove(work, kv_buffer_slice(&work->key), LAYOUT_LIVE_HEAD + old->value.length);
+    kv_work_remove(work, kv_buffer_slice(&work->key), LAYOUT_LIVE_HEAD);
     work->meta.keys--;
     return work_change(work, &history, at, old, (struct kv_slice){0});
 }

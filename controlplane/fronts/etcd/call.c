@@ -29,7 +29,7 @@ void *etcd_scratch(struct etcd_call *call, size_t size)
 bool etcd_call_account(struct etcd_call *call)
 {
     struct etcd_front *front = call->front;
-    size_t held = call->in.length + call->out.length;
+    size_t held = call->in.length + call->out.length + call->kept;
 
     front->held = front->held - call->held + held;
     call->held = held;
@@ -144,6 +144,7 @@ void etcd_call_leave(struct etcd_call *call)
     if (call->method && call->method->release && call->state)
         call->method->release(call);
     call->state = NULL;
+    call->kept = 0;
     buffer_clear(&call->in);
     buffer_clear(&call->out);
     etcd_call_account(call);
@@ -218,9 +219,20 @@ void etcd_call_end_text(struct etcd_call *call, enum etcd_code code, const char 
     call->transport->end(call);
 }
 
+static bool is_refusal(enum etcd_code code)
+{
+    return code == ETCD_CODE_INVALID_ARGUMENT || code == ETCD_CODE_NOT_FOUND ||
+           code == ETCD_CODE_PERMISSION_DENIED || code == ETCD_CODE_FAILED_PRECONDITION ||
+           code == ETCD_CODE_OUT_OF_RANGE;
+}
+
 void etcd_call_end(struct etcd_call *call, enum etcd_status status)
 {
-    etcd_call_end_text(call, etcd_status_code(status), etcd_status_text(status));
+    enum etcd_code code = etcd_status_code(status);
+
+    if (call->method && call->method->uncoded && is_refusal(code))
+        code = ETCD_CODE_UNKNOWN;
+    etcd_call_end_text(call, code, etcd_status_text(status));
 }
 
 void etcd_call_fail(struct etcd_call *call, int error)

@@ -31,10 +31,12 @@ struct etcd_method {
     const ProtobufCMessageDescriptor *request;
     /* Takes a message, whose memory lasts during the call. */
     void (*handle)(struct etcd_call *call, const ProtobufCMessage *request);
-    bool stream; /* the client sends any number of messages, not just one */
-    bool reader; /* ...and ends the call by having sent all */
-    bool admin;  /* once authentication is on, for root only */
-    bool open;   /* ...needs no user */
+    bool stream;  /* the client sends any number of messages, not just one */
+    bool reader;  /* ...and ends the call by having sent all */
+    bool uncoded; /* what the store refuses has code Unknown, as etcd's; the words tell */
+    bool waits;   /* for others, however long: ended when the front closes, as streams are */
+    bool admin;   /* once authentication is on, for root only */
+    bool open;    /* ...needs no user */
     /* Frees call->state. NULL: there is none. */
     void (*release)(struct etcd_call *call);
     /* There is room in the queue again, after etcd_call_full(). */
@@ -66,6 +68,7 @@ struct etcd_call {
     uint64_t taken_at; /* when the client took of `out` last, or had it all */
     int32_t stream;    /* HTTP/2's number */
     size_t held;       /* counted in the front's `held` */
+    size_t kept;       /* bytes of the method's state, counted in it */
     struct buffer in, out;
     size_t out_at; /* sent so far */
     enum etcd_code code;

@@ -104,7 +104,7 @@ void etcd_connection_leave(struct etcd_connection *connection)
     connection->leaving = true;
     for (struct etcd_call *call = connection->calls; call; call = next) {
         next = call->next;
-        if (!call->method || call->method->stream || !call->delivered)
+        if (!call->method || call->method->stream || call->method->waits || !call->delivered)
             etcd_call_end(call, ETCD_STOPPED);
     }
     if (connection->protocol == ETCD_HTTP2)

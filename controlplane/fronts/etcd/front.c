@@ -224,6 +224,7 @@ static void options_complete(struct etcd_options *options)
 {
     set_default(&options->connections_max, 1024);
     set_default(&options->calls_max, 32768);
+    set_default(&options->waiters_max, 8192);
     set_default(&options->streams_max, 1024);
     set_default(&options->first_s, 10);
     set_default(&options->idle_s, 600);
@@ -307,6 +308,13 @@ int etcd_front_listen(struct etcd_front *front, int fd, SSL_CTX *tls)
         return CULVERT_ESYSTEM;
     }
     return 0;
+}
+
+void etcd_front_renew_tls(struct etcd_front *front, SSL_CTX *tls)
+{
+    for (unsigned i = 0; i < front->listener_count; i++)
+        if (front->listeners[i].tls)
+            front->listeners[i].tls = tls;
 }
 
 void etcd_front_close(struct etcd_front *front, void (*closed)(void *arg), void *arg)

@@ -43,6 +43,7 @@ struct etcd_member_hooks {
 struct etcd_options {
     unsigned connections_max; /* 1024; more are closed at once */
     unsigned calls_max;       /* 32768 under way over all, streams included */
+    unsigned waiters_max;     /* 8192 of them for a lock or an election, or what one proclaims */
     unsigned streams_max;     /* 1024 of a connection */
     size_t message_max;       /* 2 MiB of a request, in any form */
     size_t held_max;          /* 256 MiB of unfinished requests and answers not yet taken */
@@ -62,6 +63,10 @@ int etcd_front_new(struct etcd_front **out, uv_loop_t *loop, struct kv_service *
  * etcd_tls_context(); not taken over, NULL: in the clear) outlives the front. On CULVERT_ESYSTEM
  * the socket is the caller's still. CULVERT_EFULL: there are ETCD_LISTENERS_MAX. */
 int etcd_front_listen(struct etcd_front *front, int fd, SSL_CTX *tls);
+
+/* Connections over TLS have this context from now on; those that are there keep theirs. Not taken
+ * over; the one before it may be freed. */
+void etcd_front_renew_tls(struct etcd_front *front, SSL_CTX *tls);
 
 /* Stops listening, tells clients to go, ends streams, lets unary calls finish for 5 s at most,
  * frees the front and calls `closed`. Requests that the service still has are waited for. */

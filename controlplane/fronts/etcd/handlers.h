@@ -17,6 +17,18 @@ void etcd_lease_keep(struct etcd_call *call, const ProtobufCMessage *message);
 void etcd_lease_time(struct etcd_call *call, const ProtobufCMessage *message);
 void etcd_lease_list(struct etcd_call *call, const ProtobufCMessage *message);
 
+/* ---- contest.c, lock.c, election.c, observe.c ---- */
+void etcd_contest_release(struct etcd_call *call);
+void etcd_lock(struct etcd_call *call, const ProtobufCMessage *message);
+void etcd_unlock(struct etcd_call *call, const ProtobufCMessage *message);
+void etcd_campaign(struct etcd_call *call, const ProtobufCMessage *message);
+void etcd_proclaim(struct etcd_call *call, const ProtobufCMessage *message);
+void etcd_leader(struct etcd_call *call, const ProtobufCMessage *message);
+void etcd_resign(struct etcd_call *call, const ProtobufCMessage *message);
+void etcd_observe(struct etcd_call *call, const ProtobufCMessage *message);
+void etcd_observe_release(struct etcd_call *call);
+void etcd_observe_ready(struct etcd_call *call);
+
 /* ---- cluster.c ---- */
 void etcd_member_list(struct etcd_call *call, const ProtobufCMessage *message);
 void etcd_member_add(struct etcd_call *call, const ProtobufCMessage *message);

@@ -3,6 +3,7 @@
 #ifndef CULVERT_FRONTS_ETCD_INTERNAL_H
 #define CULVERT_FRONTS_ETCD_INTERNAL_H
 
+#include "controlplane/base/tls_stream.h"
 #include "controlplane/core/kv/watch.h"
 #include "controlplane/fronts/etcd/call.h"
 #include "controlplane/fronts/etcd/front.h"
@@ -12,7 +13,6 @@ struct etcd_auth;
 struct etcd_http1;
 struct etcd_http2;
 struct etcd_socket;
-struct etcd_tls;
 
 #define ETCD_TICK_MS 100u
 #define ETCD_CLOSE_MS 5000u         /* for unary calls to be answered while closing */
@@ -42,7 +42,7 @@ struct etcd_front {
     struct etcd_socket *dirty; /* those with something to send */
     unsigned socket_count;
     struct etcd_call *spare, *timed, *turns;
-    unsigned spare_count, calls;
+    unsigned spare_count, calls, waiters;
     size_t held;
     struct arena scratch;
     uv_prepare_t flush;
@@ -140,9 +140,9 @@ struct etcd_socket {
     struct etcd_connection connection; /* the first member */
     struct etcd_socket *next, *prev, *next_dirty;
     uv_tcp_t tcp;
-    struct etcd_tls *tls; /* NULL: in the clear */
-    struct buffer out;    /* what the connection made, before TLS */
-    struct buffer wire;   /* being written */
+    struct tls_stream *tls; /* NULL: in the clear */
+    struct buffer out;      /* what the connection made, before TLS */
+    struct buffer wire;     /* being written */
     uv_write_t write;
     bool dirty, writing, ending, closed;
     /* ms of the loop; 0: not */
@@ -161,15 +161,8 @@ void etcd_socket_leave(struct etcd_socket *socket);
 
 /* ---- tls.c ---- */
 
-/* NULL: out of memory. */
-struct etcd_tls *etcd_tls_new(SSL_CTX *context);
-void etcd_tls_free(struct etcd_tls *tls);
-/* Takes bytes of the wire and appends the plain ones. CULVERT_EPROTO: broken or ended. */
-int etcd_tls_input(struct etcd_tls *tls, const uint8_t *data, size_t length, struct buffer *plain);
-/* Turns plain bytes into ones of the wire, handshake messages included. */
-int etcd_tls_output(struct etcd_tls *tls, const struct buffer *plain, struct buffer *wire);
 /* Common name of the client's certificate, "" without one. */
-void etcd_tls_user(struct etcd_tls *tls, char *user, size_t size);
+void etcd_tls_user(struct tls_stream *tls, char *user, size_t size);
 
 /* ---- watch.c ---- */
 

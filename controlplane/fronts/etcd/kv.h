@@ -45,6 +45,9 @@ void etcd_read(struct etcd_call *call, const struct kv_command *command, bool se
 /* Whether there is an answer and somebody for it; ends the call with the error if there is one. */
 bool etcd_answered(struct etcd_call *call, int status, const struct kv_result *result);
 
+/* An id for a lease (lease.c): positive, and hardly ever taken; or an error. */
+int64_t etcd_lease_id(void);
+
 /* The handlers. */
 void etcd_kv_range(struct etcd_call *call, const ProtobufCMessage *message);
 void etcd_kv_put(struct etcd_call *call, const ProtobufCMessage *message);

@@ -30,8 +30,7 @@ static void on_granted(void *arg, int status, const struct kv_result *result)
     etcd_call_drop(call);
 }
 
-/* Positive, and hardly ever taken. */
-static int64_t choose_id(void)
+int64_t etcd_lease_id(void)
 {
     int64_t id = 0;
 
@@ -49,7 +48,7 @@ void etcd_lease_grant(struct etcd_call *call, const ProtobufCMessage *message)
         (const Etcdserverpb__LeaseGrantRequest *)message;
     struct kv_command command = {.kind = KV_LEASE_GRANT};
 
-    command.lease.id = request->id ? request->id : choose_id();
+    command.lease.id = request->id ? request->id : etcd_lease_id();
     command.lease.ttl = request->ttl < TTL_MIN ? TTL_MIN : (uint64_t)request->ttl;
     if (!request->id && command.lease.id < 0)
         etcd_call_fail(call, (int)command.lease.id);

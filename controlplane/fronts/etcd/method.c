@@ -3,7 +3,9 @@
 
 #include "controlplane/fronts/etcd/handlers.h"
 #include "controlplane/fronts/etcd/kv.h"
+#include "election.pb-c.h"
 #include "health.pb-c.h"
+#include "lock.pb-c.h"
 
 #define REQUEST(name) &etcdserverpb__##name##_request__descriptor
 
@@ -60,6 +62,49 @@ static const struct etcd_method methods[] = {
      .json = {"/lease/leases", "/kv/lease/leases"},
      .request = REQUEST(lease_leases),
      .handle = etcd_lease_list},
+    /* Locks and elections */
+    {.path = "/v3lockpb.Lock/Lock",
+     .json = {"/lock/lock"},
+     .request = &v3lockpb__lock_request__descriptor,
+     .handle = etcd_lock,
+     .uncoded = true,
+     .waits = true,
+     .release = etcd_contest_release},
+    {.path = "/v3lockpb.Lock/Unlock",
+     .json = {"/lock/unlock"},
+     .request = &v3lockpb__unlock_request__descriptor,
+     .handle = etcd_unlock,
+     .uncoded = true},
+    {.path = "/v3electionpb.Election/Campaign",
+     .json = {"/election/campaign"},
+     .request = &v3electionpb__campaign_request__descriptor,
+     .handle = etcd_campaign,
+     .uncoded = true,
+     .waits = true,
+     .release = etcd_contest_release},
+    {.path = "/v3electionpb.Election/Proclaim",
+     .json = {"/election/proclaim"},
+     .request = &v3electionpb__proclaim_request__descriptor,
+     .handle = etcd_proclaim,
+     .uncoded = true},
+    {.path = "/v3electionpb.Election/Leader",
+     .json = {"/election/leader"},
+     .request = &v3electionpb__leader_request__descriptor,
+     .handle = etcd_leader,
+     .uncoded = true},
+    {.path = "/v3electionpb.Election/Observe",
+     .json = {"/election/observe"},
+     .request = &v3electionpb__leader_request__descriptor,
+     .handle = etcd_observe,
+     .uncoded = true,
+     .waits = true,
+     .release = etcd_observe_release,
+     .ready = etcd_observe_ready},
+    {.path = "/v3electionpb.Election/Resign",
+     .json = {"/election/resign"},
+     .request = &v3electionpb__resign_request__descriptor,
+     .handle = etcd_resign,
+     .uncoded = true},
     /* Cluster */
     {.path = "/etcdserverpb.Cluster/MemberList",
      .json = {"/cluster/member/list"},

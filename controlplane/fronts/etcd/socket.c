@@ -24,7 +24,7 @@ static void on_closed(uv_handle_t *handle)
     if (socket->next)
         socket->next->prev = socket->prev;
     front->socket_count--;
-    etcd_tls_free(socket->tls);
+    tls_stream_free(socket->tls);
     buffer_free(&socket->out);
     buffer_free(&socket->wire);
     free(socket);
@@ -96,7 +96,7 @@ static int collect(struct etcd_socket *socket)
     buffer_clear(&socket->out);
     error = etcd_connection_output(&socket->connection, plain, ETCD_OUT_BYTES);
     if (!error && socket->tls)
-        error = etcd_tls_output(socket->tls, plain, &socket->wire);
+        error = tls_stream_output(socket->tls, plain->data, plain->length, &socket->wire);
     return error ? error : socket->wire.error;
 }
 
@@ -154,7 +154,7 @@ static int input_tls(struct etcd_socket *socket, const uint8_t *data, size_t len
 {
     struct etcd_connection *connection = &socket->connection;
     struct buffer plain = {0};
-    int error = etcd_tls_input(socket->tls, data, length, &plain);
+    int error = tls_stream_input(socket->tls, data, length, &plain);
 
     if (plain.length && !connection->first_length)
         etcd_tls_user(socket->tls, connection->user, sizeof(connection->user));
@@ -275,7 +275,7 @@ void etcd_socket_accept(struct etcd_listener *listener)
     }
     uv_tcp_nodelay(&socket->tcp, 1);
     if (listener->tls) {
-        socket->tls = etcd_tls_new(listener->tls);
+        socket->tls = tls_stream_new(listener->tls);
         if (!socket->tls) {
             etcd_socket_close(socket);
             return;

@@ -32,6 +32,8 @@ enum etcd_code {
     X(VALUE_PROVIDED, INVALID_ARGUMENT, "etcdserver: value is provided")                           \
     X(LEASE_PROVIDED, INVALID_ARGUMENT, "etcdserver: lease is provided")                           \
     X(TOO_MANY_OPS, INVALID_ARGUMENT, "etcdserver: too many operations in txn request")            \
+    X(MANY_KEYS, INVALID_ARGUMENT,                                                                 \
+      "etcdserver: too many keys to delete at once: at most 65536, delete parts of the range")     \
     X(DUPLICATE_KEY, INVALID_ARGUMENT, "etcdserver: duplicate key given in txn request")           \
     X(SORT_OPTION, INVALID_ARGUMENT, "etcdserver: invalid sort option")                            \
     X(COMPACTED, OUT_OF_RANGE, "etcdserver: mvcc: required revision has been compacted")           \
@@ -47,6 +49,8 @@ enum etcd_code {
       "etcdserver: re-configuration failed due to not enough started members")                     \
     X(MEMBER_NOT_FOUND, NOT_FOUND, "etcdserver: member not found")                                 \
     X(REQUEST_TOO_LARGE, INVALID_ARGUMENT, "etcdserver: request is too large")                     \
+    X(ANSWER_TOO_LARGE, RESOURCE_EXHAUSTED,                                                        \
+      "etcdserver: the answer would be too large, nothing was done")                               \
     X(TOO_MANY_REQUESTS, RESOURCE_EXHAUSTED, "etcdserver: too many requests")                      \
     X(ROOT_USER_MISSING, FAILED_PRECONDITION, "etcdserver: root user does not exist")              \
     X(ROOT_ROLE_MISSING, FAILED_PRECONDITION, "etcdserver: root user does not have root role")     \
@@ -71,6 +75,10 @@ enum etcd_code {
     X(TIMEOUT, UNAVAILABLE, "etcdserver: request timed out")                                       \
     X(CORRUPT, DATA_LOSS, "etcdserver: corrupt cluster")                                           \
     X(BAD_TRANSFEREE, FAILED_PRECONDITION, "etcdserver: bad leader transferee")                    \
+    X(LOCK_LOST, UNKNOWN, "mutex: session is expired")                                             \
+    X(NOT_ELECTED, UNKNOWN, "election: not leader")                                                \
+    X(NOBODY_ELECTED, UNKNOWN, "election: no leader")                                              \
+    X(LEADER_MISSING, UNKNOWN, "\"leader\" field must be provided")                                \
     X(DEADLINE, DEADLINE_EXCEEDED, "context deadline exceeded")                                    \
     X(NO_MEMORY, RESOURCE_EXHAUSTED, "out of memory")                                              \
     X(MALFORMED, INTERNAL, "grpc: the message cannot be decoded")                                  \

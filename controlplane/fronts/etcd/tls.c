@@ -2,20 +2,10 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/fronts/etcd/internal.h"
-
-#define RECORD_BYTES (16u << 10)
-
-struct etcd_tls {
-    SSL *ssl;
-    BIO *in, *out; /* memory, the SSL's */
-};
-
-/* ---- the context ---- */
 
 /* RFC 7301. Who offers both is no gRPC client: it gets http/1.1, which the gateway speaks. */
 static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *length,
@@ -69,74 +59,9 @@ int etcd_tls_context(SSL_CTX **out, const char *certificate, const char *key, co
     return 0;
 }
 
-/* ---- a connection ---- */
-
-struct etcd_tls *etcd_tls_new(SSL_CTX *context)
+void etcd_tls_user(struct tls_stream *tls, char *user, size_t size)
 {
-    struct etcd_tls *tls = calloc(1, sizeof(*tls));
-
-    if (!tls)
-        return NULL;
-    tls->ssl = SSL_new(context);
-    tls->in = BIO_new(BIO_s_mem());
-    tls->out = BIO_new(BIO_s_mem());
-    if (!tls->ssl || !tls->in || !tls->out) {
-        BIO_free(tls->in);
-        BIO_free(tls->out);
-        SSL_free(tls->ssl);
-        free(tls);
-        return NULL;
-    }
-    SSL_set_bio(tls->ssl, tls->in, tls->out);
-    SSL_set_accept_state(tls->ssl);
-    return tls;
-}
-
-void etcd_tls_free(struct etcd_tls *tls)
-{
-    if (!tls)
-        return;
-    SSL_free(tls->ssl);
-    free(tls);
-}
-
-int etcd_tls_input(struct etcd_tls *tls, const uint8_t *data, size_t length, struct buffer *plain)
-{
-    char bytes[RECORD_BYTES];
-    int got, why;
-
-    ERR_clear_error();
-    if (BIO_write(tls->in, data, (int)length) != (int)length)
-        return CULVERT_ENOMEM;
-    while ((got = SSL_read(tls->ssl, bytes, sizeof(bytes))) > 0)
-        buffer_add(plain, bytes, (size_t)got);
-    why = SSL_get_error(tls->ssl, got);
-    ERR_clear_error();
-    return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? 0 : CULVERT_EPROTO;
-}
-
-int etcd_tls_output(struct etcd_tls *tls, const struct buffer *plain, struct buffer *wire)
-{
-    size_t pending;
-    void *room;
-
-    ERR_clear_error();
-    if (plain->length && SSL_write(tls->ssl, plain->data, (int)plain->length) <= 0) {
-        ERR_clear_error();
-        return CULVERT_EPROTO;
-    }
-    pending = BIO_ctrl_pending(tls->out);
-    if (!pending)
-        return 0;
-    room = buffer_room(wire, pending);
-    if (!room)
-        return CULVERT_ENOMEM;
-    return BIO_read(tls->out, room, (int)pending) == (int)pending ? 0 : CULVERT_EPROTO;
-}
-
-void etcd_tls_user(struct etcd_tls *tls, char *user, size_t size)
-{
-    X509 *certificate = SSL_get0_peer_certificate(tls->ssl);
+    X509 *certificate = SSL_get0_peer_certificate(tls_stream_ssl(tls));
     int length = -1;
 
     if (certificate)

@@ -11,31 +11,37 @@ static void api_version(struct http_exchange *exchange)
     api_respond(exchange, 200, &json);
 }
 
+/* The one table of who may what. What the history notes itself has no name here. */
 static const struct http_route routes[] = {
-    {HTTP_METHOD_GET, "/v1/version", api_version, NULL},
-    {HTTP_METHOD_HEAD, "/v1/blobs/:digest", api_head_blob, NULL},
-    {HTTP_METHOD_PUT, "/v1/blobs/:digest", api_put_blob, api_begin_blob},
-    {HTTP_METHOD_POST, "/v1/apply", api_apply, NULL},
-    {HTTP_METHOD_POST, "/v1/diff", api_diff, NULL},
-    {HTTP_METHOD_POST, "/v1/rollback", api_rollback, NULL},
-    {HTTP_METHOD_POST, "/v1/confirm", api_confirm, NULL},
-    {HTTP_METHOD_GET, "/v1/site", api_site, NULL},
-    {HTTP_METHOD_GET, "/v1/history", api_history, NULL},
-    {HTTP_METHOD_GET, "/v1/audit", api_audit, NULL},
-    {HTTP_METHOD_GET, "/v1/revisions/:number", api_revision, NULL},
-    {HTTP_METHOD_GET, "/v1/revisions/:number/diff", api_revision_diff, NULL},
-    {HTTP_METHOD_GET, "/v1/status", api_status, NULL},
-    {HTTP_METHOD_GET, "/v1/counters", api_counters, NULL},
-    {HTTP_METHOD_GET, "/v1/nodes", api_nodes, NULL},
-    {HTTP_METHOD_POST, "/v1/node/token", api_node_token, NULL},
-    {HTTP_METHOD_POST, "/v1/node/join", api_node_join, NULL},
-    {HTTP_METHOD_POST, "/v1/node/remove", api_node_remove, NULL},
-    {HTTP_METHOD_POST, "/v1/node/promote", api_node_promote, NULL},
-    {HTTP_METHOD_POST, "/v1/node/recover", api_node_recover, NULL},
-    {HTTP_METHOD_POST, "/v1/backup", api_backup, NULL},
-    {HTTP_METHOD_GET, "/v1/backup/:id", api_backup_next, NULL},
-    {HTTP_METHOD_PUT, "/v1/restore", api_restore, api_begin_restore},
-    {HTTP_METHOD_POST, "/v1/explain", api_explain, NULL},
+    {HTTP_METHOD_GET, "/v1/version", api_version, NULL, ACCESS_READER, NULL},
+    {HTTP_METHOD_HEAD, "/v1/blobs/:digest", api_head_blob, NULL, ACCESS_OPERATOR, NULL},
+    {HTTP_METHOD_PUT, "/v1/blobs/:digest", api_put_blob, api_begin_blob, ACCESS_OPERATOR, NULL},
+    {HTTP_METHOD_POST, "/v1/apply", api_apply, NULL, ACCESS_OPERATOR, NULL},
+    {HTTP_METHOD_POST, "/v1/diff", api_diff, NULL, ACCESS_OPERATOR, NULL},
+    {HTTP_METHOD_POST, "/v1/rollback", api_rollback, NULL, ACCESS_OPERATOR, NULL},
+    {HTTP_METHOD_POST, "/v1/confirm", api_confirm, NULL, ACCESS_OPERATOR, NULL},
+    {HTTP_METHOD_GET, "/v1/site", api_site, NULL, ACCESS_READER, NULL},
+    {HTTP_METHOD_GET, "/v1/history", api_history, NULL, ACCESS_READER, NULL},
+    {HTTP_METHOD_GET, "/v1/audit", api_audit, NULL, ACCESS_OPERATOR, NULL},
+    {HTTP_METHOD_GET, "/v1/revisions/:number", api_revision, NULL, ACCESS_READER, NULL},
+    {HTTP_METHOD_GET, "/v1/revisions/:number/diff", api_revision_diff, NULL, ACCESS_READER, NULL},
+    {HTTP_METHOD_GET, "/v1/status", api_status, NULL, ACCESS_READER, NULL},
+    {HTTP_METHOD_GET, "/v1/counters", api_counters, NULL, ACCESS_READER, NULL},
+    {HTTP_METHOD_POST, "/v1/explain", api_explain, NULL, ACCESS_READER, NULL},
+    {HTTP_METHOD_GET, "/v1/nodes", api_nodes, NULL, ACCESS_READER, NULL},
+    {HTTP_METHOD_POST, "/v1/node/token", api_node_token, NULL, ACCESS_ADMIN, "node token"},
+    {HTTP_METHOD_POST, "/v1/node/join", api_node_join, NULL, ACCESS_ADMIN, "node join"},
+    {HTTP_METHOD_POST, "/v1/node/remove", api_node_remove, NULL, ACCESS_ADMIN, "node remove"},
+    {HTTP_METHOD_POST, "/v1/node/promote", api_node_promote, NULL, ACCESS_ADMIN, "node promote"},
+    {HTTP_METHOD_POST, "/v1/node/rotate-ca", api_node_rotate_ca, NULL, ACCESS_ADMIN,
+     "node rotate-ca"},
+    {HTTP_METHOD_POST, "/v1/node/recover", api_node_recover, NULL, ACCESS_ADMIN, "node recover"},
+    {HTTP_METHOD_GET, "/v1/tokens", api_tokens, NULL, ACCESS_ADMIN, NULL},
+    {HTTP_METHOD_POST, "/v1/tokens", api_token_create, NULL, ACCESS_ADMIN, "token create"},
+    {HTTP_METHOD_POST, "/v1/tokens/revoke", api_token_revoke, NULL, ACCESS_ADMIN, "token revoke"},
+    {HTTP_METHOD_POST, "/v1/backup", api_backup, NULL, ACCESS_ADMIN, "backup"},
+    {HTTP_METHOD_GET, "/v1/backup/:id", api_backup_next, NULL, ACCESS_ADMIN, NULL},
+    {HTTP_METHOD_PUT, "/v1/restore", api_restore, api_begin_restore, ACCESS_ADMIN, "restore"},
 };
 
 const struct http_route *api_routes(size_t *count)
@@ -87,4 +93,16 @@ void api_respond_error(struct http_exchange *exchange, int error, const char *de
 {
     http_respond_error(exchange, error_status(error),
                        detail && *detail ? detail : culvert_strerror(error), NULL);
+}
+
+yyjson_doc *api_read_object(struct http_exchange *exchange)
+{
+    const struct http_request *request = exchange->request;
+    yyjson_doc *doc = request->body ? yyjson_read(request->body, request->body_length, 0) : NULL;
+
+    if (yyjson_is_obj(yyjson_doc_get_root(doc)))
+        return doc;
+    yyjson_doc_free(doc);
+    http_respond_error(exchange, 400, "the body must be a JSON object", NULL);
+    return NULL;
 }

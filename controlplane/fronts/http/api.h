@@ -7,17 +7,37 @@
 
 #include "controlplane/base/buffer.h"
 #include "controlplane/fronts/http/server.h"
+#include "controlplane/history/history.h"
+#include "controlplane/identity/access.h"
 
 struct daemon;
 struct cluster;
 
-/* The routes; `app` of the server is the struct daemon. */
+/* The routes; `app` of the server is the struct daemon. A route's `level` is the enum access_role
+ * that it needs, ACCESS_NONE: nobody may. */
 const struct http_route *api_routes(size_t *count);
+
+/* ---- api_access.c: who may what (docs/API.md, decision 11) ---- */
+
+/* The gate of http_server_options. */
+void api_gate(struct http_exchange *exchange);
+/* Its `answered`: notes what the history doesn't note itself. */
+void api_answered(struct http_exchange *exchange, int status);
+/* What a Unix socket's peer may: `own` is culvertd's user, `member` says that the peer is of the
+ * group culvert. */
+enum access_role api_local_role(uid_t uid, uid_t own, bool member);
+/* Whether a role may use a route. */
+bool api_may(enum access_role role, const struct http_route *route);
+/* Who asks: for the audit log, as long as the exchange; and as an author. */
+struct history_caller api_caller(const struct http_exchange *exchange);
+const char *api_author(const struct http_exchange *exchange);
 
 /* ---- shared by the api_*.c files ---- */
 
 /* Answers with what was written, or 503 when memory ran out. Frees the buffer. */
 void api_respond(struct http_exchange *exchange, int status, struct buffer *json);
+/* The request's JSON object, to yyjson_doc_free(); NULL: it has been answered. */
+yyjson_doc *api_read_object(struct http_exchange *exchange);
 /* Answers an error of base/error.h. `detail` NULL or "": the error's own text. */
 void api_respond_error(struct http_exchange *exchange, int error, const char *detail);
 /* Appends what `culvert node list` shows. */
@@ -46,7 +66,11 @@ void api_node_token(struct http_exchange *exchange);
 void api_node_join(struct http_exchange *exchange);
 void api_node_remove(struct http_exchange *exchange);
 void api_node_promote(struct http_exchange *exchange);
+void api_node_rotate_ca(struct http_exchange *exchange);
 void api_node_recover(struct http_exchange *exchange);
+void api_tokens(struct http_exchange *exchange);
+void api_token_create(struct http_exchange *exchange);
+void api_token_revoke(struct http_exchange *exchange);
 void api_backup(struct http_exchange *exchange);
 void api_backup_next(struct http_exchange *exchange);
 void api_begin_restore(struct http_exchange *exchange);

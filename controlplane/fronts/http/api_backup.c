@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/base/file.h"
+#include "controlplane/core/kv/dump_file.h"
 #include "controlplane/daemon/daemon.h"
 #include "controlplane/fronts/http/api.h"
 
@@ -81,9 +83,14 @@ void api_backup_next(struct http_exchange *exchange)
 
 /* ---- restore ---- */
 
+#define RESTORE_MAX (1ull << 42)            /* bytes of a backup */
+#define RESTORE_SPARE ((uint64_t)256 << 20) /* for the log, and what the store makes of it */
+
+/* The file is written by the loop as it comes, then checked by the worker. */
 struct restore {
+    struct job job;
     struct http_exchange *exchange;
-    int fd;
+    int fd, error;
 };
 
 static bool restoring; /* one at a time */
@@ -126,7 +133,31 @@ static int open_restore(const struct daemon *daemon)
     if (snprintf(path, sizeof(path), "%s/restore.tmp", daemon->options.state_dir) >=
         (int)sizeof(path))
         return -1;
-    return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    return open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+}
+
+/* False, and answered: the disk has no room for a file of that length and the store from it. */
+static bool has_room(struct http_exchange *exchange)
+{
+    const struct daemon *daemon = exchange->app;
+    const struct http_request *request = exchange->request;
+    struct statvfs disk;
+    char text[160];
+    uint64_t free_bytes;
+
+    if (!request->has_length || request->length > RESTORE_MAX ||
+        statvfs(daemon->options.state_dir, &disk))
+        return true;
+    free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (free_bytes >= 2 * request->length + RESTORE_SPARE)
+        return true;
+    snprintf(text, sizeof(text),
+             "the state folder's disk needs %llu MiB for this backup, %llu MiB "
+             "are free",
+             (unsigned long long)((2 * request->length + RESTORE_SPARE) >> 20),
+             (unsigned long long)(free_bytes >> 20));
+    http_respond_error(exchange, 507, text, NULL);
+    return false;
 }
 
 void api_begin_restore(struct http_exchange *exchange)
@@ -143,6 +174,8 @@ void api_begin_restore(struct http_exchange *exchange)
                            "`culvert node rebuild` sets it aside");
         return;
     }
+    if (!has_room(exchange))
+        return;
     restore = calloc(1, sizeof(*restore));
     if (!restore) {
         api_respond_error(exchange, CULVERT_ENOMEM, NULL);
@@ -159,22 +192,51 @@ void api_begin_restore(struct http_exchange *exchange)
     exchange->sink = restore_write;
     exchange->sink_abort = restore_free;
     exchange->sink_arg = restore;
+    exchange->sink_max = RESTORE_MAX;
+}
+
+static void restore_work(struct job *job)
+{
+    struct restore *restore = (struct restore *)job;
+
+    restore->error = fsync(restore->fd) ? file_error(errno) : kv_dump_check(restore->fd);
+}
+
+static void restore_done(struct job *job)
+{
+    struct restore *restore = (struct restore *)job;
+    struct http_exchange *exchange = restore->exchange;
+    const struct daemon *daemon = job->daemon;
+    int error = restore->error;
+
+    job_end(job);
+    restore_free(restore);
+    if (error == CULVERT_EPROTO || error == CULVERT_ECORRUPT) {
+        http_respond_error(exchange, 422,
+                           error == CULVERT_EPROTO ? "this is not a backup of a store"
+                                                   : "the backup is not whole, or was changed",
+                           "`culvert backup` writes one");
+        return;
+    }
+    if (!error)
+        error = daemon->cluster && cluster_is_fresh(daemon->cluster)
+                    ? cluster_restore(daemon->cluster)
+                    : CULVERT_EBUSY;
+    if (error)
+        api_respond_error(exchange, error, NULL);
+    else
+        api_reopen(exchange);
 }
 
 void api_restore(struct http_exchange *exchange)
 {
-    const struct daemon *daemon = exchange->app;
     struct restore *restore = exchange->sink_arg;
-    char problem[CLUSTER_TEXT] = "";
-    int error = fsync(restore->fd) ? file_error(errno) : 0;
+    int error;
 
-    restore_free(restore);
-    if (!error)
-        error = daemon->cluster ? cluster_restore(daemon->cluster, problem) : CULVERT_EBUSY;
-    if (error == CULVERT_EPROTO || error == CULVERT_ECORRUPT)
-        http_respond_error(exchange, 422, problem, NULL);
-    else if (error)
-        api_respond_error(exchange, error, problem);
-    else
-        api_reopen(exchange);
+    restore->job = (struct job){.work = restore_work, .done = restore_done};
+    error = daemon_submit(exchange->app, &restore->job);
+    if (error) {
+        restore_free(restore);
+        api_respond_error(exchange, error, NULL);
+    }
 }

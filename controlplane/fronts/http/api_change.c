@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* apply, diff and rollback, which compile a site, on the worker; confirm. */
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +24,7 @@ struct change_job {
     yyjson_doc *doc;             /* the request */
     struct site_upload *uploads; /* point into doc */
     struct revision_source old;  /* of a rollback */
-    char author[128], comment[64];
+    char comment[64];
     int status; /* of a request that is wrong in itself; 0: it isn't */
     char message[160];
 };
@@ -118,21 +117,6 @@ static void read_site(struct change_job *job, yyjson_val *root)
     read_files(job, yyjson_obj_get(root, "files"));
 }
 
-/* Who asks, when the request doesn't say: the peer's user. */
-static const char *peer_name(struct change_job *job)
-{
-    struct passwd entry, *found = NULL;
-    char buffer[2048];
-
-    if (job->exchange->uid == (uid_t)-1)
-        return "";
-    if (!getpwuid_r(job->exchange->uid, &entry, buffer, sizeof(buffer), &found) && found)
-        snprintf(job->author, sizeof(job->author), "%s", found->pw_name);
-    else
-        snprintf(job->author, sizeof(job->author), "uid %u", (unsigned)job->exchange->uid);
-    return job->author;
-}
-
 static void read_rollback(struct change_job *job, struct history_view *view, yyjson_val *root)
 {
     yyjson_val *number = yyjson_obj_get(root, "revision");
@@ -185,7 +169,7 @@ static void read_request(struct change_job *job, struct history_view *view)
     change->author = read_text(job, root, "author", NULL);
     change->comment = read_text(job, root, "comment", "");
     if (!change->author || !*change->author)
-        change->author = peer_name(job);
+        change->author = api_author(job->exchange);
     if (job->kind == CHANGE_ROLLBACK)
         read_rollback(job, view, root);
     else if (job->kind != CHANGE_CONFIRM)
@@ -274,6 +258,7 @@ static void submit(struct http_exchange *exchange, enum change_kind kind)
         job->change.what = kind == CHANGE_ROLLBACK ? "rollback" : "apply";
         job->change.pends = kind == CHANGE_ROLLBACK ? HISTORY_PENDS_END : HISTORY_PENDS_REFUSE;
         job->change.dry_run = kind == CHANGE_DIFF;
+        job->change.caller = api_caller(exchange);
         job->exchange = exchange;
         job->kind = kind;
         error = daemon_change(exchange->app, &job->change);
@@ -334,6 +319,7 @@ static void begin_confirm(struct confirm *confirm, const struct change_job *job)
     struct history_audit audit = {.time_ms = daemon_clock_ms(),
                                   .author = job->change.author,
                                   .comment = job->change.comment,
+                                  .caller = api_caller(confirm->exchange),
                                   .what = "confirm"};
     int error = daemon->store_error;
 

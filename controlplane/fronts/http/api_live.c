@@ -153,6 +153,19 @@ static void write_listener(void *arg, const struct dns_listener_state *state)
                   state->protocol, state->error);
 }
 
+static void write_api(void *arg, const char *address, bool listens, const char *problem)
+{
+    struct list *list = arg;
+
+    separate(list);
+    buffer_format(list->json, "{\"address\":\"%s\",\"listening\":%s,\"error\":", address,
+                  listens ? "true" : "false");
+    buffer_json_text(list->json, problem);
+    buffer_char(list->json, '}');
+    if (problem)
+        add_alarm(list->alarms, "%s", problem);
+}
+
 static void write_counts(const struct site_counts *counts, struct buffer *json)
 {
     buffer_format(json,
@@ -211,7 +224,10 @@ static void respond_status(void *arg, uint64_t time_ns)
     list.some = false;
     buffer_text(&json, "],\"listeners\":[");
     dns_server_listeners(daemon->dns, write_listener, &list);
-    buffer_text(&json, "],");
+    list.some = false;
+    buffer_text(&json, "],\"api\":{\"listeners\":[");
+    remote_each(daemon, write_api, &list);
+    buffer_format(&json, "],\"refused\":%llu},", (unsigned long long)daemon->remote.refusals.total);
     write_counts(&daemon->counts, &json);
     if (daemon->problem[0])
         add_alarm(&alarms, "%s", daemon->problem);

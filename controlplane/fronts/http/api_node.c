@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The site's nodes: who they are, tokens, joining, removal, promotion, recovery. */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,19 +11,6 @@
 #include "controlplane/fronts/http/api.h"
 
 #define LIFE_DEFAULT 3600 /* seconds of a token */
-
-/* The request's JSON object; NULL: it has been answered. */
-static yyjson_doc *read_object(struct http_exchange *exchange)
-{
-    const struct http_request *request = exchange->request;
-    yyjson_doc *doc = request->body ? yyjson_read(request->body, request->body_length, 0) : NULL;
-
-    if (yyjson_is_obj(yyjson_doc_get_root(doc)))
-        return doc;
-    yyjson_doc_free(doc);
-    http_respond_error(exchange, 400, "the body must be a JSON object", NULL);
-    return NULL;
-}
 
 /* False: there is no store now, and it has been answered. */
 static bool is_open(struct http_exchange *exchange)
@@ -47,16 +35,21 @@ static void write_node(struct buffer *json, const struct cluster_node *node)
     buffer_text(json, ",\"address\":");
     buffer_json_text(json, node->address);
     buffer_format(json,
-                  ",\"role\":\"%s\",\"self\":%s,\"leader\":%s,\"connected\":%s,\"leaving\":%s,"
-                  "\"version\":",
+                  ",\"role\":\"%s\",\"self\":%s,\"leader\":%s,\"connected\":%s,\"leaving\":%s,",
                   roles[node->role], node->self ? "true" : "false", node->leader ? "true" : "false",
                   node->connected ? "true" : "false", node->leaving ? "true" : "false");
+    buffer_format(json, "\"ca\":\"%s\",\"behind\":%s,\"protocol\":%u,\"version\":", node->ca,
+                  node->behind ? "true" : "false", node->protocol);
     buffer_json_text(json, node->version);
     buffer_format(json, ",\"expires\":%lld,\"lag\":", (long long)node->expires);
     if (node->lag < 0)
-        buffer_text(json, "null}");
+        buffer_text(json, "null");
     else
-        buffer_format(json, "%lld}", (long long)node->lag);
+        buffer_format(json, "%lld", (long long)node->lag);
+    if (node->clock_ms == CLUSTER_CLOCK_UNKNOWN)
+        buffer_text(json, ",\"clock_ms\":null}");
+    else
+        buffer_format(json, ",\"clock_ms\":%lld}", (long long)node->clock_ms);
 }
 
 void api_write_cluster(struct cluster *cluster, struct buffer *json)
@@ -64,15 +57,20 @@ void api_write_cluster(struct cluster *cluster, struct buffer *json)
     struct cluster_node nodes[CLUSTER_NODES_MAX];
     struct cluster_state state;
     int count = cluster_nodes(cluster, nodes);
+    unsigned protocol = UINT_MAX; /* that all of them speak */
 
     cluster_state(cluster, &state);
+    for (int i = 0; i < count; i++)
+        if (nodes[i].protocol < protocol)
+            protocol = nodes[i].protocol;
     buffer_format(json,
                   "{\"site\":\"%s\",\"node\":\"%016" PRIx64 "\",\"address\":\"%s\",\"listens\":%s,"
                   "\"quorum\":%s,\"voters\":%u,\"size\":%llu,\"quota\":%llu,\"full\":%s,"
-                  "\"nodes\":[",
+                  "\"ca\":\"%s\",\"ca_step\":\"%s\",\"protocol\":%u,\"nodes\":[",
                   state.site, state.node, state.address, state.listens ? "true" : "false",
                   state.quorum ? "true" : "false", state.voters, (unsigned long long)state.size,
-                  (unsigned long long)state.quota, state.full ? "true" : "false");
+                  (unsigned long long)state.quota, state.full ? "true" : "false", state.ca,
+                  state.ca_step, count > 0 ? protocol : 0);
     for (int i = 0; i < count; i++) {
         if (i)
             buffer_char(json, ',');
@@ -112,7 +110,7 @@ static void on_token(void *arg, int status, const char *text)
 void api_node_token(struct http_exchange *exchange)
 {
     const struct daemon *daemon = exchange->app;
-    yyjson_doc *doc = read_object(exchange);
+    yyjson_doc *doc = api_read_object(exchange);
     yyjson_val *root = yyjson_doc_get_root(doc), *life = yyjson_obj_get(root, "life");
     int error;
 
@@ -186,7 +184,7 @@ static uint64_t find_node(struct http_exchange *exchange, const char *text)
 static void change_node(struct http_exchange *exchange, enum cluster_change change)
 {
     const struct daemon *daemon = exchange->app;
-    yyjson_doc *doc = read_object(exchange);
+    yyjson_doc *doc = api_read_object(exchange);
     const char *text = yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), "node"));
     struct node_call *call = NULL;
     uint64_t id = 0;
@@ -204,6 +202,7 @@ static void change_node(struct http_exchange *exchange, enum cluster_change chan
     call = malloc(sizeof(*call));
     if (call) {
         *call = (struct node_call){.exchange = exchange, .id = id};
+        snprintf(exchange->note, sizeof(exchange->note), "node %016" PRIx64, id);
         error = cluster_node_change(daemon->cluster, id, change, on_node_changed, call);
     }
     if (error) {
@@ -220,6 +219,41 @@ void api_node_remove(struct http_exchange *exchange)
 void api_node_promote(struct http_exchange *exchange)
 {
     change_node(exchange, CLUSTER_PROMOTE);
+}
+
+/* ---- the CA ---- */
+
+static void on_rotated(void *arg, int status, const char *text)
+{
+    struct http_exchange *exchange = arg;
+    const struct daemon *daemon = exchange->app;
+    struct cluster_state state;
+    struct buffer json = {0};
+
+    if (status) {
+        api_respond_error(exchange, status, text);
+        return;
+    }
+    cluster_state(daemon->cluster, &state);
+    buffer_format(&json, "{\"ca\":\"%s\"}", state.ca);
+    api_respond(exchange, 200, &json);
+}
+
+void api_node_rotate_ca(struct http_exchange *exchange)
+{
+    const struct daemon *daemon = exchange->app;
+    yyjson_doc *doc = api_read_object(exchange);
+    bool force = yyjson_get_bool(yyjson_obj_get(yyjson_doc_get_root(doc), "force"));
+    int error;
+
+    if (!doc)
+        return;
+    yyjson_doc_free(doc);
+    if (!is_open(exchange))
+        return;
+    error = cluster_rotate_ca(daemon->cluster, force, on_rotated, exchange);
+    if (error)
+        api_respond_error(exchange, error, NULL);
 }
 
 /* ---- another state: joining, recovery ---- */
@@ -284,7 +318,7 @@ static void join_start(struct job *base)
 {
     struct join_job *job = (struct join_job *)base;
     const struct daemon *daemon = base->daemon;
-    yyjson_doc *doc = read_object(job->exchange);
+    yyjson_doc *doc = api_read_object(job->exchange);
     yyjson_val *root = yyjson_doc_get_root(doc);
     const char *token = yyjson_get_str(yyjson_obj_get(root, "token"));
     const char *address = yyjson_get_str(yyjson_obj_get(root, "address"));
@@ -329,7 +363,7 @@ void api_node_join(struct http_exchange *exchange)
 void api_node_recover(struct http_exchange *exchange)
 {
     const struct daemon *daemon = exchange->app;
-    yyjson_doc *doc = read_object(exchange);
+    yyjson_doc *doc = api_read_object(exchange);
     bool yes = yyjson_get_bool(yyjson_obj_get(yyjson_doc_get_root(doc), "yes"));
     struct cluster_state state;
     int error;

@@ -9,66 +9,203 @@
 #include "controlplane/daemon/revision.h"
 #include "controlplane/fronts/http/api.h"
 
-/* The document never changes, so it may be read while a worker prepares the next. */
-void api_site(struct http_exchange *exchange)
-{
-    struct daemon *daemon = exchange->app;
-    const struct site *site = site_engine_site(daemon->engine);
-    struct buffer json = {0};
-    char path[1024] = "";
-    int error = 0;
+/* ---- what readers don't see ---- */
 
-    http_query_get(exchange->request->query, "path", path, sizeof(path));
-    buffer_format(&json, "{\"revision\":%llu,\"value\":", (unsigned long long)daemon->revision);
-    if (site)
-        error = site_get(site, path, &json);
-    else if (*path)
-        error = CULVERT_ENOTFOUND;
-    else
-        buffer_text(&json, "{}");
-    buffer_char(&json, '}');
-    if (!error) {
-        api_respond(exchange, 200, &json);
+#define SECRET_DIGITS 32u
+
+/* Blanks a secret that begins there; anything else stays. */
+static void blank(char *text)
+{
+    size_t length = strspn(text, "0123456789abcdef");
+
+    if (length == SECRET_DIGITS && text[length] == '"')
+        memset(text, '*', length);
+}
+
+/* Blanks `dns.key` in what site_get() or site_diff() has written: within a text its quotes would be
+ * escaped, and nothing else of a site has that name and a text for its value. */
+static void hide_secrets(const struct http_exchange *exchange, struct buffer *json)
+{
+    static const char key[] = "\"key\":\"", old[] = "\"path\":\"dns.key\",\"old\":";
+    static const char new[] = ",\"new\":\"";
+    char *at;
+
+    if (exchange->level >= ACCESS_OPERATOR || !json->data)
         return;
-    }
-    buffer_free(&json);
-    if (error == CULVERT_ENOTFOUND) {
-        buffer_text(&json, "{\"errors\":[{\"field\":");
-        buffer_json_text(&json, path);
-        buffer_text(&json, ",\"message\":\"the site has nothing there\"}]}");
-        api_respond(exchange, 404, &json);
-    } else {
-        api_respond_error(exchange, error, NULL);
+    for (at = json->data; (at = strstr(at, key)); at += sizeof(key) - 1)
+        blank(at + sizeof(key) - 1);
+    for (at = json->data; (at = strstr(at, old));) {
+        at += sizeof(old) - 1;
+        if (*at == '"')
+            blank(at + 1);
+        at += *at == '"' ? SECRET_DIGITS + 2 : sizeof("null") - 1;
+        if (!strncmp(at, new, sizeof(new) - 1))
+            blank(at + sizeof(new) - 1);
     }
 }
 
-/* ---- what reads the store, on the worker ---- */
-
+/*
+ * What is read is all that was acknowledged before, by any node; with `?stale=true` what this node
+ * has, and how old that may be.
+ */
 struct read_job {
     struct job job;
     struct http_exchange *exchange;
     struct history_view *view;
     uint64_t number, from;
+    char path[1024];
+    bool stale;
     struct buffer json;
     int error;
 };
 
-static void read_done(struct job *base)
+static bool asks_for_stale(const struct http_exchange *exchange)
+{
+    char stale[8] = "";
+
+    http_query_get(exchange->request->query, "stale", stale, sizeof(stale));
+    return !strcmp(stale, "true");
+}
+
+/* Adds to an object how long ago this node knew of a leader. */
+static void add_age(const struct daemon *daemon, struct buffer *json)
+{
+    int64_t age = daemon->cluster ? cluster_age(daemon->cluster) : -1;
+
+    json->length--;
+    if (age < 0)
+        buffer_text(json, ",\"stale_ms\":null}");
+    else
+        buffer_format(json, ",\"stale_ms\":%lld}", (long long)age);
+}
+
+static void respond_read(struct read_job *job)
+{
+    hide_secrets(job->exchange, &job->json);
+    api_respond(job->exchange, 200, &job->json);
+}
+
+static void answer(struct read_job *job)
+{
+    struct http_exchange *exchange = job->exchange;
+    const struct daemon *daemon = exchange->app;
+
+    if (!job->error && job->stale)
+        add_age(daemon, &job->json);
+    if (job->error == CULVERT_ENOTFOUND && job->number)
+        http_respond_error(exchange, 404, "there is no such revision", "see `culvert history`");
+    else if (job->error)
+        api_respond_error(exchange, job->error, daemon->store_problem);
+    else
+        respond_read(job);
+    buffer_free(&job->json);
+    free(job);
+}
+
+static void read_begin(struct read_job *job)
+{
+    int error = daemon_submit(job->exchange->app, &job->job);
+
+    if (error) {
+        job->error = error;
+        answer(job);
+    }
+}
+
+static void on_current(void *arg, int status)
+{
+    struct read_job *job = arg;
+
+    if (!status) {
+        read_begin(job);
+        return;
+    }
+    if (status == CULVERT_ENOTLEADER || status == CULVERT_ETIMEOUT)
+        http_respond_error(job->exchange, 503, "no node leads the site: are most of its voters up?",
+                           "`--stale` shows what this node has");
+    else
+        api_respond_error(job->exchange, status, NULL);
+    free(job);
+}
+
+static void submit(struct http_exchange *exchange, const struct read_job *wanted)
+{
+    const struct daemon *daemon = exchange->app;
+    struct read_job *job = malloc(sizeof(*job));
+    int error = CULVERT_ENOMEM;
+
+    if (job) {
+        *job = *wanted;
+        job->exchange = exchange;
+        job->stale = asks_for_stale(exchange);
+        if (job->stale) {
+            read_begin(job);
+            return;
+        }
+        error = CULVERT_EBUSY;
+        if (daemon->cluster)
+            error = kv_service_barrier(cluster_service(daemon->cluster), on_current, job);
+        else if (daemon->store_error)
+            error = daemon->store_error;
+        if (!error)
+            return;
+    }
+    free(job);
+    api_respond_error(exchange, error, daemon->store_problem);
+}
+
+/* ---- the site as it is: of the engine, which has taken over the latest revision by the turn of
+ * this job ---- */
+
+static void site_start(struct job *base)
 {
     struct read_job *job = (struct read_job *)base;
     const struct daemon *daemon = base->daemon;
+    const struct site *site = site_engine_site(daemon->engine);
+
+    buffer_format(&job->json,
+                  "{\"revision\":%llu,\"value\":", (unsigned long long)daemon->revision);
+    if (site)
+        job->error = site_get(site, job->path, &job->json);
+    else if (*job->path)
+        job->error = CULVERT_ENOTFOUND;
+    else
+        buffer_text(&job->json, "{}");
+    buffer_char(&job->json, '}');
+    job_end(base);
+    if (job->error != CULVERT_ENOTFOUND) {
+        answer(job);
+        return;
+    }
+    buffer_clear(&job->json);
+    buffer_text(&job->json, "{\"errors\":[{\"field\":");
+    buffer_json_text(&job->json, job->path);
+    buffer_text(&job->json, ",\"message\":\"the site has nothing there\"}]}");
+    api_respond(job->exchange, 404, &job->json);
+    free(job);
+}
+
+void api_site(struct http_exchange *exchange)
+{
+    struct read_job job = {.job = {.start = site_start}};
+
+    http_query_get(exchange->request->query, "path", job.path, sizeof(job.path));
+    if (!strcmp(job.path, "dns.key") && exchange->level < ACCESS_OPERATOR) {
+        http_respond_error(exchange, 403, "that is not shown to readers", NULL);
+        return;
+    }
+    submit(exchange, &job);
+}
+
+/* ---- what reads the store, on the worker ---- */
+
+static void read_done(struct job *base)
+{
+    struct read_job *job = (struct read_job *)base;
 
     history_view_close(job->view);
     job_end(base);
-    if (job->error == CULVERT_ENOTFOUND)
-        http_respond_error(job->exchange, 404, "there is no such revision",
-                           "see `culvert history`");
-    else if (job->error)
-        api_respond_error(job->exchange, job->error, daemon->store_problem);
-    else
-        api_respond(job->exchange, 200, &job->json);
-    buffer_free(&job->json);
-    free(job);
+    answer(job);
 }
 
 static void read_start(struct job *base)
@@ -84,23 +221,14 @@ static void read_start(struct job *base)
         job_work(base);
 }
 
-static void submit(struct http_exchange *exchange, void (*work)(struct job *job), uint64_t number,
-                   uint64_t from)
+static void read_store(struct http_exchange *exchange, void (*work)(struct job *job),
+                       uint64_t number, uint64_t from)
 {
-    struct read_job *job = calloc(1, sizeof(*job));
-    int error = CULVERT_ENOMEM;
+    struct read_job job = {.job = {.start = read_start, .work = work, .done = read_done},
+                           .number = number,
+                           .from = from};
 
-    if (job) {
-        job->job = (struct job){.start = read_start, .work = work, .done = read_done};
-        job->exchange = exchange;
-        job->number = number;
-        job->from = from;
-        error = daemon_submit(exchange->app, &job->job);
-    }
-    if (error) {
-        free(job);
-        api_respond_error(exchange, error, NULL);
-    }
+    submit(exchange, &job);
 }
 
 static void write_revision(struct buffer *json, const struct site_revision *revision)
@@ -136,7 +264,7 @@ static void history_work(struct job *base)
 
 void api_history(struct http_exchange *exchange)
 {
-    submit(exchange, history_work, 0, 0);
+    read_store(exchange, history_work, 0, 0);
 }
 
 static int audit_each(void *arg, const struct history_audit *audit)
@@ -149,6 +277,12 @@ static int audit_each(void *arg, const struct history_audit *audit)
     buffer_json_text(json, audit->author);
     buffer_text(json, ",\"node\":");
     buffer_json_text(json, audit->node);
+    buffer_text(json, ",\"user\":");
+    buffer_json_text(json, audit->caller.user);
+    buffer_text(json, ",\"role\":");
+    buffer_json_text(json, audit->caller.role);
+    buffer_text(json, ",\"from\":");
+    buffer_json_text(json, audit->caller.from);
     buffer_text(json, ",\"what\":");
     buffer_json_text(json, audit->what);
     buffer_format(json, ",\"revision\":%llu,\"outcome\":", (unsigned long long)audit->revision);
@@ -171,7 +305,7 @@ static void audit_work(struct job *base)
 
 void api_audit(struct http_exchange *exchange)
 {
-    submit(exchange, audit_work, 0, 0);
+    read_store(exchange, audit_work, 0, 0);
 }
 
 static void revision_work(struct job *base)
@@ -244,7 +378,7 @@ void api_revision(struct http_exchange *exchange)
     if (!read_number(exchange, exchange->param[0], &number))
         return;
     if (number)
-        submit(exchange, revision_work, number, 0);
+        read_store(exchange, revision_work, number, 0);
     else
         http_respond_error(exchange, 404, "there is no such revision", "see `culvert history`");
 }
@@ -261,7 +395,7 @@ void api_revision_diff(struct http_exchange *exchange)
         !read_number(exchange, text, &from))
         return;
     if (number)
-        submit(exchange, revision_diff_work, number, from);
+        read_store(exchange, revision_diff_work, number, from);
     else
         http_respond_error(exchange, 404, "there is no such revision", "see `culvert history`");
 }

@@ -27,7 +27,7 @@ struct http_reader {
     http_sink_fn sink;
     void *sink_arg;
     size_t body_room;
-    uint64_t streamed;
+    uint64_t streamed, stream_max;
 };
 
 static int refuse(struct http_reader *reader, int status, const char *reason)
@@ -55,6 +55,7 @@ static void begin_request(struct http_reader *reader)
     reader->sink = NULL;
     reader->body_room = 0;
     reader->streamed = 0;
+    reader->stream_max = HTTP_STREAM_MAX;
 }
 
 static int on_begin(llhttp_t *parser)
@@ -237,8 +238,8 @@ static int on_body(llhttp_t *parser, const char *at, size_t length)
 
     if (reader->sink) {
         reader->streamed += length;
-        if (reader->streamed > HTTP_STREAM_MAX)
-            return refuse(reader, 413, "the body is longer than 1 GiB");
+        if (reader->streamed > reader->stream_max)
+            return refuse(reader, 413, "the body is longer than is taken here");
         return reader->sink(reader->sink_arg, at, length)
                    ? refuse(reader, 500, "the body could not be stored")
                    : 0;
@@ -316,11 +317,16 @@ enum http_event http_reader_feed(struct http_reader *reader, const char *data, s
     return HTTP_EVENT_BAD;
 }
 
+void http_reader_limit(struct http_reader *reader, uint64_t bytes)
+{
+    reader->stream_max = bytes;
+}
+
 int http_reader_accept(struct http_reader *reader, http_sink_fn sink, void *arg)
 {
     struct http_request *request = &reader->request;
     bool chunked = reader->parser.flags & F_CHUNKED;
-    uint64_t max = sink ? HTTP_STREAM_MAX : HTTP_BODY_MAX;
+    uint64_t max = sink ? reader->stream_max : HTTP_BODY_MAX;
 
     if ((request->method == HTTP_METHOD_POST || request->method == HTTP_METHOD_PUT) && !chunked &&
         !request->has_length)

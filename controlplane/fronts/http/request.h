@@ -17,7 +17,7 @@
 #define HTTP_AUTHORIZATION_MAX 511u     /* bytes of that header field that are kept */
 #define HTTP_HEADER_MAX (16u << 10)     /* bytes of the target and all header fields */
 #define HTTP_BODY_MAX (64ull << 20)     /* of a body held in memory */
-#define HTTP_STREAM_MAX (1024ull << 20) /* of a body that a sink takes */
+#define HTTP_STREAM_MAX (1024ull << 20) /* of a body that a sink takes, unless it says else */
 
 enum http_method {
     HTTP_METHOD_GET,
@@ -60,6 +60,9 @@ void http_reader_free(struct http_reader *reader);
  * (and frees this one's body). */
 enum http_event http_reader_feed(struct http_reader *reader, const char *data, size_t length,
                                  size_t *used);
+
+/* Before that: the sink of this request takes so many bytes. */
+void http_reader_limit(struct http_reader *reader, uint64_t bytes);
 
 /* After HTTP_EVENT_HEADER: lets the body in, into memory (sink NULL) or to a sink. Returns 0 or the
  * status to refuse with: 411 no length where one is due, 413 too long. */

@@ -20,6 +20,8 @@ const char *http_status_text(int status)
         {200, "OK"},
         {201, "Created"},
         {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
         {404, "Not Found"},
         {405, "Method Not Allowed"},
         {408, "Request Timeout"},

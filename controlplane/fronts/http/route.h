@@ -23,6 +23,8 @@ struct http_route {
     /* Called once the header is there, for a body too big for memory: sets the exchange's sink or
      * answers (then `handle` isn't called). NULL: the body is held in memory. */
     http_handler_fn begin;
+    unsigned level;    /* what a gate asks for; its meaning is the gate's */
+    const char *audit; /* what it is called where it is noted; NULL: it isn't */
 };
 
 struct http_match {

@@ -1,29 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The server as a whole: listeners, the bounds, the life of its connections' memory. */
 #include "controlplane/fronts/http/server.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/fronts/http/internal.h"
 
-/* ---- life of a connection ---- */
+#define GROUPS_MAX 1024u /* of a peer, looked at */
 
 static void server_maybe_free(struct http_server *server)
 {
-    if (!server->closing || !server->listener_closed || server->count)
+    if (!server->closing || server->listeners || server->count)
         return;
     if (server->closed)
         server->closed(server->closed_arg);
+    SSL_CTX_free(server->options.tls);
     free(server);
+}
+
+/* ---- connections ---- */
+
+static bool has_exchange(const struct connection *connection)
+{
+    return connection->phase == PHASE_ANSWER || connection->phase == PHASE_GATE;
 }
 
 void http_connection_maybe_free(struct connection *connection)
 {
     struct http_server *server = connection->server;
 
-    if (connection->handles || !connection->dead || connection->phase == PHASE_ANSWER)
+    if (connection->handles || !connection->dead || has_exchange(connection))
         return;
     if (connection->prev)
         connection->prev->next = connection->next;
@@ -34,320 +45,24 @@ void http_connection_maybe_free(struct connection *connection)
     server->count--;
     server->bodies -= connection->reserved;
     http_reader_free(connection->reader);
+    tls_stream_free(connection->tls);
+    buffer_free(&connection->plain);
+    buffer_free(&connection->wire);
     free(connection->answer);
     free(connection->buffer);
     free(connection);
     server_maybe_free(server);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+static bool make_parts(struct connection *connection, SSL_CTX *tls)
 {
-    struct connection *connection = handle->data;
-
-    connection->handles--;
-    http_connection_maybe_free(connection);
-}
-
-/* Takes the sink's abort away and calls it. */
-static void sink_abort(struct connection *connection)
-{
-    struct http_exchange *exchange = &connection->exchange;
-    void (*ended)(void *arg) = exchange->sink_abort;
-
-    exchange->sink = NULL;
-    exchange->sink_abort = NULL;
-    if (ended)
-        ended(exchange->sink_arg);
-}
-
-void http_connection_close(struct connection *connection)
-{
-    if (connection->dead)
-        return;
-    connection->dead = true;
-    if (connection->phase == PHASE_BODY)
-        sink_abort(connection);
-    uv_close((uv_handle_t *)&connection->pipe, on_handle_closed);
-    uv_close((uv_handle_t *)&connection->timer, on_handle_closed);
-}
-
-/* ---- time ---- */
-
-static void on_timer(uv_timer_t *timer)
-{
-    struct connection *connection = timer->data;
-
-    if (connection->phase == PHASE_HEADER || connection->phase == PHASE_BODY) {
-        if (connection->phase == PHASE_BODY)
-            sink_abort(connection);
-        connection->close_after = true;
-        connection->phase = PHASE_ANSWER;
-        http_respond_error(&connection->exchange, 408, "the request came too slowly", NULL);
-        return;
-    }
-    http_connection_close(connection);
-}
-
-void http_connection_enter(struct connection *connection, enum phase phase)
-{
-    const struct http_server_times *times = &connection->server->options.times;
-
-    connection->phase = phase;
-    connection->phase_start = uv_now(connection->server->loop);
-    connection->received = 0;
-    if (connection->dead)
-        return;
-    if (phase == PHASE_ANSWER)
-        uv_timer_stop(&connection->timer);
-    else
-        uv_timer_start(&connection->timer, on_timer,
-                       phase == PHASE_HEADER   ? times->header
-                       : phase == PHASE_BODY   ? times->body
-                       : phase == PHASE_LINGER ? LINGER_MS
-                                               : times->idle,
-                       0);
-}
-
-/* A body may take the time that its bytes need at the least rate, and the grace before. */
-static void body_progress(struct connection *connection, size_t bytes)
-{
-    uint64_t end, now = uv_now(connection->server->loop);
-
-    connection->received += bytes;
-    end = connection->phase_start + connection->server->options.times.body +
-          connection->received * 1000 / BODY_RATE;
-    uv_timer_start(&connection->timer, on_timer, end > now ? end - now : 1, 0);
-}
-
-/* ---- reading ---- */
-
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
-{
-    struct connection *connection = handle->data;
-
-    (void)suggested;
-    *buffer = uv_buf_init(connection->buffer, READ_BYTES);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
-{
-    struct connection *connection = stream->data;
-
-    (void)buffer;
-    if (length < 0) {
-        http_connection_close(connection);
-        return;
-    }
-    if (connection->phase == PHASE_LINGER) {
-        connection->received += (uint64_t)length;
-        if (connection->received > LINGER_BYTES)
-            http_connection_close(connection);
-        return;
-    }
-    connection->have = (size_t)length;
-    connection->at = 0;
-    if (connection->phase == PHASE_BODY)
-        body_progress(connection, (size_t)length);
-    http_connection_advance(connection);
-}
-
-void http_connection_read(struct connection *connection, bool on)
-{
-    if (connection->dead || connection->reading == on)
-        return;
-    connection->reading = on;
-    if (!on)
-        uv_read_stop((uv_stream_t *)&connection->pipe);
-    else if (uv_read_start((uv_stream_t *)&connection->pipe, on_alloc, on_read))
-        http_connection_close(connection);
-}
-
-/* Answers an error that ends the connection, from any point of a request. */
-static void refuse(struct connection *connection, int status, const char *message)
-{
-    if (connection->phase == PHASE_BODY)
-        sink_abort(connection);
-    connection->close_after = true;
-    http_connection_enter(connection, PHASE_ANSWER);
-    http_respond_error(&connection->exchange, status, message, NULL);
-}
-
-static void on_continue_written(uv_write_t *write, int status)
-{
-    (void)status;
-    free(write);
-}
-
-static void write_continue(struct connection *connection)
-{
-    static char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    uv_buf_t buffer = uv_buf_init(text, sizeof(text) - 1);
-    uv_write_t *write = malloc(sizeof(*write));
-
-    if (!write ||
-        uv_write(write, (uv_stream_t *)&connection->pipe, &buffer, 1, on_continue_written))
-        free(write); /* the client sends after a while all the same */
-}
-
-static const char *accept_text(int status)
-{
-    return status == 411 ? "the request needs a Content-Length" : "the body is too long";
-}
-
-/* Reserves memory for a body that is to be held. */
-static bool reserve_body(struct connection *connection)
-{
-    const struct http_request *request = connection->exchange.request;
-    uint64_t bytes = 0;
-
-    if (!connection->exchange.sink &&
-        (request->method == HTTP_METHOD_POST || request->method == HTTP_METHOD_PUT))
-        bytes = request->has_length ? request->length : HTTP_BODY_MAX;
-    if (connection->server->bodies + bytes > BODIES_MAX)
+    connection->reader = http_reader_new();
+    connection->buffer = malloc(READ_BYTES);
+    if (!connection->reader || !connection->buffer)
         return false;
-    connection->reserved = bytes;
-    connection->server->bodies += bytes;
-    return true;
-}
-
-/* The header is there: finds the route and lets the body in. */
-static void header_arrived(struct connection *connection)
-{
-    struct http_server *server = connection->server;
-    struct http_exchange *exchange = &connection->exchange;
-    const struct http_request *request = http_reader_request(connection->reader);
-    struct http_match *match = &connection->match;
-    int status;
-
-    exchange->request = request;
-    exchange->sink = NULL;
-    exchange->sink_abort = NULL;
-    exchange->sink_status = 0;
-    connection->head = request->method == HTTP_METHOD_HEAD;
-    connection->close_after = server->closing || !request->keep_alive;
-    http_route_find(server->options.routes, server->options.route_count, request->method,
-                    request->path, match);
-    if (!match->route) {
-        refuse(connection, match->path_known ? 405 : 404,
-               match->path_known ? "that method isn't offered here" : "no such resource");
-        return;
-    }
-    for (unsigned i = 0; i < HTTP_PARAMS_MAX; i++)
-        exchange->param[i] = match->param[i];
-    http_connection_enter(connection, PHASE_BODY);
-    if (match->route->begin)
-        match->route->begin(exchange);
-    if (connection->phase != PHASE_BODY) {
-        connection->close_after = true; /* answered already, its body is not read */
-        return;
-    }
-    status = http_reader_accept(connection->reader, exchange->sink, exchange->sink_arg);
-    if (status)
-        refuse(connection, status, accept_text(status));
-    else if (!reserve_body(connection))
-        refuse(connection, 503, "too many large requests at once");
-    else if (request->expect_continue)
-        write_continue(connection);
-}
-
-static void request_whole(struct connection *connection)
-{
-    http_connection_enter(connection, PHASE_ANSWER);
-    connection->exchange.sink = NULL;
-    connection->exchange.sink_abort = NULL;
-    connection->match.route->handle(&connection->exchange);
-}
-
-/* What the reader refused; a sink that failed says why itself. */
-static void refuse_bad(struct connection *connection)
-{
-    const struct http_exchange *exchange = &connection->exchange;
-
-    if (exchange->sink_status)
-        refuse(connection, exchange->sink_status, exchange->sink_problem);
-    else
-        refuse(connection, http_reader_status(connection->reader),
-               http_reader_reason(connection->reader));
-}
-
-static void advance_once(struct connection *connection)
-{
-    bool whole = connection->phase == PHASE_BODY && connection->again;
-    size_t used = 0;
-    enum http_event event;
-
-    connection->again = false;
-    if (whole) {
-        request_whole(connection);
-        return;
-    }
-    if (connection->phase == PHASE_IDLE && connection->at < connection->have)
-        http_connection_enter(connection, PHASE_HEADER);
-    event = http_reader_feed(connection->reader, connection->buffer + connection->at,
-                             connection->have - connection->at, &used);
-    connection->at += used;
-    if (event == HTTP_EVENT_HEADER)
-        header_arrived(connection);
-    else if (event == HTTP_EVENT_BAD)
-        refuse_bad(connection);
-    else if (event == HTTP_EVENT_REQUEST && connection->paused)
-        connection->again = true; /* whole, but the sink isn't through with it */
-    else if (event == HTTP_EVENT_REQUEST)
-        request_whole(connection);
-    else
-        connection->have = connection->at = 0;
-}
-
-static bool can_advance(const struct connection *connection)
-{
-    return !connection->dead && !connection->paused && connection->phase < PHASE_ANSWER;
-}
-
-/* Goes on with what was read until more is needed or somebody else has the turn. */
-void http_connection_advance(struct connection *connection)
-{
-    if (connection->advancing)
-        return;
-    connection->advancing = true;
-    while (can_advance(connection)) {
-        advance_once(connection);
-        if (can_advance(connection) && !connection->have)
-            break;
-    }
-    connection->advancing = false;
-    http_connection_read(connection, can_advance(connection));
-    http_connection_maybe_free(connection);
-}
-
-void http_exchange_pause(struct http_exchange *exchange)
-{
-    struct connection *connection =
-        (struct connection *)((char *)exchange - offsetof(struct connection, exchange));
-
-    connection->paused = true;
-}
-
-void http_exchange_resume(struct http_exchange *exchange)
-{
-    struct connection *connection =
-        (struct connection *)((char *)exchange - offsetof(struct connection, exchange));
-
-    connection->paused = false;
-    http_connection_advance(connection);
-}
-
-/* ---- the server ---- */
-
-static void read_peer(struct connection *connection)
-{
-    struct ucred credentials;
-    socklen_t size = sizeof(credentials);
-    uv_os_fd_t fd;
-
-    connection->exchange.uid = (uid_t)-1;
-    if (!uv_fileno((uv_handle_t *)&connection->pipe, &fd) &&
-        !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size))
-        connection->exchange.uid = credentials.uid;
+    if (tls)
+        connection->tls = tls_stream_new(tls);
+    return !tls || connection->tls;
 }
 
 static struct connection *connection_new(struct http_server *server)
@@ -356,52 +71,212 @@ static struct connection *connection_new(struct http_server *server)
 
     if (!connection)
         return NULL;
-    connection->reader = http_reader_new();
-    connection->buffer = malloc(READ_BYTES);
-    if (!connection->reader || !connection->buffer) {
+    if (!make_parts(connection, server->options.tls)) {
         http_reader_free(connection->reader);
         free(connection->buffer);
         free(connection);
         return NULL;
     }
     connection->server = server;
+    connection->data = connection->buffer;
     connection->exchange.app = server->options.app;
-    uv_pipe_init(server->loop, &connection->pipe, 0);
+    connection->exchange.uid = (uid_t)-1;
+    if (server->options.tls)
+        uv_tcp_init(server->loop, &connection->peer.tcp);
+    else
+        uv_pipe_init(server->loop, &connection->peer.pipe, 0);
     uv_timer_init(server->loop, &connection->timer);
-    connection->pipe.data = connection->timer.data = connection;
+    connection->peer.handle.data = connection->timer.data = connection;
     connection->handles = 2;
     connection->next = server->connections;
     if (connection->next)
         connection->next->prev = connection;
     server->connections = connection;
     server->count++;
+    server->open++;
     return connection;
 }
 
-static void on_connection(uv_stream_t *stream, int status)
-{
-    struct http_server *server = stream->data;
-    struct connection *connection;
+/* ---- who is at the other end ---- */
 
-    connection = status < 0 ? NULL : connection_new(server);
-    if (!connection)
-        return; /* stays in the backlog; the loop asks again with the next one */
-    if (uv_accept(stream, (uv_stream_t *)&connection->pipe)) {
+static void read_peer(struct connection *connection)
+{
+    struct http_exchange *exchange = &connection->exchange;
+    struct ucred credentials;
+    socklen_t size = sizeof(credentials);
+    struct sockaddr_storage address = {0};
+    int length = sizeof(address);
+    struct endpoint endpoint;
+    uv_os_fd_t fd;
+
+    if (connection->tls) {
+        uv_tcp_nodelay(&connection->peer.tcp, 1);
+        if (uv_tcp_getpeername(&connection->peer.tcp, (struct sockaddr *)&address, &length))
+            return;
+        endpoint_from_socket(&address, &endpoint);
+        units_write_endpoint(&endpoint, exchange->from);
+    } else if (!uv_fileno(&connection->peer.handle, &fd) &&
+               !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size)) {
+        exchange->uid = credentials.uid;
+    }
+}
+
+bool http_peer_in_group(const struct http_exchange *exchange, gid_t group)
+{
+    struct connection *connection = connection_of(exchange);
+    struct ucred credentials;
+    socklen_t size = sizeof(credentials), bytes = GROUPS_MAX * sizeof(gid_t);
+    gid_t *list;
+    bool found;
+    uv_os_fd_t fd;
+
+    if (connection->tls || uv_fileno(&connection->peer.handle, &fd) ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size))
+        return false;
+    found = credentials.gid == group;
+    list = found ? NULL : malloc(bytes);
+    if (list && !getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, list, &bytes))
+        for (size_t i = 0; i < bytes / sizeof(gid_t); i++)
+            found |= list[i] == group;
+    free(list);
+    return found;
+}
+
+/* ---- listening ---- */
+
+/* Over TLS anybody may come: the oldest of those that showed nothing yet makes way. */
+static bool make_way(struct http_server *server, const struct connection *newest)
+{
+    struct connection *oldest = NULL;
+
+    for (struct connection *one = server->connections; one; one = one->next)
+        if (one != newest && !one->dead && !one->known)
+            oldest = one;
+    if (oldest)
+        http_connection_close(oldest);
+    return oldest;
+}
+
+/* False: it was refused, or closed. */
+static bool within_bounds(struct connection *connection)
+{
+    struct http_server *server = connection->server;
+
+    if (server->open <= CONNECTIONS_MAX)
+        return true;
+    if (connection->tls && make_way(server, connection))
+        return true;
+    if (connection->tls || server->count > 2 * CONNECTIONS_MAX)
+        http_connection_close(connection);
+    else
+        http_connection_refuse(connection, 503, "too many connections");
+    return false;
+}
+
+static void accept_one(uv_stream_t *stream)
+{
+    struct http_listener *listener = stream->data;
+    struct connection *connection = connection_new(listener->server);
+
+    if (!connection) {
+        listener->handles += accept_spare_take(&listener->spare);
+        return;
+    }
+    if (uv_accept(stream, &connection->peer.stream)) {
         http_connection_close(connection);
         return;
     }
     read_peer(connection);
-    http_connection_enter(connection, PHASE_IDLE);
-    if (server->count > 2 * CONNECTIONS_MAX) {
-        http_connection_close(connection);
-        return;
-    }
-    if (server->count > CONNECTIONS_MAX) {
-        refuse(connection, 503, "too many connections");
-        return;
-    }
-    http_connection_read(connection, true);
+    if (within_bounds(connection))
+        http_connection_start(connection);
 }
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    if (status >= 0)
+        accept_one(stream);
+}
+
+static void listener_handle_closed(uv_handle_t *handle)
+{
+    struct http_listener *listener = handle->data;
+    struct http_server *server = listener->server;
+
+    if (--listener->handles)
+        return;
+    if (listener->prev)
+        listener->prev->next = listener->next;
+    else
+        server->listeners = listener->next;
+    if (listener->next)
+        listener->next->prev = listener->prev;
+    free(listener);
+    server_maybe_free(server);
+}
+
+static void on_spare_closed(uv_stream_t *stream)
+{
+    listener_handle_closed((uv_handle_t *)stream);
+}
+
+void http_listener_close(struct http_listener *listener)
+{
+    if (!uv_is_closing(&listener->peer.handle))
+        uv_close(&listener->peer.handle, listener_handle_closed);
+}
+
+static struct http_listener *listener_new(struct http_server *server)
+{
+    struct http_listener *listener = calloc(1, sizeof(*listener));
+
+    if (!listener)
+        return NULL;
+    listener->server = server;
+    if (server->options.tls)
+        uv_tcp_init(server->loop, &listener->peer.tcp);
+    else
+        uv_pipe_init(server->loop, &listener->peer.pipe, 0);
+    listener->peer.handle.data = listener;
+    listener->handles = 1;
+    listener->spare = (struct accept_spare){
+        .listener = &listener->peer.stream, .again = accept_one, .closed = on_spare_closed};
+    listener->next = server->listeners;
+    if (listener->next)
+        listener->next->prev = listener;
+    server->listeners = listener;
+    return listener;
+}
+
+int http_server_listen(struct http_server *server, int fd, struct http_listener **out)
+{
+    struct http_listener *listener = listener_new(server);
+    int copy, status;
+
+    if (!listener)
+        return CULVERT_ENOMEM;
+    /* A handle closes what it was given, also where it can't listen. */
+    copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) {
+        http_listener_close(listener);
+        return CULVERT_ESYSTEM;
+    }
+    status = server->options.tls ? uv_tcp_open(&listener->peer.tcp, copy)
+                                 : uv_pipe_open(&listener->peer.pipe, copy);
+    if (status)
+        close(copy);
+    else
+        status = uv_listen(&listener->peer.stream, 64, on_connection);
+    if (status) {
+        http_listener_close(listener);
+        return CULVERT_ESYSTEM;
+    }
+    close(fd);
+    if (out)
+        *out = listener;
+    return 0;
+}
+
+/* ---- the server ---- */
 
 int http_server_new(struct http_server **out, uv_loop_t *loop,
                     const struct http_server_options *options)
@@ -418,24 +293,19 @@ int http_server_new(struct http_server **out, uv_loop_t *loop,
         server->options.times.body = 30000;
     if (!server->options.times.idle)
         server->options.times.idle = 60000;
-    uv_pipe_init(loop, &server->listener, 0);
-    server->listener.data = server;
-    if (uv_pipe_open(&server->listener, options->fd) ||
-        uv_listen((uv_stream_t *)&server->listener, 64, on_connection)) {
-        server->closing = true;
-        http_server_close(server, NULL, NULL);
-        return CULVERT_ESYSTEM;
-    }
+    if (!server->options.times.refuse)
+        server->options.times.refuse = 1000;
+    if (server->options.tls)
+        SSL_CTX_up_ref(server->options.tls);
     *out = server;
     return 0;
 }
 
-static void on_listener_closed(uv_handle_t *handle)
+void http_server_set_tls(struct http_server *server, SSL_CTX *tls)
 {
-    struct http_server *server = handle->data;
-
-    server->listener_closed = true;
-    server_maybe_free(server);
+    SSL_CTX_up_ref(tls);
+    SSL_CTX_free(server->options.tls);
+    server->options.tls = tls;
 }
 
 void http_server_close(struct http_server *server, void (*closed)(void *arg), void *arg)
@@ -445,10 +315,13 @@ void http_server_close(struct http_server *server, void (*closed)(void *arg), vo
     server->closing = true;
     server->closed = closed;
     server->closed_arg = arg;
-    uv_close((uv_handle_t *)&server->listener, on_listener_closed);
+    for (struct http_listener *listener = server->listeners; listener; listener = listener->next)
+        http_listener_close(listener);
     for (struct connection *connection = server->connections; connection; connection = next) {
         next = connection->next;
-        if (connection->phase < PHASE_ANSWER || connection->phase == PHASE_LINGER)
+        if (connection->phase < PHASE_ANSWER || connection->phase == PHASE_REFUSE ||
+            connection->phase == PHASE_LINGER)
             http_connection_close(connection);
     }
+    server_maybe_free(server);
 }

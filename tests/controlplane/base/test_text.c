@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Buffers, words that are near, digests, and memory in one piece. */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -134,6 +135,25 @@ static void test_arena(void **state)
     assert_null(arena.chunks);
 }
 
+/* An arena is made for each request: what it begins with is little, and grows with the use. */
+static void test_arena_small(void **state)
+{
+    struct arena arena = {0};
+    void *first;
+
+    (void)state;
+    assert_non_null(arena_alloc(&arena, 100));
+    first = arena.chunks;
+    assert_true(malloc_usable_size(first) <= 2048);
+    while (arena.total < 1000)
+        assert_non_null(arena_alloc(&arena, 100));
+    assert_ptr_equal(arena.chunks, first);
+    while (arena.chunks == first)
+        assert_non_null(arena_alloc(&arena, 100));
+    assert_true(malloc_usable_size(arena.chunks) <= 4096);
+    arena_free(&arena);
+}
+
 /* Cleared, an arena has zeroed bytes again, and no more memory than a chunk. */
 static void test_arena_clear(void **state)
 {
@@ -163,7 +183,7 @@ int main(void)
         cmocka_unit_test(test_buffer),      cmocka_unit_test(test_buffer_bound),
         cmocka_unit_test(test_json),        cmocka_unit_test(test_suggest),
         cmocka_unit_test(test_digest),      cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_arena_clear),
+        cmocka_unit_test(test_arena_small), cmocka_unit_test(test_arena_clear),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,3 +89,10 @@ def test_other_values_and_words(shell):
     assert shell.complete("culvert --output=j") == ["--output=json"]
     assert shell.complete("culvert --socket=x sta") == ["--socket=x", "status"]
     assert shell.complete("culvert st") == ["status"]
+
+
+def test_tokens(shell):
+    assert shell.complete("culvert token cr") == ["token", "create"]
+    assert shell.complete("culvert token create ci --role=op") == ["token", "create", "ci", "--role=operator"]
+    (shell.here / "ci.token").touch()
+    assert shell.complete("culvert --token-file=ci") == ["--token-file=ci.token"]

@@ -35,7 +35,7 @@ static void test_options_anywhere(void **state)
     assert_string_equal(cli_option(&cli, "comment"), "why");
     assert_non_null(cli_option(&cli, "dry-run"));
     assert_null(cli_option(&cli, "author"));
-    assert_string_equal(cli.socket, "/x");
+    assert_string_equal(cli.server.socket, "/x");
     assert_true(cli.json);
     assert_int_equal(parse("apply -mwhy -"), 0);
     assert_string_equal(cli_option(&cli, "comment"), "why");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Nodes that get along: messages, order, back-pressure, reconnection, rotation. */
+/* Nodes that get along: messages, order, back-pressure, reconnection. */
 #include "tests/controlplane/core/transport_rig.h"
 
 #include <string.h>
@@ -401,72 +401,6 @@ static void test_ipv6(void **state)
     exchange(2, 100);
 }
 
-/* ---- rotation ---- */
-
-static void test_rotation_drops_nothing(void **state)
-{
-    (void)state;
-    start(2);
-    for (unsigned id = 1; id <= 2; id++) {
-        struct rig_node *node = &rig.node[id];
-
-        assert_int_equal(identity_renew(node->identity, rig_now()), 0);
-        assert_int_equal(transport_identity(node->transport, node->identity), 0);
-        exchange(2, 200);
-    }
-    assert_int_equal(rig.node[1].ups, 1);
-    assert_int_equal(rig.node[1].downs, 0);
-    rig_stop(&rig, 2);
-    rig_start(&rig, 2);
-    rig_until(&rig, rig_connected(&rig, 1, 2));
-}
-
-static void adopt(unsigned id)
-{
-    struct rig_node *node = &rig.node[id];
-    const struct identity *from = rig.node[1].identity;
-
-    assert_int_equal(
-        identity_adopt(node->identity, from->sealed.data, from->sealed.length, from->trust), 0);
-    assert_int_equal(transport_identity(node->transport, node->identity), 0);
-}
-
-static void restart(unsigned id)
-{
-    unsigned downs = rig.node[1].downs;
-
-    rig_stop(&rig, id);
-    rig_until(&rig, rig.node[1].downs > downs);
-    rig_start(&rig, id);
-    rig_until(&rig, rig_settled(&rig, id));
-}
-
-static void test_rollover_of_the_ca(void **state)
-{
-    struct identity *first = rig.node[1].identity, *second = rig.node[2].identity;
-    uint8_t old[CERTIFICATE_FINGERPRINT];
-
-    (void)state;
-    start(2);
-    assert_int_equal(identity_fingerprint(first, old), 0);
-    assert_int_equal(identity_rollover(first, rig_now()), 0);
-    assert_int_equal(transport_identity(rig.node[1].transport, first), 0);
-    adopt(2);
-    /* One is signed by the new CA, the other still by the old one. */
-    assert_int_equal(identity_distrust(first, old), CULVERT_EBUSY);
-    assert_int_equal(identity_renew(first, rig_now()), 0);
-    assert_int_equal(transport_identity(rig.node[1].transport, first), 0);
-    restart(2);
-    assert_int_equal(identity_renew(second, rig_now()), 0);
-    assert_int_equal(transport_identity(rig.node[2].transport, second), 0);
-    assert_int_equal(identity_distrust(first, old), 0);
-    adopt(1);
-    adopt(2);
-    restart(2);
-    assert_int_equal(sk_X509_num(second->trust), 1);
-    exchange(2, 100);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -484,8 +418,6 @@ int main(void)
         TEST(new_life_replaces_the_old),
         TEST(peers_change),
         TEST(ipv6),
-        TEST(rotation_drops_nothing),
-        TEST(rollover_of_the_ca),
 #undef TEST
     };
 

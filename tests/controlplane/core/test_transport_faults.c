@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "controlplane/base/error.h"
+#include "controlplane/identity/rollover.h"
 
 static uint64_t allocations, fail_at; /* this one fails; 0: none */
 static bool counting;
@@ -135,12 +136,22 @@ static int make_all(struct identity **site, struct join_result *result)
 {
     struct token_record record;
     char text[TOKEN_TEXT];
-    struct buffer reply = {0};
+    struct rollover rollover = {0};
+    struct buffer reply = {0}, bytes = {0};
     EVP_PKEY *key = NULL;
     int error = identity_found(site, 1, rig_now());
 
     if (!error)
-        error = identity_rollover(*site, rig_now());
+        error = rollover_begin(*site, rig_now(), &rollover);
+    if (!error)
+        error = rollover_write(&rollover, &bytes);
+    rollover_free(&rollover);
+    if (!error)
+        error = rollover_read(bytes.data, bytes.length, &rollover);
+    if (!error)
+        error = identity_adopt(*site, rollover.sealed.data, rollover.sealed.length, rollover.trust);
+    rollover_free(&rollover);
+    buffer_free(&bytes);
     if (!error)
         error = identity_renew(*site, rig_now());
     if (!error)

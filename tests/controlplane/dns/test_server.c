@@ -19,6 +19,16 @@
 
 #define DEADLINE_MS 10000
 
+/* In the place of the real one, in our code. */
+static bool no_memory;
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return no_memory ? NULL : __real_calloc(count, size);
+}
+
 static struct fixture fixture;
 static uv_loop_t loop;
 static struct dns_server *server;
@@ -191,6 +201,28 @@ static void expect_end(int fd)
 #define WEB "NOERROR aa | an: web.example.com. 3600 IN A 192.0.2.1"
 #define NEGATIVE                                                                                   \
     "NXDOMAIN aa | ns: example.com. 5 IN SOA ns1.example.com. host.example.com. 1 2 3 4 5"
+
+/* Connections that there is no memory for are closed; the server listens on. */
+static void test_no_memory(void **state)
+{
+    uint8_t query[512];
+    size_t length = frame_query(query, "web.example.com", 1);
+    int fds[3];
+
+    (void)state;
+    start(NULL);
+    for (int i = 0; i < 3; i++) {
+        no_memory = true;
+        fds[i] = dial(SOCK_STREAM);
+        expect_end(fds[i]);
+    }
+    no_memory = false;
+    fds[0] = dial(SOCK_STREAM);
+    assert_int_equal(write(fds[0], query, length), length);
+    expect_answer(fds[0], WEB);
+    close(fds[0]);
+    stop();
+}
 
 static void test_udp_and_tcp(void **state)
 {
@@ -452,6 +484,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_udp_and_tcp),
+        cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_pipelined),
         cmocka_unit_test(test_several_at_once),
         cmocka_unit_test(test_broken_messages),

@@ -90,6 +90,25 @@ static void test_refused(void **state)
         {HEAD "a TXT )\n", "z:4", "closing parenthesis"},
         {HEAD "a TXT \"x\n", "z:4", "quote is not closed"},
         {HEAD "a TYPE1 \\# 3 000102\n", "z:4", "cannot be read"},
+        /* what ldns 1.8.4 loses memory over */
+        {HEAD "@ CERT 0 2 3\xd1"
+              "4 5.\n",
+         "z:4", "base64"},
+        {HEAD "a 5 IN CERT 0 1 5 YWJj\n", "z:4", "CERT type (1 to 65535 or a name)"},
+        {HEAD " CERT NONE 1 5 YWJj\n", "z:4", "CERT type"},
+        {HEAD "a TYPE37 65536 1 5 YWJj\n", "z:4", "CERT type"},
+        {HEAD "a CERT 1 1 5\n", "z:4", "CERT type"},
+        {HEAD "a CERT 1 1 5 !!\n", "z:4", "CERT type"},
+        {HEAD "a IPSECKEY 10 4 2 192.0.2.1 YWJj\n", "z:4", "IPSECKEY precedence"},
+        {HEAD "a IPSECKEY 10 1 2 2001:db8::1 YWJj\n", "z:4", "IPSECKEY precedence"},
+        {HEAD "a IPSECKEY 10 0 2 192.0.2.1 YWJj\n", "z:4", "IPSECKEY precedence"},
+        {HEAD "a IPSECKEY 10 3 2 a..b YWJj\n", "z:4", "IPSECKEY precedence"},
+        {HEAD "a IPSECKEY 10 1 2 192.0.2.1 !!\n", "z:4", "IPSECKEY precedence"},
+        {HEAD "a IPSECKEY 256 1 2 192.0.2.1 YWJj\n", "z:4", "IPSECKEY precedence"},
+        {HEAD "a AMTRELAY 10 2 1 192.0.2.1\n", "z:4", "AMTRELAY precedence"},
+        {HEAD "a AMTRELAY 10 1 1 192.0.2.1 x\n", "z:4", "AMTRELAY precedence"},
+        {HEAD "a AMTRELAY 10 1 3\n", "z:4", "AMTRELAY precedence"},
+        {HEAD "a AMTRELAY \\#10 1 3 g\n", "z:4", "AMTRELAY precedence"},
     };
     struct seen seen;
 
@@ -153,6 +172,42 @@ static void test_accepted(void **state)
         if (compile(&seen, cases[i]))
             fail_msg("%s\n-> %s", cases[i], seen.error[0]);
         assert_int_not_equal(seen.entries, 0);
+    }
+}
+
+/* Types that are read here, not by ldns: text, and the same data as bytes. */
+static void test_own_text(void **state)
+{
+    static const struct {
+        const char *text, *bytes;
+    } cases[] = {
+        {"a CERT PKIX 1 RSASHA1 YWJj", "a TYPE37 \\# 8 0001000105616263"},
+        {"a 1h IN CERT 253 65535 0 YW Jj", "a 1h TYPE37 \\# 8 00fdffff00616263"},
+        {"a IPSECKEY 10 0 2 . YWJj", "a TYPE45 \\# 6 0a0002616263"},
+        {"a 7 IN ipseckey 10 1 2 192.0.2.1 YWJj", "a 7 TYPE45 \\# 10 0a0102c0000201616263"},
+        {"a IPSECKEY 10 2 2 2001:db8::1 (\nYWJj )",
+         "a TYPE45 \\# 22 0a020220010db8000000000000000000000001616263"},
+        {"a IPSECKEY 10 3 2 g.test. YWJj", "a TYPE45 \\# 14 0a03020167047465737400616263"},
+        {"$ORIGIN test.\na.example.com. IPSECKEY 10 3 2 g YWJj",
+         "a TYPE45 \\# 14 0a03020167047465737400616263"},
+        {"a AMTRELAY 10 0 0 .", "a TYPE260 \\# 2 0a00"},
+        {"a AMTRELAY 10 1 1 192.0.2.1", "a TYPE260 \\# 6 0a81c0000201"},
+        {"a AMTRELAY 10 1 2 2001:db8::1", "a TYPE260 \\# 18 0a8220010db8000000000000000000000001"},
+        {"a AMTRELAY 10 0 3 g.test.", "a TYPE260 \\# 10 0a030167047465737400"},
+        {"a CERT \\# 8 0001000105616263", "a TYPE37 \\# 8 0001000105616263"},
+    };
+    char text[512];
+    struct seen seen, same;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(text, sizeof(text), HEAD "%s\n", cases[i].text);
+        if (compile(&seen, text))
+            fail_msg("%s\n-> %s", text, seen.error[0]);
+        snprintf(text, sizeof(text), HEAD "%s\n", cases[i].bytes);
+        assert_int_equal(compile(&same, text), 0);
+        if (seen.sum != same.sum)
+            fail_msg("%s is not %s", cases[i].text, cases[i].bytes);
     }
 }
 
@@ -266,15 +321,11 @@ static void test_hollows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_all_errors_at_once),
-        cmocka_unit_test(test_bound_of_errors),
-        cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_inline_records),
-        cmocka_unit_test(test_deterministic),
-        cmocka_unit_test(test_emit_stops),
-        cmocka_unit_test(test_bad_names),
-        cmocka_unit_test(test_too_much_at_one_name),
+        cmocka_unit_test(test_refused),         cmocka_unit_test(test_all_errors_at_once),
+        cmocka_unit_test(test_bound_of_errors), cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_own_text),        cmocka_unit_test(test_inline_records),
+        cmocka_unit_test(test_deterministic),   cmocka_unit_test(test_emit_stops),
+        cmocka_unit_test(test_bad_names),       cmocka_unit_test(test_too_much_at_one_name),
         cmocka_unit_test(test_hollows),
     };
 

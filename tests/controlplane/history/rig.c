@@ -234,6 +234,7 @@ bool edit_prepare(struct rig *rig, struct edit *edit, struct peer *peer, const c
                                  .upload_count = upload != NULL};
     struct history_append *append = &edit->append;
     struct site_errors errors = {0};
+    bool whole;
 
     *edit = (struct edit){.peer = peer};
     peer_follow(rig, peer);
@@ -248,6 +249,9 @@ bool edit_prepare(struct rig *rig, struct edit *edit, struct peer *peer, const c
         return false;
     }
     append->revision = site_plan_revision(edit->plan);
+    assert_int_equal(history_wants_whole(edit->view, append->base, append->revision, &whole), 0);
+    if (whole)
+        assert_int_equal(site_plan_whole(edit->plan), 0);
     append->revision->time_ms = rig_wall(rig);
     append->revision->author = "ann";
     append->revision->comment = "why";
@@ -342,26 +346,38 @@ void rig_check_blob(struct rig *rig, unsigned place, const char *digest, const v
     history_view_close(view);
 }
 
-void peer_follow(struct rig *rig, struct peer *peer)
+/* By its patch, if that is of what the peer has, as culvertd does. */
+static void take_over(struct rig *rig, struct peer *peer, struct history_view *view,
+                      uint64_t latest)
 {
     struct site_revision *revision;
     struct site_errors errors = {0};
     struct site_changes changes;
-    struct history_view *view;
     struct site_plan *plan;
+    bool next = peer->revision && latest == peer->revision + 1;
+
+    if (next)
+        assert_int_equal(history_view_patch(view, latest, &revision), 0);
+    else
+        assert_int_equal(history_view_get(view, latest, &revision), 0);
+    assert_int_equal(
+        site_adopt(peer->engine, revision, history_view_blobs(view), rig_wall(rig), &plan, &errors),
+        0);
+    site_commit(peer->engine, plan, ++peer->generation, &changes);
+    history_revision_free(revision);
+    peer->revision = latest;
+    peer->patched += next;
+}
+
+void peer_follow(struct rig *rig, struct peer *peer)
+{
+    struct history_view *view;
     uint64_t latest;
 
     assert_int_equal(history_view_open(&view, peer->history), 0);
     assert_int_equal(history_view_latest(view, &latest), 0);
-    if (latest != peer->revision) {
-        assert_int_equal(history_view_get(view, latest, &revision), 0);
-        assert_int_equal(site_adopt(peer->engine, revision, history_view_blobs(view), rig_wall(rig),
-                                    &plan, &errors),
-                         0);
-        site_commit(peer->engine, plan, ++peer->generation, &changes);
-        history_revision_free(revision);
-        peer->revision = latest;
-    }
+    if (latest != peer->revision)
+        take_over(rig, peer, view, latest);
     history_view_close(view);
 }
 

@@ -32,6 +32,7 @@ struct peer {
     struct site_engine *engine;
     uint64_t revision, generation; /* of the tables */
     unsigned changed;              /* calls of the history's */
+    unsigned patched;              /* revisions that were taken over by their patch */
 };
 
 struct rig {

@@ -297,52 +297,6 @@ static void test_renewal(void **state)
     assert_true(until == NOW + (int64_t)AUTHORITY_YEARS * 365 * DAY);
 }
 
-static void test_rollover(void **state)
-{
-    struct fixture *fixture = *state;
-    struct identity *first = fixture->identity, *second;
-    uint8_t old[CERTIFICATE_FINGERPRINT], new[CERTIFICATE_FINGERPRINT];
-
-    assert_int_equal(identity_save(first, fixture->folder), 0);
-    second = load(fixture);
-    assert_int_equal(identity_fingerprint(first, old), 0);
-    assert_int_equal(identity_rollover(first, NOW), 0);
-    assert_int_equal(sk_X509_num(first->trust), 2);
-    /* The new one signs already, though it has not signed this node yet. */
-    assert_int_equal(certificate_fingerprint(sk_X509_value(first->trust, 1), new), 0);
-    assert_int_equal(identity_distrust(first, new), CULVERT_EBUSY);
-    assert_int_equal(identity_save(first, fixture->folder), 0);
-    identity_free(load(fixture));
-    assert_int_equal(identity_renew(first, NOW), 0);
-    assert_int_equal(identity_fingerprint(first, new), 0);
-    assert_memory_not_equal(old, new, sizeof(old));
-    assert_int_equal(identity_distrust(first, new), CULVERT_EBUSY);
-    assert_int_equal(identity_distrust(first, old), 0);
-    assert_int_equal(identity_distrust(first, old), CULVERT_ENOTFOUND);
-    /* The other one was not asked before the old CA went: it may not lose its own certificate. */
-    assert_int_equal(identity_adopt(second, first->sealed.data, first->sealed.length, first->trust),
-                     CULVERT_EBUSY);
-    assert_int_equal(
-        identity_adopt(second, first->sealed.data, first->sealed.length, second->trust),
-        CULVERT_ECORRUPT);
-    assert_int_equal(identity_check(second), 0);
-    identity_free(second);
-}
-
-static void test_trust_is_bounded(void **state)
-{
-    struct fixture *fixture = *state;
-    int error = 0;
-
-    for (int i = 1; i < CERTIFICATE_LIST_MAX; i++)
-        assert_int_equal(identity_rollover(fixture->identity, NOW), 0);
-    error = identity_rollover(fixture->identity, NOW);
-    assert_int_equal(error, CULVERT_EFULL);
-    assert_int_equal(sk_X509_num(fixture->identity->trust), CERTIFICATE_LIST_MAX);
-    assert_int_equal(identity_save(fixture->identity, fixture->folder), 0);
-    identity_free(load(fixture));
-}
-
 /* ---- tokens ---- */
 
 static void test_token(void **state)
@@ -457,8 +411,6 @@ int main(void)
         TEST(damaged_files),
         TEST(seal),
         TEST(renewal),
-        TEST(rollover),
-        TEST(trust_is_bounded),
         TEST(token),
         TEST(mistyped_token),
         TEST(reply_is_checked),

@@ -60,12 +60,16 @@ static int compile_only(struct rig *rig, const char *text, double *ms)
     return error;
 }
 
-static double adopt_one(struct rig *follower, struct rig *maker)
+/* Whole, or by the patch. */
+static double adopt_one(struct rig *follower, struct rig *maker, bool whole)
 {
+    struct site_revision revision = maker->latest;
     double start = clock_ms();
     struct site_plan *plan;
 
-    if (site_adopt(follower->engine, &maker->latest, &maker->blobs, follower->now, &plan,
+    if (!whole)
+        revision.site = revision.state = NULL;
+    if (site_adopt(follower->engine, &revision, &maker->blobs, follower->now, &plan,
                    &follower->errors))
         abort();
     site_commit(follower->engine, plan, ++follower->generation, &follower->changes);
@@ -74,7 +78,7 @@ static double adopt_one(struct rig *follower, struct rig *maker)
 
 int main(void)
 {
-    double start, compile[11], apply = 0, parse = 0, adopt = 0;
+    double start, compile[11], apply = 0, parse = 0, adopt[2] = {0};
     char *text = site_make(100), *other = site_make(50);
     struct rig rig, follower;
 
@@ -106,11 +110,13 @@ int main(void)
            parse / 10, apply / 10, rig.changes.count);
     rig_open(&follower);
     rig_adopt(&follower, &rig);
-    for (unsigned i = 0; i < 10; i++) {
+    for (unsigned i = 0; i < 20; i++) {
         rig_good(&rig, i % 2 ? text : other);
-        adopt += adopt_one(&follower, &rig);
+        adopt[i / 10] += adopt_one(&follower, &rig, i < 10);
     }
-    printf("adopt (with parse)    %8.2f ms, %zu changes\n", adopt / 10, follower.changes.count);
+    printf("adopt whole           %8.2f ms\n"
+           "adopt the patch       %8.3f ms, %zu changes, %zu bytes\n",
+           adopt[0] / 10, adopt[1] / 10, follower.changes.count, strlen(rig.latest.patch));
     rig_close(&follower);
     start = clock_ms();
     rig_restart(&rig);

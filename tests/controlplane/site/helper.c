@@ -72,6 +72,7 @@ static void latest_free(struct rig *rig)
 {
     free((char *)rig->latest.site);
     free((char *)rig->latest.state);
+    free((char *)rig->latest.patch);
 }
 
 static void latest_set(struct rig *rig, const struct site_revision *revision)
@@ -81,8 +82,10 @@ static void latest_set(struct rig *rig, const struct site_revision *revision)
     for (size_t i = 0; i < revision->blob_count; i++)
         assert_non_null(blob_find(rig, revision->blobs[i]));
     latest_free(rig);
-    rig->latest = (struct site_revision){
-        .number = number, .site = strdup(revision->site), .state = strdup(revision->state)};
+    rig->latest = (struct site_revision){.number = number,
+                                         .site = strdup(revision->site),
+                                         .state = strdup(revision->state),
+                                         .patch = revision->patch ? strdup(revision->patch) : NULL};
     assert_true(rig->latest.site && rig->latest.state);
 }
 
@@ -131,10 +134,8 @@ void rig_restart(struct rig *rig)
                      0);
 }
 
-size_t rig_adopt(struct rig *rig, struct rig *from)
+static void latest_take(struct rig *rig, const struct rig *from)
 {
-    struct site_plan *plan;
-
     for (size_t i = 0; i < from->blob_count; i++)
         blob_put(rig, from->blob[i].data, from->blob[i].length);
     latest_free(rig);
@@ -142,10 +143,30 @@ size_t rig_adopt(struct rig *rig, struct rig *from)
                                          .site = strdup(from->latest.site),
                                          .state = strdup(from->latest.state)};
     site_errors_free(&rig->errors);
+}
+
+size_t rig_adopt(struct rig *rig, struct rig *from)
+{
+    struct site_plan *plan;
+
+    latest_take(rig, from);
     assert_int_equal(
         site_adopt(rig->engine, &rig->latest, &rig->blobs, rig->now, &plan, &rig->errors), 0);
     site_commit(rig->engine, plan, ++rig->generation, &rig->changes);
     return rig->changes.count;
+}
+
+int rig_patch(struct rig *rig, struct rig *from)
+{
+    struct site_revision patch = {.patch = from->latest.patch};
+    struct site_plan *plan;
+    int error;
+
+    latest_take(rig, from);
+    error = site_adopt(rig->engine, &patch, &rig->blobs, rig->now, &plan, &rig->errors);
+    if (!error)
+        site_commit(rig->engine, plan, ++rig->generation, &rig->changes);
+    return error;
 }
 
 void rig_file(struct rig *rig, const char *name, const char *text)
@@ -190,6 +211,11 @@ int rig_apply(struct rig *rig, const char *text)
     blobs = site_plan_blobs(plan, &count);
     for (size_t i = 0; i < count; i++)
         blob_put(rig, blobs[i].data, blobs[i].length);
+    error = site_plan_whole(plan);
+    if (error) {
+        site_abort(rig->engine, plan);
+        return error;
+    }
     latest_set(rig, site_plan_revision(plan));
     site_commit(rig->engine, plan, ++rig->generation, &rig->changes);
     return 0;
@@ -240,4 +266,32 @@ const void *rig_address(struct rig *rig, enum fp_kind kind, const char *address,
 const struct fp_vip *rig_vip(struct rig *rig, const char *address, unsigned protocol, unsigned port)
 {
     return rig_address(rig, FP_KIND_VIP, address, protocol << 16 | port);
+}
+
+struct other {
+    struct rig *rig;
+    size_t differ;
+};
+
+static int equal_each(void *arg, const struct fp_key *key, const void *body, size_t length)
+{
+    struct other *other = arg;
+    size_t other_length;
+    const void *same = tables_get(other->rig->tables, key, &other_length);
+
+    other->differ += !same || other_length != length || memcmp(same, body, length);
+    return 0;
+}
+
+void rig_check_equal(struct rig *rig, struct rig *follower)
+{
+    struct other other = {.rig = follower};
+    struct tables_usage a, b;
+
+    assert_int_equal(tables_each(rig->tables, FP_KIND_COUNT, equal_each, &other), 0);
+    assert_int_equal(other.differ, 0);
+    tables_usage(rig->tables, &a);
+    tables_usage(follower->tables, &b);
+    assert_int_equal(a.entries, b.entries);
+    assert_int_equal(rig_digest(rig), rig_digest(follower));
 }

@@ -32,6 +32,9 @@ void rig_restart(struct rig *rig);
 /* Adopts the latest revision of another rig, stored here first. Returns the number of changes. */
 size_t rig_adopt(struct rig *rig, struct rig *from);
 
+/* The same by its patch only. 0, with `changes` set, or the error: nothing was done. */
+int rig_patch(struct rig *rig, struct rig *from);
+
 /* A file that comes along with later applies. */
 void rig_file(struct rig *rig, const char *name, const char *text);
 /* Prepares, stores and commits. 0 or the error. */
@@ -41,6 +44,8 @@ size_t rig_good(struct rig *rig, const char *text);
 
 /* A digest of all entries, for "the same tables". */
 uint64_t rig_digest(const struct rig *rig);
+/* Every entry of one is, byte for byte, in the other, and there are no others. */
+void rig_check_equal(struct rig *rig, struct rig *follower);
 
 /* Entries, NULL: none. */
 const struct fp_vip *rig_vip(struct rig *rig, const char *address, unsigned protocol,

@@ -63,7 +63,8 @@ static const char full[] =
     "    soa: { mname: ns1.example.net., rname: hostmaster.example.net. }\n"
     "    records:\n"
     "      \"@\": { NS: [ns1], MX: [\"10 mail\", \"20 mail2\"] }\n"
-    "      WWW: { pool: web, ttl: 30 }\n";
+    "      WWW: { pool: web, ttl: 30 }\n"
+    "api: { listen: [\"[2001:DB8:0::1]:8443\", 10.0.0.1:8443, 0.0.0.0:443] }\n";
 
 static const char canonical[] =
     "{\"site\":\"lab\","
@@ -89,7 +90,8 @@ static const char canonical[] =
     "\"rname\":\"hostmaster.example.net.\",\"serial\":1,\"refresh\":10800,\"retry\":3600,"
     "\"expire\":604800,\"minimum\":300},\"records\":{"
     "\"@\":{\"MX\":[\"10 mail\",\"20 mail2\"],\"NS\":\"ns1\"},"
-    "\"www\":{\"pool\":\"web\",\"ttl\":30}}}}}";
+    "\"www\":{\"pool\":\"web\",\"ttl\":30}}}},"
+    "\"api\":{\"listen\":[\"[2001:db8::1]:8443\",\"10.0.0.1:8443\",\"0.0.0.0:443\"]}}";
 
 static void check_get(const struct site *site, const char *path, const char *expected)
 {

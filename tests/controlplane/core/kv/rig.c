@@ -317,3 +317,24 @@ void rig_print(struct buffer *to, const struct kv_result *result)
     else if (result->kind == KV_LEASE_GRANT)
         buffer_format(to, " lease %" PRId64 " ttl %" PRIu64, result->lease.id, result->lease.ttl);
 }
+
+int rig_make_memory(void **state)
+{
+    *state = malloc(sizeof(struct rig));
+    rig_open(*state, RIG_MEMORY);
+    return 0;
+}
+
+int rig_make_rocksdb(void **state)
+{
+    *state = malloc(sizeof(struct rig));
+    rig_open(*state, RIG_ROCKSDB);
+    return 0;
+}
+
+int rig_unmake(void **state)
+{
+    rig_close(*state);
+    free(*state);
+    return 0;
+}

@@ -71,10 +71,16 @@ void rig_print_pair(struct buffer *to, const struct kv_pair *pair);
 void rig_print_slice(struct buffer *to, struct kv_slice bytes);
 
 /* A test on either engine, by make_memory(), make_rocksdb() and unmake() of its file. */
-#define BOTH(test)                                                                                 \
-    {#test " in memory", test, make_memory, unmake, NULL},                                         \
+#define BOTH(test) ON_BOTH(test, make_memory, make_rocksdb, unmake)
+/* The same where all of a test's state is a rig. */
+#define RIG_BOTH(test) ON_BOTH(test, rig_make_memory, rig_make_rocksdb, rig_unmake)
+#define ON_BOTH(test, memory, rocksdb, undo)                                                       \
+    {#test " in memory", test, memory, undo, NULL},                                                \
     {                                                                                              \
-        #test " on RocksDB", test, make_rocksdb, unmake, NULL                                      \
+        #test " on RocksDB", test, rocksdb, undo, NULL                                             \
     }
+int rig_make_memory(void **state);
+int rig_make_rocksdb(void **state);
+int rig_unmake(void **state);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Both engines have to behave the same: each story runs on both, and a random one compares them. */
+/* All engines have to behave the same: each story runs on both, and on memory behind the cache; a
+ * random one compares them. */
 #include <dirent.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 
 struct place {
     enum rig_engine kind;
+    bool cached;
     struct kv_memory_disk disk;
     char folder[32];
     struct kv_engine *engine;
@@ -22,11 +24,20 @@ static void place_open(struct place *place)
         assert_int_equal(kv_memory_open(&place->engine, &place->disk), 0);
     else
         assert_int_equal(kv_rocksdb_open(&place->engine, place->folder, NULL), 0);
+    if (place->cached)
+        assert_int_equal(kv_cache_open(&place->engine, place->engine), 0);
 }
 
-static void place_make(struct place *place, enum rig_engine kind)
+static int place_flush(struct place *place)
 {
-    *place = (struct place){.kind = kind, .folder = "/tmp/culvert-kv-XXXXXX"};
+    int error = place->cached ? kv_cache_settle(place->engine) : 0;
+
+    return error ? error : place->engine->ops->flush(place->engine);
+}
+
+static void place_make(struct place *place, enum rig_engine kind, bool cached)
+{
+    *place = (struct place){.kind = kind, .cached = cached, .folder = "/tmp/culvert-kv-XXXXXX"};
     if (kind == RIG_ROCKSDB)
         assert_non_null(mkdtemp(place->folder));
     place_open(place);
@@ -172,7 +183,7 @@ static void test_flushed_outlives(void **state)
     struct place *place = *state;
 
     wrote(place->engine, "a=1");
-    assert_int_equal(place->engine->ops->flush(place->engine), 0);
+    assert_int_equal(place_flush(place), 0);
     place->engine->ops->close(place->engine);
     place_open(place);
     assert_string_equal(listed(place->engine, NULL, "", ""), "a=1 ");
@@ -198,7 +209,7 @@ static void test_replacement(void **state)
     assert_string_equal(listed(engine, snapshot, "", ""), "a=1 ");
     engine->ops->snapshot_free(snapshot);
     wrote(engine, "y=5");
-    assert_int_equal(engine->ops->flush(engine), 0);
+    assert_int_equal(place_flush(place), 0);
     engine->ops->close(engine);
     place_open(place);
     assert_string_equal(listed(place->engine, NULL, "", ""), "y=5 z=3 ");
@@ -223,7 +234,7 @@ static void test_replacement_unfinished(void **state)
     struct kv_engine *engine = place->engine;
 
     wrote(engine, "a=1");
-    assert_int_equal(engine->ops->flush(engine), 0);
+    assert_int_equal(place_flush(place), 0);
     assert_int_equal(engine->ops->fresh_begin(engine), 0);
     assert_int_equal(write_words(engine, engine->ops->fresh_write, "x=1"), 0);
     engine->ops->close(engine);
@@ -248,14 +259,34 @@ static void test_memory_crash_goes_back(void **state)
     if (place->kind != RIG_MEMORY)
         return;
     wrote(place->engine, "a=1");
-    assert_int_equal(place->engine->ops->flush(place->engine), 0);
+    assert_int_equal(place_flush(place), 0);
     wrote(place->engine, "a=2 b=3");
     place->disk.fail = CULVERT_ENOSPC;
-    assert_int_equal(place->engine->ops->flush(place->engine), CULVERT_ENOSPC);
+    assert_int_equal(place_flush(place), CULVERT_ENOSPC);
     place->disk.fail = 0;
     place->engine->ops->close(place->engine);
     place_open(place);
     assert_string_equal(listed(place->engine, NULL, "", ""), "a=1 ");
+}
+
+/* Some look-ups have the same result. */
+static void same_gets(struct kv_engine *one, struct kv_engine *other, unsigned *seed)
+{
+    struct buffer mine = {0}, theirs = {0};
+    char key[8];
+
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(key, sizeof(key), "%x", rand_r(seed) % 200);
+        buffer_clear(&mine);
+        buffer_clear(&theirs);
+        assert_int_equal(one->ops->get(one, NULL, kv_text(key), &mine),
+                         other->ops->get(other, NULL, kv_text(key), &theirs));
+        assert_int_equal(mine.length, theirs.length);
+        if (mine.length)
+            assert_memory_equal(mine.data, theirs.data, mine.length);
+    }
+    buffer_free(&mine);
+    buffer_free(&theirs);
 }
 
 static void test_random_equal(void **state)
@@ -264,14 +295,17 @@ static void test_random_equal(void **state)
     struct buffer words = {0}, text = {0};
     unsigned seed = 7;
 
-    place_make(&other, place->kind == RIG_MEMORY ? RIG_ROCKSDB : RIG_MEMORY);
-    for (unsigned round = 0; round < 200; round++) {
+    place_make(&other, place->kind == RIG_MEMORY ? RIG_ROCKSDB : RIG_MEMORY, false);
+    for (unsigned round = 0; round < 400; round++) {
         buffer_clear(&words);
         for (unsigned i = 0; i < 20; i++)
             buffer_format(&words, rand_r(&seed) % 3 ? "%x=%x " : "%x- ", rand_r(&seed) % 200,
                           rand_r(&seed));
         wrote(place->engine, words.data);
         wrote(other.engine, words.data);
+        same_gets(place->engine, other.engine, &seed);
+        if (rand_r(&seed) % 4)
+            continue;
         buffer_clear(&text);
         buffer_text(&text, listed(place->engine, NULL, "2", "b"));
         assert_string_equal(listed(other.engine, NULL, "2", "b"), text.data);
@@ -284,14 +318,21 @@ static void test_random_equal(void **state)
 static int make_memory(void **state)
 {
     *state = malloc(sizeof(struct place));
-    place_make(*state, RIG_MEMORY);
+    place_make(*state, RIG_MEMORY, false);
+    return 0;
+}
+
+static int make_cached(void **state)
+{
+    *state = malloc(sizeof(struct place));
+    place_make(*state, RIG_MEMORY, true);
     return 0;
 }
 
 static int make_rocksdb(void **state)
 {
     *state = malloc(sizeof(struct place));
-    place_make(*state, RIG_ROCKSDB);
+    place_make(*state, RIG_ROCKSDB, false);
     return 0;
 }
 
@@ -302,14 +343,16 @@ static int unmake(void **state)
     return 0;
 }
 
+#define ALL(test) BOTH(test), cmocka_unit_test_setup_teardown(test, make_cached, unmake)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_reads_what_was_written), BOTH(test_ranges_have_bounds),
-        BOTH(test_seeks_both_ways),        BOTH(test_snapshot_stays),
-        BOTH(test_flushed_outlives),       BOTH(test_replacement),
-        BOTH(test_replacement_unfinished), BOTH(test_memory_crash_goes_back),
-        BOTH(test_random_equal),
+        ALL(test_reads_what_was_written), ALL(test_ranges_have_bounds),
+        ALL(test_seeks_both_ways),        ALL(test_snapshot_stays),
+        ALL(test_flushed_outlives),       ALL(test_replacement),
+        ALL(test_replacement_unfinished), ALL(test_memory_crash_goes_back),
+        ALL(test_random_equal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

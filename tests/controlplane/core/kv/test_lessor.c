@@ -140,6 +140,24 @@ static void test_keeps_revisions(void **state)
     assert_int_equal(command.revision, 600);
 }
 
+/* A full store keeps nothing of the past, once what was compacted before is gone. */
+static void test_keeps_nothing_when_full(void **state)
+{
+    struct kv_compactor compactor = {.mode = KV_COMPACT_PERIOD, .keep = 60 * MINUTE};
+    struct kv_compactor off = {.mode = KV_COMPACT_OFF};
+    struct kv_info info = {.revision = 1000, .compacted = 500, .tidying = true, .alarm = true};
+    struct kv_command command;
+
+    assert_true(kv_compactor_due(&compactor, 0, &info, &command));
+    assert_int_equal(command.kind, KV_TIDY);
+    info.tidying = false;
+    assert_true(kv_compactor_due(&compactor, 1, &info, &command));
+    assert_true(command.kind == KV_COMPACT && command.revision == 1000);
+    assert_false(kv_compactor_due(&off, 1, &info, &command));
+    info.compacted = 1000;
+    assert_false(kv_compactor_due(&compactor, 2, &info, &command));
+}
+
 /* An hour is kept: never less, and not much more. */
 static void test_keeps_a_period(void **state)
 {
@@ -195,6 +213,7 @@ int main(void)
         STORY(test_renewal_resets_checkpoint),
         STORY(test_short_leases_have_no_checkpoint),
         cmocka_unit_test(test_keeps_revisions),
+        cmocka_unit_test(test_keeps_nothing_when_full),
         cmocka_unit_test(test_keeps_a_period),
     };
 

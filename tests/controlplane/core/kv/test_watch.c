@@ -373,12 +373,6 @@ static int unmake(void **state)
     return 0;
 }
 
-#define BOTH(test)                                                                                 \
-    {#test " in memory", test, make_memory, unmake, NULL},                                         \
-    {                                                                                              \
-        #test " on RocksDB", test, make_rocksdb, unmake, NULL                                      \
-    }
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {

@@ -94,18 +94,28 @@ def stop(server):
     assert status == 0, f"exit {status}: {server.process.log()}"
 
 
+def openssl(folder, *words):
+    return subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+EC = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+
+
+def authority(folder, name="ca"):
+    openssl(folder, "req", "-x509", *EC, "-days", "2", "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}")
+
+
+def certificate(folder, name, ca="ca"):
+    """A certificate and its key, or new ones, for use on the loopback."""
+    openssl(folder, "req", *EC, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+    with open(os.path.join(folder, f"{name}.ext"), "w") as extension:
+        extension.write("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.crt", "-CAkey", f"{ca}.key", "-CAcreateserial",
+            "-days", "2", "-out", f"{name}.crt", "-extfile", f"{name}.ext")  # fmt: skip
+
+
 def certificates(folder):
     """A CA, and a server's and a client's certificate of it."""
-
-    def openssl(*words):
-        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-            "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=ca")  # fmt: skip
+    authority(folder)
     for name in ("server", "alice"):
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key",
-                "-out", f"{name}.csr", "-subj", f"/CN={name}")  # fmt: skip
-        with open(os.path.join(folder, f"{name}.ext"), "w") as extension:
-            extension.write("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
-        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
-                "-days", "2", "-out", f"{name}.crt", "-extfile", f"{name}.ext")  # fmt: skip
+        certificate(folder, name)

@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "auth.pb-c.h"
+#include "election.pb-c.h"
+#include "lock.pb-c.h"
 #include "tests/controlplane/fronts/etcd/client.h"
 #include "tests/controlplane/fronts/etcd/service.h"
 
@@ -162,6 +164,25 @@ static void others(void)
     call("/etcdserverpb.Maintenance/Snapshot", &snapshot.base);
 }
 
+/* A lock that is waited for until its client gives up, and an election that is observed. */
+static void contests(void)
+{
+    V3lockpb__LockRequest lock = V3LOCKPB__LOCK_REQUEST__INIT;
+    V3electionpb__CampaignRequest campaign = V3ELECTIONPB__CAMPAIGN_REQUEST__INIT;
+    V3electionpb__LeaderRequest leader = V3ELECTIONPB__LEADER_REQUEST__INIT;
+    struct client_stream *waiting;
+
+    leader.name = lock.name = campaign.name = bytes("name");
+    campaign.value = bytes("value");
+    call("/v3electionpb.Election/Observe", &leader.base);
+    call("/v3electionpb.Election/Campaign", &campaign.base);
+    call("/v3electionpb.Election/Leader", &leader.base);
+    waiting = call("/v3lockpb.Lock/Lock", &lock.base);
+    if (waiting->status < 0)
+        client_reset(waiting);
+    client_run(&client);
+}
+
 /* Requests of the gateway, on a connection of their own. */
 static void gateway(void)
 {
@@ -226,8 +247,8 @@ static void test_story(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STORY(read_and_change), STORY(lease),  STORY(watch),
-        STORY(users),           STORY(others), STORY(gateway),
+        STORY(read_and_change), STORY(lease),    STORY(watch),   STORY(users),
+        STORY(others),          STORY(contests), STORY(gateway),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,11 +16,11 @@ static void handle(struct http_exchange *exchange)
 }
 
 static const struct http_route table[] = {
-    {HTTP_METHOD_GET, "/v1/site", handle, NULL},
-    {HTTP_METHOD_GET, "/v1/revisions/:number", handle, NULL},
-    {HTTP_METHOD_GET, "/v1/revisions/:number/diff", handle, NULL},
-    {HTTP_METHOD_HEAD, "/v1/blobs/:digest", handle, NULL},
-    {HTTP_METHOD_PUT, "/v1/blobs/:digest", handle, NULL},
+    {HTTP_METHOD_GET, "/v1/site", handle, NULL, 0, NULL},
+    {HTTP_METHOD_GET, "/v1/revisions/:number", handle, NULL, 0, NULL},
+    {HTTP_METHOD_GET, "/v1/revisions/:number/diff", handle, NULL, 0, NULL},
+    {HTTP_METHOD_HEAD, "/v1/blobs/:digest", handle, NULL, 0, NULL},
+    {HTTP_METHOD_PUT, "/v1/blobs/:digest", handle, NULL, 0, NULL},
 };
 
 static struct http_match find(enum http_method method, const char *path)

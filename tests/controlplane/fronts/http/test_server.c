@@ -84,10 +84,10 @@ static void begin_sink(struct http_exchange *exchange)
 }
 
 static const struct http_route routes[] = {
-    {HTTP_METHOD_GET, "/hello", handle_hello, NULL},
-    {HTTP_METHOD_GET, "/slow", handle_slow, NULL},
-    {HTTP_METHOD_POST, "/echo", handle_echo, NULL},
-    {HTTP_METHOD_PUT, "/sink", handle_hello, begin_sink},
+    {HTTP_METHOD_GET, "/hello", handle_hello, NULL, 0, NULL},
+    {HTTP_METHOD_GET, "/slow", handle_slow, NULL, 0, NULL},
+    {HTTP_METHOD_POST, "/echo", handle_echo, NULL, 0, NULL},
+    {HTTP_METHOD_PUT, "/sink", handle_hello, begin_sink, 0, NULL},
 };
 
 static int set_up(void **state)
@@ -99,14 +99,16 @@ static int set_up(void **state)
         .times = {.header = 100, .body = 100, .idle = 150},
     };
     char problem[256];
+    int fd;
 
     strcpy(rig->folder, "/tmp/http-XXXXXX");
     assert_non_null(mkdtemp(rig->folder));
     snprintf(rig->path, sizeof(rig->path), "%s/s", rig->folder);
     uv_loop_init(&rig->loop);
     options.app = rig;
-    assert_int_equal(local_socket_listen(rig->path, &options.fd, problem, sizeof(problem)), 0);
+    assert_int_equal(local_socket_listen(rig->path, &fd, problem, sizeof(problem)), 0);
     assert_int_equal(http_server_new(&rig->server, &rig->loop, &options), 0);
+    assert_int_equal(http_server_listen(rig->server, fd, NULL), 0);
     *state = rig;
     return 0;
 }

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Memory that is asked for before a packet's turn (host only; burst.h): the lines of the index and
+ * of records that it will read.
+ */
+#ifndef CULVERT_FASTPATH_AHEAD_H
+#define CULVERT_FASTPATH_AHEAD_H
+
+#include "dataplane/fastpath/access.h"
+
+#define fp_prefetch(address) __builtin_prefetch(address)
+
+/* Asks for the bucket of a hash. */
+static fp_inline void fp_ahead_bucket(struct fp_env *env, fp_u64 hash)
+{
+    fp_prefetch(fp_bucket_at(env, fp_published(&FP_ROOT(env)->index), (fp_u32)hash));
+}
+
+/* Asks for the first `bytes` (at most two lines) of the record that the bucket of a hash has. */
+static fp_inline void fp_ahead_record(struct fp_env *env, fp_u64 hash, fp_u32 bytes)
+{
+    const struct fp_bucket *bucket =
+        fp_bucket_at(env, fp_published(&FP_ROOT(env)->index), (fp_u32)hash);
+    fp_u32 ways = fp_bucket_ways(bucket, fp_hash_tag(hash));
+    fp_u32 ref;
+
+    if (!ways)
+        return;
+    ref = fp_published(&bucket->ref[__builtin_ctz(ways)]);
+    fp_prefetch(FP_AT(env, char, ref));
+    if ((ref & (FP_CACHE_LINE - 1)) + bytes > FP_CACHE_LINE)
+        fp_prefetch(FP_AT(env, char, ref + FP_CACHE_LINE));
+}
+
+/* The entry of the access list that a source is looked up by first: that of the longest prefix
+ * which may cover it. Most sources have no other. */
+struct fp_ahead_access {
+    fp_u64 hash;  /* of its key */
+    fp_u8 length; /* of the prefix, or FP_AHEAD_NONE: none covers the source */
+};
+#define FP_AHEAD_NONE 0xffu
+
+/* Chooses the entry for source a, b and asks for its bucket. */
+static fp_inline void fp_ahead_access(struct fp_env *env, struct fp_ahead_access *ahead, fp_u64 a,
+                                      fp_u64 b)
+{
+    int mapped = fp_is_mapped(a, b);
+    const fp_u64 *lengths = fp_access_lengths(env, a, b);
+    int word = mapped ? 0 : 2;
+    fp_u64 bits;
+
+    ahead->length = FP_AHEAD_NONE;
+    while (!(bits = fp_published(&lengths[word])) && word)
+        word--;
+    if (!bits)
+        return;
+    ahead->length = (fp_u8)(63u - (fp_u32)__builtin_clzll(bits) +
+                            (mapped ? FP_MAPPED_LENGTH : 64u * (fp_u32)word));
+    fp_prefix_cut(&a, &b, ahead->length);
+    ahead->hash = fp_key_hash(a, b, ahead->length, FP_KIND_ACCESS, FP_ROOT(env)->index_seed);
+    fp_ahead_bucket(env, ahead->hash);
+}
+
+/* Asks for the entry itself. */
+static fp_inline void fp_ahead_access_record(struct fp_env *env,
+                                             const struct fp_ahead_access *ahead)
+{
+    if (ahead->length != FP_AHEAD_NONE)
+        fp_ahead_record(env, ahead->hash, sizeof(struct fp_rec) + sizeof(struct fp_access));
+}
+
+/* What fp_access_find() says. */
+static fp_inline fp_u32 fp_ahead_access_find(struct fp_env *env,
+                                             const struct fp_ahead_access *ahead, fp_u64 a,
+                                             fp_u64 b)
+{
+    fp_u64 cut_a = a, cut_b = b;
+    fp_u32 ref;
+
+    if (ahead->length == FP_AHEAD_NONE)
+        return FP_ACCESS_NONE;
+    fp_prefix_cut(&cut_a, &cut_b, ahead->length);
+    ref = fp_find_hashed(env, ahead->hash, cut_a, cut_b, ahead->length, FP_KIND_ACCESS);
+    if (fp_unlikely(!ref))
+        return fp_access_find(env, a, b);
+    return FP_BODY(struct fp_access, FP_AT(env, struct fp_rec, ref))->action;
+}
+
+#endif
