@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
-# The steps of images/build; each reads and writes files of the output folder.
+# shellcheck shell=bash disable=SC2154 # images/build sets them
+# The steps of images/build; each reads and writes files of the output folder. `here` is the folder of
+# the sources, `version` the version.
 
 readonly SECTOR=512
 readonly MIB=$((1024 * 1024))
@@ -26,6 +27,7 @@ make_base() {
     rm -rf --one-file-system "$out"/base{,.new,.stamp}
     mmdebstrap --mode=root --variant=essential --format=directory --quiet \
         --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
+        --dpkgopt=force-unsafe-io \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt='path-exclude=/usr/share/doc/*' \
         --dpkgopt='path-include=/usr/share/doc/*/copyright' \
@@ -83,7 +85,7 @@ make_initrd() {
     rm -rf "$work"
     mkdir -p "$work"/{bin,proc,sys,dev,root,run}
     install /usr/bin/busybox "$work/bin/busybox"
-    for name in sh mount cat grep sed cut seq usleep sleep reboot switch_root modprobe; do
+    for name in sh mount cat grep sed cut tr seq usleep sleep reboot switch_root modprobe; do
         ln -s busybox "$work/bin/$name"
     done
     copy_program "$work" /usr/sbin/veritysetup
@@ -91,7 +93,7 @@ make_initrd() {
     list "$here/initrd/modules" >"$work/modules"
     # The modules and what they depend on, uncompressed: the whole is compressed once.
     list "$here/initrd/modules" | while read -r name; do
-        modprobe -d "$root/usr" -S "$kernel" --show-depends "$name"
+        modprobe -d "$root" -S "$kernel" --show-depends "$name"
     done | sed -n "s|^insmod .*/lib/modules/||p" | sort -u | while read -r name; do
         install -D "$root/usr/lib/modules/$name" "$work/lib/modules/$name"
         xz -d "$work/lib/modules/$name"
