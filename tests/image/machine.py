@@ -44,15 +44,16 @@ class Machine(contextlib.AbstractContextManager):
     def boot(self):
         """Waits for the console's prompt."""
         self.expect(re.escape(PROMPT))
-        self.run("stty cols 200 -echo; PS1='# '; set +o emacs")
+        self.run("stty cols 200 -echo; PS1=; bind 'set enable-bracketed-paste off'")
 
     def run(self, command):
         """Runs a command at the console: its exit status and what it printed."""
         mark = f"done-{os.urandom(4).hex()}"
         self.console.sendline(f"{command}; echo {mark[:6]}''{mark[6:]} $?")
         self.console.expect(rf"{mark} (\d+)\r+\n", timeout=COMMAND)
-        text = re.sub(r"\r+\n", "\n", self.console.before)
-        return int(self.console.match.group(1)), text
+        status = int(self.console.match.group(1))
+        text = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]\r*|\r+(?=\n)", "", self.console.before)
+        return status, text.lstrip("\n")
 
     def check(self, command):
         """Runs a command that must succeed; what it printed."""
