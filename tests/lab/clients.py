@@ -5,7 +5,7 @@ import os
 import textwrap
 
 from tests.lab.cluster import ETCD, PORT
-from tests.lab.history import check
+from tests.lab.linear import History
 from tests.lab.site import REPO
 from tests.lab.wait import wait_until
 
@@ -54,7 +54,8 @@ class Clients:
         """Ends them. Nothing acknowledged was lost, and every read was right."""
         self.work_on()
         self.process.stop(30)
-        bad, count = check(self.path)
-        assert not bad, bad
+        history = History(self.path)
+        problems, count = history.problems(), len(history.operations())
+        assert not problems, problems
         assert count > 100, count
         return count
