@@ -410,9 +410,7 @@ int command_rollback(struct cli *cli)
     add_member(&body, "author", cli_option(cli, "author"));
     add_member(&body, "comment", cli_option(cli, "comment"));
     buffer_char(&body, '}');
-    code = body.error ? CLI_FAILED
-                      : cli_call(cli, "POST", "/v1/rollback", body.data, body.length, &doc);
-    buffer_free(&body);
+    code = cli_post(cli, "/v1/rollback", &body, &doc);
     if (code)
         return code;
     code = print_applied(cli, doc, false);
@@ -430,9 +428,7 @@ int command_confirm(struct cli *cli)
     add_member(&body, "author", cli_option(cli, "author"));
     add_member(&body, "comment", cli_option(cli, "comment"));
     buffer_char(&body, '}');
-    code = body.error ? CLI_FAILED
-                      : cli_call(cli, "POST", "/v1/confirm", body.data, body.length, &doc);
-    buffer_free(&body);
+    code = cli_post(cli, "/v1/confirm", &body, &doc);
     if (code)
         return code;
     if (!cli_print_json(cli, doc))

@@ -106,6 +106,13 @@ void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int cli_call(struct cli *cli, const char *method, const char *target, const char *body,
              size_t length, yyjson_doc **doc);
 
+/* The same for a POST of what a buffer holds; frees that. CLI_FAILED when it has an error. */
+int cli_post(struct cli *cli, const char *target, struct buffer *body, yyjson_doc **doc);
+
+/* Prints a line with a member of an answer, or the answer with -o json. Frees it. The exit code. */
+int cli_print_member(const struct cli *cli, yyjson_doc *doc, const char *before, const char *name,
+                     const char *after);
+
 /* Prints the errors of an answer, one a line: "FILE:LINE:COLUMN: field: message (hint)". */
 void cli_print_errors(const struct answer *answer, FILE *to);
 

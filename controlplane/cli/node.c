@@ -25,7 +25,7 @@
 static int run_token(struct cli *cli)
 {
     const char *life = cli_option(cli, "expires");
-    struct buffer body = {0}, out = {0};
+    struct buffer body = {0};
     uint64_t ms = 3600 * 1000;
     yyjson_doc *doc;
     int code;
@@ -36,14 +36,8 @@ static int run_token(struct cli *cli)
     }
     buffer_format(&body, "{\"life\":%llu,\"multiple\":%s}", (unsigned long long)(ms / 1000),
                   cli_option(cli, "multiple") ? "true" : "false");
-    code = cli_call(cli, "POST", "/v1/node/token", body.data, body.length, &doc);
-    buffer_free(&body);
-    if (code)
-        return code;
-    if (!cli_print_json(cli, doc))
-        buffer_format(&out, "%s\n", cli_text(yyjson_doc_get_root(doc), "token"));
-    yyjson_doc_free(doc);
-    return cli_print(&out);
+    code = cli_post(cli, "/v1/node/token", &body, &doc);
+    return code ? code : cli_print_member(cli, doc, "", "token", "");
 }
 
 /* ---- list ---- */
@@ -272,9 +266,7 @@ static int run_join(struct cli *cli)
     buffer_text(&body, "{\"token\":");
     buffer_json_text(&body, cli->arguments[1]);
     buffer_format(&body, ",\"address\":\"%s\"}", address);
-    code = body.error ? CLI_FAILED
-                      : cli_call(cli, "POST", "/v1/node/join", body.data, body.length, &doc);
-    buffer_free(&body);
+    code = cli_post(cli, "/v1/node/join", &body, &doc);
     if (code)
         return code;
     if (!cli_print_json(cli, doc)) {
@@ -290,31 +282,25 @@ static int run_join(struct cli *cli)
 
 static int run_change(struct cli *cli, const char *target, const char *done)
 {
-    struct buffer body = {0}, out = {0};
+    struct buffer body = {0};
     yyjson_doc *doc;
     int code;
 
     buffer_text(&body, "{\"node\":");
     buffer_json_text(&body, cli->arguments[1]);
     buffer_char(&body, '}');
-    code = body.error ? CLI_FAILED : cli_call(cli, "POST", target, body.data, body.length, &doc);
-    buffer_free(&body);
-    if (code)
-        return code;
-    if (!cli_print_json(cli, doc))
-        buffer_format(&out, "node %s %s\n", cli_text(yyjson_doc_get_root(doc), "id"), done);
-    yyjson_doc_free(doc);
-    return cli_print(&out);
+    code = cli_post(cli, target, &body, &doc);
+    return code ? code : cli_print_member(cli, doc, "node ", "id", done);
 }
 
 static int run_remove(struct cli *cli)
 {
-    return run_change(cli, "/v1/node/remove", "is no longer a member of the site");
+    return run_change(cli, "/v1/node/remove", " is no longer a member of the site");
 }
 
 static int run_promote(struct cli *cli)
 {
-    return run_change(cli, "/v1/node/promote", "is a voter");
+    return run_change(cli, "/v1/node/promote", " is a voter");
 }
 
 static int run_rotate_ca(struct cli *cli)
@@ -324,14 +310,10 @@ static int run_rotate_ca(struct cli *cli)
     yyjson_doc *doc;
     int code = cli_call(cli, "POST", "/v1/node/rotate-ca", body, strlen(body), &doc);
 
-    if (code)
-        return code;
-    if (!cli_print_json(cli, doc))
-        printf("all nodes have certificates of CA %s, and no other one is believed: join tokens "
-               "from before are void\n",
-               cli_text(yyjson_doc_get_root(doc), "ca"));
-    yyjson_doc_free(doc);
-    return CLI_OK;
+    return code ? code
+                : cli_print_member(
+                      cli, doc, "all nodes have certificates of CA ", "ca",
+                      ", and no other one is believed: join tokens from before are void");
 }
 
 static int run_recover(struct cli *cli)

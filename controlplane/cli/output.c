@@ -106,6 +106,28 @@ int cli_call(struct cli *cli, const char *method, const char *target, const char
     return code;
 }
 
+int cli_post(struct cli *cli, const char *target, struct buffer *body, yyjson_doc **doc)
+{
+    int code = CLI_FAILED;
+
+    *doc = NULL;
+    if (!body->error)
+        code = cli_call(cli, "POST", target, body->data, body->length, doc);
+    buffer_free(body);
+    return code;
+}
+
+int cli_print_member(const struct cli *cli, yyjson_doc *doc, const char *before, const char *name,
+                     const char *after)
+{
+    struct buffer out = {0};
+
+    if (!cli_print_json(cli, doc))
+        buffer_format(&out, "%s%s%s\n", before, cli_text(yyjson_doc_get_root(doc), name), after);
+    yyjson_doc_free(doc);
+    return cli_print(&out);
+}
+
 int cli_run_verb(struct cli *cli, const struct cli_verb *verbs, const char *names)
 {
     for (const struct cli_verb *verb = verbs; verb->name; verb++) {

@@ -32,7 +32,7 @@ static bool parse_life(const char *text, uint64_t *ms, bool *forever)
 static int run_create(struct cli *cli)
 {
     const char *role = cli_option(cli, "role"), *life = cli_option(cli, "expires");
-    struct buffer body = {0}, out = {0};
+    struct buffer body = {0};
     uint64_t ms = 90 * DAY_MS;
     bool forever = false;
     yyjson_doc *doc;
@@ -54,15 +54,8 @@ static int run_create(struct cli *cli)
         buffer_text(&body, ",\"life\":null}");
     else
         buffer_format(&body, ",\"life\":%llu}", (unsigned long long)(ms / 1000));
-    code =
-        body.error ? CLI_FAILED : cli_call(cli, "POST", "/v1/tokens", body.data, body.length, &doc);
-    buffer_free(&body);
-    if (code)
-        return code;
-    if (!cli_print_json(cli, doc))
-        buffer_format(&out, "%s\n", cli_text(yyjson_doc_get_root(doc), "token"));
-    yyjson_doc_free(doc);
-    return cli_print(&out);
+    code = cli_post(cli, "/v1/tokens", &body, &doc);
+    return code ? code : cli_print_member(cli, doc, "", "token", "");
 }
 
 /* Seconds since 1970 as a cell. */
@@ -102,22 +95,15 @@ static int run_list(struct cli *cli)
 
 static int run_revoke(struct cli *cli)
 {
-    struct buffer body = {0}, out = {0};
+    struct buffer body = {0};
     yyjson_doc *doc;
     int code;
 
     buffer_text(&body, "{\"token\":");
     buffer_json_text(&body, cli->arguments[1]);
     buffer_char(&body, '}');
-    code = body.error ? CLI_FAILED
-                      : cli_call(cli, "POST", "/v1/tokens/revoke", body.data, body.length, &doc);
-    buffer_free(&body);
-    if (code)
-        return code;
-    if (!cli_print_json(cli, doc))
-        buffer_format(&out, "token %s is revoked\n", cli_text(yyjson_doc_get_root(doc), "name"));
-    yyjson_doc_free(doc);
-    return cli_print(&out);
+    code = cli_post(cli, "/v1/tokens/revoke", &body, &doc);
+    return code ? code : cli_print_member(cli, doc, "token ", "name", " is revoked");
 }
 
 const struct cli_verb cli_token_verbs[] = {

@@ -18,7 +18,7 @@ struct alarms {
     int count;
 };
 
-static const char *name_of(const struct cluster_node *node)
+const char *cluster_node_name(const struct cluster_node *node)
 {
     return node->name[0] ? node->name : node->address;
 }
@@ -43,8 +43,8 @@ static void link_alarms(const struct alarms *alarms, const struct cluster_node *
         for (int j = 0; j < alarms->count; j++)
             if (alarms->nodes[j].id == health->members[i].id && alarms->nodes[j].connected &&
                 !health->members[i].connected)
-                say(alarms, "node %s is not connected to node %s", name_of(node),
-                    name_of(&alarms->nodes[j]));
+                say(alarms, "node %s is not connected to node %s", cluster_node_name(node),
+                    cluster_node_name(&alarms->nodes[j]));
 }
 
 static void clock_alarm(const struct alarms *alarms, const struct cluster_node *node)
@@ -55,7 +55,8 @@ static void clock_alarm(const struct alarms *alarms, const struct cluster_node *
         say(alarms,
             "the clock of node %s is %lld s %s this node's: set the one that is wrong, "
             "certificates and times of revisions go by it",
-            name_of(node), (long long)(llabs(off) / 1000), off > 0 ? "ahead of" : "behind");
+            cluster_node_name(node), (long long)(llabs(off) / 1000),
+            off > 0 ? "ahead of" : "behind");
 }
 
 static void node_alarms(const struct alarms *alarms, const struct cluster_node *node)
@@ -65,15 +66,17 @@ static void node_alarms(const struct alarms *alarms, const struct cluster_node *
 
     if (!node->connected && node->role != CLUSTER_JOINING) {
         cluster_net_problem(alarms->cluster, node->id, why);
-        say(alarms, "node %s is not connected%s%s", name_of(node), *why ? ": " : "", why);
+        say(alarms, "node %s is not connected%s%s", cluster_node_name(node), *why ? ": " : "", why);
     }
     if (node->expires && node->expires < time(NULL) + EXPIRES_SOON)
-        say(alarms, "node %s: its certificate ends soon and was not renewed", name_of(node));
+        say(alarms, "node %s: its certificate ends soon and was not renewed",
+            cluster_node_name(node));
     clock_alarm(alarms, node);
     if (!cluster_health_read(alarms->cluster, node->id, &health))
         return;
     if (health.failed)
-        say(alarms, "node %s can't store anything: see `culvert status` there", name_of(node));
+        say(alarms, "node %s can't store anything: see `culvert status` there",
+            cluster_node_name(node));
     link_alarms(alarms, node, &health);
 }
 

@@ -265,7 +265,7 @@ static void forbid(struct cluster *cluster, bool force, char why[CLUSTER_TEXT])
 
     why[0] = 0;
     for (int i = 0; i < count && !why[0]; i++) {
-        const char *name = nodes[i].name[0] ? nodes[i].name : nodes[i].address;
+        const char *name = cluster_node_name(&nodes[i]);
 
         if (nodes[i].protocol < PROTOCOL)
             snprintf(why, CLUSTER_TEXT,

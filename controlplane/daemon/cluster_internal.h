@@ -129,6 +129,8 @@ struct health {
     } members[CLUSTER_NODES_MAX];
 };
 
+/* The node's name, or where it is. */
+const char *cluster_node_name(const struct cluster_node *node);
 /* transport_options.report; `arg` is the cluster. */
 void cluster_health_write(void *arg, struct buffer *out);
 /* What a node has said last. False: it is not connected, or of a version that says nothing. */

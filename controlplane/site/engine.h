@@ -233,8 +233,8 @@ struct name_map {
 
 struct site_engine {
     struct tables *tables;
-    struct site_state *state; /* never NULL */
-    struct site_plan *plan;   /* open */
+    struct site_state *state;  /* never NULL */
+    struct site_plan *plan;    /* open */
     struct site_state *before; /* the last commit's, to be freed; NULL: it is */
     struct site_change *changes;
     size_t change_count;

@@ -83,12 +83,17 @@ static fp_inline fp_u32 fp_entry_ref(struct fp_env *env, fp_u32 ref, fp_u64 a, f
 }
 
 #ifndef FP_BPF
+#ifdef __has_feature
+#define FP_WATCHED __has_feature(thread_sanitizer)
+#else
+#define FP_WATCHED 0
+#endif
 /* The ways of a bucket that have the tag, a bit each. All are compared: which one it is can't be
  * foretold, and a wrong guess costs more. ThreadSanitizer takes no vector for atomic; x86-64 reads
  * each of its aligned words at once. */
 static fp_inline fp_u32 fp_bucket_ways(const struct fp_bucket *bucket, fp_u32 tag)
 {
-#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+#if defined(__SSE2__) && !FP_WATCHED
     const __m128i *tags = (const __m128i *)bucket->tag;
     __m128i wanted = _mm_set1_epi32((int)tag);
     __m128i low = _mm_cmpeq_epi32(_mm_load_si128(tags), wanted);

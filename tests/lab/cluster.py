@@ -6,6 +6,7 @@
     n3 10.9.0.3 ┘
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -172,6 +173,18 @@ class Cluster(Lab):
         for node in self.nodes[1:]:
             node.join(self.nodes[0])
         return self
+
+    @contextlib.contextmanager
+    def told(self, request):
+        """For a fixture: itself, then its end; its logs are printed when a test failed, or the fixture."""
+        well = False
+        try:
+            yield self
+            well = not request.session.testsfailed
+        finally:
+            if not well:
+                print(self.logs())
+            self.close()
 
     def leader(self):
         """The node that says it leads, once one does."""

@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import threading
+import traceback
 
 import etcd3
 import grpc
@@ -42,6 +43,9 @@ class Worker:
                 self.client = None
                 self.moves += 1
                 ended.wait(0.05)
+            except Exception:
+                problems.append(traceback.format_exc())
+                ended.set()
 
 
 class Counter(Worker):
@@ -70,11 +74,11 @@ class Counter(Worker):
 
     def acquire(self, lock):
         """Whether the lock is ours; waits where it isn't. The library's own way to wait for one that is held ends in a
-        TypeError with Debian 13's tenacity."""
+        TypeError with Debian 13's tenacity; and of a watch whose connection is lost it takes the error for an event."""
         try:
             return lock.acquire(timeout=5)
         except TypeError:
-            with contextlib.suppress(etcd3.exceptions.WatchTimedOut):
+            with contextlib.suppress(etcd3.exceptions.WatchTimedOut, AttributeError):
                 self.client.watch_once(lock.key, 1)
             return False
 

@@ -66,20 +66,12 @@ def audit(node, what):
 @pytest.fixture
 def cluster(build, request):
     """A site whose nodes offer the API."""
-    made = Cluster(build, getattr(request, "param", 1))
-    try:
+    with Cluster(build, getattr(request, "param", 1)).told(request) as made:
         made.form()
         made.nodes[0].culvert("apply", write_site(made))
         for node in made.nodes:
             wait_until(lambda n=node: listens(n), f"the API of {node.name}")
         yield made
-    except BaseException:
-        print(made.logs())
-        raise
-    finally:
-        if request.session.testsfailed:
-            print(made.logs())
-        made.close()
 
 
 def listens(node):

@@ -21,16 +21,8 @@ vips: { web: { address: 192.0.2.%d, protocol: tcp, ports: [80], mode: dsr-l2, po
 @pytest.fixture
 def cluster(build, request):
     """A site of as many nodes as asked for, which the test may break."""
-    made = Cluster(build, getattr(request, "param", 3))
-    try:
+    with Cluster(build, getattr(request, "param", 3)).told(request) as made:
         yield made.form()
-    except BaseException:
-        print(made.logs())
-        raise
-    finally:
-        if request.session.testsfailed:
-            print(made.logs())
-        made.close()
 
 
 @pytest.fixture

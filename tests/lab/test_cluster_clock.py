@@ -33,15 +33,10 @@ class Clock:
 
 @pytest.fixture
 def cluster(build, request):
-    made = Cluster(build)
-    try:
+    with Cluster(build).told(request) as made:
         for node in made.nodes:
             node.clock = Clock(node)
         yield made.form()
-    finally:
-        if request.session.testsfailed:
-            print(made.logs())
-        made.close()
 
 
 def alarms(node):

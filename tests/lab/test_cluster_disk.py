@@ -16,15 +16,10 @@ DISK = "220m"
 @pytest.fixture
 def cluster(build, request):
     """Three nodes, each with a small disk of its own."""
-    made = Cluster(build)
-    try:
+    with Cluster(build).told(request) as made:
         for node in made.nodes:
             node.mount_small(DISK)
         yield made.form()
-    finally:
-        if request.session.testsfailed:
-            print(made.logs())
-        made.close()
 
 
 def fill(node, left):

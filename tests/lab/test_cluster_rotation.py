@@ -14,15 +14,12 @@ from tests.lab.wait import wait_until
 @pytest.fixture
 def cluster(build, request):
     """Three nodes that are one site, and a fourth that runs and is none of it."""
-    made = Cluster(build, 4)
-    made.spare = made.nodes.pop()
-    try:
-        yield made.form()
-    finally:
-        if request.session.testsfailed:
-            print(made.logs())
-        made.nodes.append(made.spare)
-        made.close()
+    with Cluster(build, 4).told(request) as made:
+        made.spare = made.nodes.pop()
+        try:
+            yield made.form()
+        finally:
+            made.nodes.append(made.spare)
 
 
 def keep(node):

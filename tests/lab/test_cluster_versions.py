@@ -13,13 +13,8 @@ OLDER, NEWER, ALIEN = (("tests", "lab", f"culvertd-{name}") for name in ("older"
 
 @pytest.fixture
 def machines(build, request):
-    made = Cluster(build)
-    try:
+    with Cluster(build).told(request) as made:
         yield made
-    finally:
-        if request.session.testsfailed:
-            print(made.logs())
-        made.close()
 
 
 def is_whole(cluster):

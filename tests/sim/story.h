@@ -12,15 +12,20 @@ struct sim *story_cluster(unsigned voters, unsigned slots, unsigned groups);
 /* Frees it; it fails the test when something was found. */
 void story_end(struct sim *sim);
 
+/* Lets so much of the simulated time pass. */
 void story_run_for(struct sim *sim, uint64_t ms);
+/* A node's member of a group. */
 struct group *story_at(struct sim *sim, int slot, unsigned group);
-int story_leader(struct sim *sim, unsigned group); /* waits for one; its slot, or -1 */
+/* Waits for a leader; its slot, or -1. */
+int story_leader(struct sim *sim, unsigned group);
+/* What that member says of itself. */
 struct group_status story_status_of(struct sim *sim, int slot, unsigned group);
 
 /* Callbacks whose argument is an int, which gets the status. */
 void story_proposed(void *arg, uint64_t index, int status, const struct buffer *result);
 void story_ended(void *arg, int status);
-void story_wait_for(struct sim *sim, const int *status); /* at most 5 s */
+/* Until that is no longer STORY_PENDING, at most 5 s. */
+void story_wait_for(struct sim *sim, const int *status);
 
 /* Appends a 1 at that node; what group_propose() returns. */
 int story_propose(struct sim *sim, int slot, unsigned group, int *status);

@@ -95,6 +95,21 @@ void api_respond_error(struct http_exchange *exchange, int error, const char *de
                        detail && *detail ? detail : culvert_strerror(error), NULL);
 }
 
+void api_respond_token(void *arg, int status, const char *text)
+{
+    struct http_exchange *exchange = arg;
+    struct buffer json = {0};
+
+    if (status) {
+        api_respond_error(exchange, status, text);
+        return;
+    }
+    buffer_text(&json, "{\"token\":");
+    buffer_json_text(&json, text);
+    buffer_char(&json, '}');
+    api_respond(exchange, 200, &json);
+}
+
 yyjson_doc *api_read_object(struct http_exchange *exchange)
 {
     const struct http_request *request = exchange->request;

@@ -40,6 +40,8 @@ void api_respond(struct http_exchange *exchange, int status, struct buffer *json
 yyjson_doc *api_read_object(struct http_exchange *exchange);
 /* Answers an error of base/error.h. `detail` NULL or "": the error's own text. */
 void api_respond_error(struct http_exchange *exchange, int error, const char *detail);
+/* Answers with the text of a token that was made; `arg` is the exchange. */
+void api_respond_token(void *arg, int status, const char *text);
 /* Appends what `culvert node list` shows. */
 void api_write_cluster(struct cluster *cluster, struct buffer *json);
 /* Opens the cluster anew, as it is on the disk now, and answers with the site and node. */

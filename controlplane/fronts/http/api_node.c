@@ -24,6 +24,16 @@ static bool is_open(struct http_exchange *exchange)
     return false;
 }
 
+/* A member of the body that is true or not; false: the body is no object, and that was answered. */
+static bool read_flag(struct http_exchange *exchange, const char *name, bool *value)
+{
+    yyjson_doc *doc = api_read_object(exchange);
+
+    *value = yyjson_get_bool(yyjson_obj_get(yyjson_doc_get_root(doc), name));
+    yyjson_doc_free(doc);
+    return doc;
+}
+
 /* ---- the list ---- */
 
 static void write_node(struct buffer *json, const struct cluster_node *node)
@@ -92,21 +102,6 @@ void api_nodes(struct http_exchange *exchange)
 
 /* ---- tokens ---- */
 
-static void on_token(void *arg, int status, const char *text)
-{
-    struct http_exchange *exchange = arg;
-    struct buffer json = {0};
-
-    if (status) {
-        api_respond_error(exchange, status, text);
-        return;
-    }
-    buffer_text(&json, "{\"token\":");
-    buffer_json_text(&json, text);
-    buffer_char(&json, '}');
-    api_respond(exchange, 200, &json);
-}
-
 void api_node_token(struct http_exchange *exchange)
 {
     const struct daemon *daemon = exchange->app;
@@ -117,9 +112,9 @@ void api_node_token(struct http_exchange *exchange)
     if (!doc)
         return;
     if (is_open(exchange)) {
-        error =
-            cluster_token(daemon->cluster, life ? yyjson_get_sint(life) : LIFE_DEFAULT,
-                          yyjson_get_bool(yyjson_obj_get(root, "multiple")), on_token, exchange);
+        error = cluster_token(daemon->cluster, life ? yyjson_get_sint(life) : LIFE_DEFAULT,
+                              yyjson_get_bool(yyjson_obj_get(root, "multiple")), api_respond_token,
+                              exchange);
         if (error == CULVERT_EUNSUPPORTED)
             http_respond_error(exchange, 409, "this node has no address for other nodes",
                                "start culvertd with --listen and --advertise");
@@ -242,14 +237,10 @@ static void on_rotated(void *arg, int status, const char *text)
 void api_node_rotate_ca(struct http_exchange *exchange)
 {
     const struct daemon *daemon = exchange->app;
-    yyjson_doc *doc = api_read_object(exchange);
-    bool force = yyjson_get_bool(yyjson_obj_get(yyjson_doc_get_root(doc), "force"));
+    bool force;
     int error;
 
-    if (!doc)
-        return;
-    yyjson_doc_free(doc);
-    if (!is_open(exchange))
+    if (!read_flag(exchange, "force", &force) || !is_open(exchange))
         return;
     error = cluster_rotate_ca(daemon->cluster, force, on_rotated, exchange);
     if (error)
@@ -363,15 +354,11 @@ void api_node_join(struct http_exchange *exchange)
 void api_node_recover(struct http_exchange *exchange)
 {
     const struct daemon *daemon = exchange->app;
-    yyjson_doc *doc = api_read_object(exchange);
-    bool yes = yyjson_get_bool(yyjson_obj_get(yyjson_doc_get_root(doc), "yes"));
     struct cluster_state state;
+    bool yes;
     int error;
 
-    if (!doc)
-        return;
-    yyjson_doc_free(doc);
-    if (!is_open(exchange))
+    if (!read_flag(exchange, "yes", &yes) || !is_open(exchange))
         return;
     cluster_state(daemon->cluster, &state);
     if (state.quorum) {

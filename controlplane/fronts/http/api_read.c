@@ -112,6 +112,20 @@ static void read_begin(struct read_job *job)
     }
 }
 
+/* What may be current can't be told: the site has no leader, or this node no store. */
+static void refuse_read(struct http_exchange *exchange, int status)
+{
+    const struct daemon *daemon = exchange->app;
+    const char *message = daemon->store_error
+                              ? daemon->store_problem
+                              : "no node leads the site: are most of its voters up?";
+
+    if (daemon->store_error || status == CULVERT_ENOTLEADER || status == CULVERT_ETIMEOUT)
+        http_respond_error(exchange, 503, message, "`--stale` shows what this node has");
+    else
+        api_respond_error(exchange, status, NULL);
+}
+
 static void on_current(void *arg, int status)
 {
     struct read_job *job = arg;
@@ -120,11 +134,7 @@ static void on_current(void *arg, int status)
         read_begin(job);
         return;
     }
-    if (status == CULVERT_ENOTLEADER || status == CULVERT_ETIMEOUT)
-        http_respond_error(job->exchange, 503, "no node leads the site: are most of its voters up?",
-                           "`--stale` shows what this node has");
-    else
-        api_respond_error(job->exchange, status, NULL);
+    refuse_read(job->exchange, status);
     free(job);
 }
 

@@ -84,21 +84,13 @@ void api_tokens(struct http_exchange *exchange)
 static void on_created(void *arg, int status, const char *text)
 {
     struct http_exchange *exchange = arg;
-    struct buffer json = {0};
 
     if (status == CULVERT_EEXIST) {
         http_respond_error(exchange, 409, "there is a token of that name",
                            "another name, or revoke that one");
         return;
     }
-    if (status) {
-        api_respond_error(exchange, status, text);
-        return;
-    }
-    buffer_text(&json, "{\"token\":");
-    buffer_json_text(&json, text);
-    buffer_char(&json, '}');
-    api_respond(exchange, 200, &json);
+    api_respond_token(exchange, status, text);
 }
 
 /* False: the request is wrong, and that was answered. */

@@ -25,17 +25,6 @@ static int close_rig(void **state)
     return 0;
 }
 
-static void start(unsigned nodes)
-{
-    for (unsigned id = 1; id <= nodes; id++)
-        rig_start(&rig, id);
-    rig_until(&rig, rig_settled(&rig, nodes));
-    for (unsigned id = 1; id <= nodes; id++) {
-        rig.node[id].ups = nodes - 1;
-        rig.node[id].downs = 0;
-    }
-}
-
 /* ---- messages that prove their order ---- */
 
 struct stream {
@@ -150,7 +139,7 @@ static void test_two(void **state)
 {
     (void)state;
     rig.node[1].options.bulk = rig.node[2].options.bulk = is_bulk;
-    start(2);
+    rig_meet(&rig, 2);
     exchange(2, 5000);
     assert_int_equal(rig_stats(&rig, 1).connections, 1);
 }
@@ -209,7 +198,7 @@ static void test_messages_of_a_turn_leave_together(void **state)
     char text[100] = "";
 
     (void)state;
-    start(2);
+    rig_meet(&rig, 2);
     before = rig_stats(&rig, 1);
     for (int i = 0; i < 1000; i++)
         assert_int_equal(rig_send(&rig, 1, 2, text, sizeof(text)), 0);
@@ -235,7 +224,7 @@ static void test_bulk_lets_others_pass(void **state)
     (void)state;
     assert_non_null(data);
     rig.node[1].options.bulk = is_bulk;
-    start(2);
+    rig_meet(&rig, 2);
     rig.node[2].arg = order;
     rig.node[2].on_message = take_kinds;
     data[0] = (char)BULK_MARK;
@@ -263,7 +252,7 @@ static void test_back_pressure(void **state)
     in = (struct streams){0};
     stream->length = 100000;
     rig.node[1].options.queue = (size_t)1 << 20;
-    start(2);
+    rig_meet(&rig, 2);
     rig.node[2].arg = &in;
     rig.node[2].on_message = take_streams;
     rig.node[2].frozen = true;
@@ -286,7 +275,7 @@ static void test_limits(void **state)
 
     (void)state;
     assert_non_null(data);
-    start(2);
+    rig_meet(&rig, 2);
     assert_int_equal(rig_send(&rig, 1, 7, "x", 1), CULVERT_ENOTFOUND);
     assert_int_equal(rig_send(&rig, 1, 2, data, ENV_MESSAGE_MAX + 1), CULVERT_EINVAL);
     assert_int_equal(rig_send(&rig, 1, 2, data, 0), 0);
@@ -307,7 +296,7 @@ static void test_idle_says_little(void **state)
     uint64_t from, bytes;
 
     (void)state;
-    start(2);
+    rig_meet(&rig, 2);
     from = uv_hrtime();
     bytes = rig_stats(&rig, 1).bytes_sent;
     rig_until(&rig, rig_stats(&rig, 1).bytes_sent > bytes + 1000);
@@ -319,7 +308,7 @@ static void test_idle_says_little(void **state)
 static void test_reconnects(void **state)
 {
     (void)state;
-    start(2);
+    rig_meet(&rig, 2);
     for (unsigned round = 1; round <= 5; round++) {
         unsigned downs = rig.node[1].downs;
 
@@ -336,7 +325,7 @@ static void test_silent_peer_is_given_up(void **state)
 {
     (void)state;
     rig.node[1].options.silent_ms = 200;
-    start(2);
+    rig_meet(&rig, 2);
     rig.node[2].frozen = true;
     rig_until(&rig, rig.node[1].downs == 1);
     assert_int_equal(rig_ended(&rig, 1, TRANSPORT_SILENT), 1);
@@ -351,7 +340,7 @@ static void test_new_life_replaces_the_old(void **state)
     struct rig_node *again = &rig.node[3];
 
     (void)state;
-    start(2);
+    rig_meet(&rig, 2);
     rig.node[2].frozen = true; /* its sockets stay, nobody reads them */
     identity_free(again->identity);
     again->identity = rig_identity(rig.site, 2);
@@ -367,7 +356,7 @@ static void test_peers_change(void **state)
 
     (void)state;
     rig.node[2].options.defer_ms = 20;
-    start(2);
+    rig_meet(&rig, 2);
     assert_int_equal(transport_peer_remove(rig.node[1].transport, 2), 0);
     rig_until(&rig, rig.node[2].downs == 1);
     assert_int_equal(rig.node[1].downs, 0); /* the owner knows */
@@ -397,7 +386,7 @@ static void test_ipv6(void **state)
         assert_int_equal(units_parse_endpoint("[::1]:1", &rig.node[id].endpoint), 0);
         rig.node[id].endpoint.port = 0;
     }
-    start(2);
+    rig_meet(&rig, 2);
     exchange(2, 100);
 }
 

@@ -13,35 +13,14 @@
 
 #include "controlplane/base/error.h"
 #include "controlplane/identity/rollover.h"
+#include "tests/allocator.h"
 
 static uint64_t allocations, fail_at; /* this one fails; 0: none */
 static bool counting;
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static bool allocation_fails(void)
+bool allocation_fails(void)
 {
     return counting && ++allocations == fail_at;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return allocation_fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allocation_fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return allocation_fails() ? NULL : __real_realloc(old, size);
 }
 
 static void begin(uint64_t at)

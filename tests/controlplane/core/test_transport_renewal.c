@@ -24,17 +24,6 @@ static int close_rig(void **state)
     return 0;
 }
 
-static void start(unsigned nodes)
-{
-    for (unsigned id = 1; id <= nodes; id++)
-        rig_start(&rig, id);
-    rig_until(&rig, rig_settled(&rig, nodes));
-    for (unsigned id = 1; id <= nodes; id++) {
-        rig.node[id].ups = nodes - 1;
-        rig.node[id].downs = 0;
-    }
-}
-
 /* Each of them sends each other one some messages, and gets what the others sent. */
 static void exchange(unsigned nodes)
 {
@@ -103,7 +92,7 @@ static void test_reports(void **state)
     rig.node[3].options.report = write_report;
     rig.node[3].options.report_arg = text[0];
     rig.node[3].options.version_max = WIRE_REPORTS - 1;
-    start(3);
+    rig_meet(&rig, 3);
     rig_until(&rig, has_report(2, 1, "one") && has_report(1, 2, ""));
     /* The longest one; one more byte, and the last that fitted stays. */
     memset(text[0], 'x', WIRE_REPORT_MAX);
@@ -130,7 +119,7 @@ static void test_reports(void **state)
 static void test_rotation_drops_nothing(void **state)
 {
     (void)state;
-    start(2);
+    rig_meet(&rig, 2);
     for (unsigned id = 1; id <= 2; id++) {
         struct rig_node *node = &rig.node[id];
 
@@ -175,7 +164,7 @@ static void test_rollover_of_the_ca(void **state)
     struct rollover rollover;
 
     (void)state;
-    start(2);
+    rig_meet(&rig, 2);
     assert_int_equal(rollover_begin(rig.node[1].identity, rig_now(), &rollover), 0);
     for (;;) {
         follow(1, &rollover);
@@ -197,7 +186,7 @@ static void test_renewed_connections(void **state)
     uint64_t made;
 
     (void)state;
-    start(3);
+    rig_meet(&rig, 3);
     made = rig_stats(&rig, 1).established;
     transport_renew(rig.node[1].transport);
     transport_renew(rig.node[2].transport);
@@ -213,7 +202,7 @@ static void test_outdated_connection_is_closed(void **state)
     struct rollover rollover;
 
     (void)state;
-    start(2);
+    rig_meet(&rig, 2);
     assert_int_equal(rollover_begin(rig.node[1].identity, rig_now(), &rollover), 0);
     for (unsigned step = 0; step < 3; step++) {
         follow(1, &rollover);

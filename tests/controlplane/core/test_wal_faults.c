@@ -11,6 +11,7 @@
 
 #include "controlplane/base/error.h"
 #include "controlplane/core/wal_format.h"
+#include "tests/allocator.h"
 #include "wal_model.h"
 #include "wal_rig.h"
 
@@ -22,32 +23,10 @@ static struct rig rig;
 static uint64_t allocations, fail_at; /* this allocation of the log fails; 0: none */
 static bool in_log;                   /* what is allocated now is the log's, or its disk's */
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
 /* Counts the log's allocations: those of the environment and the tests don't fail. */
-static bool allocation_fails(void)
+bool allocation_fails(void)
 {
     return in_log && !rig.inside && ++allocations == fail_at;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return allocation_fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allocation_fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return allocation_fails() ? NULL : __real_realloc(old, size);
 }
 
 static int log_open(struct wal **wal, char **problem)

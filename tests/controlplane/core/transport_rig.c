@@ -187,6 +187,17 @@ bool rig_settled(const struct rig *rig, unsigned nodes)
     return true;
 }
 
+void rig_meet(struct rig *rig, unsigned nodes)
+{
+    for (unsigned id = 1; id <= nodes; id++)
+        rig_start(rig, id);
+    rig_until(rig, rig_settled(rig, nodes));
+    for (unsigned id = 1; id <= nodes; id++) {
+        rig->node[id].ups = nodes - 1;
+        rig->node[id].downs = 0;
+    }
+}
+
 int rig_send(struct rig *rig, unsigned from, unsigned to, const void *data, size_t length)
 {
     struct env_net *net = transport_net(rig->node[from].transport);

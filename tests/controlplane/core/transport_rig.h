@@ -68,6 +68,9 @@ void rig_step(struct rig *rig, int fd, short events);
 bool rig_connected(const struct rig *rig, unsigned a, unsigned b); /* both think so */
 /* All of the first nodes are, by one connection a pair: what they dialed at once is settled. */
 bool rig_settled(const struct rig *rig, unsigned nodes);
+/* Starts the first nodes and lets them settle. Each has then seen the others come up once: what was
+ * dialed twice is forgotten. */
+void rig_meet(struct rig *rig, unsigned nodes);
 int rig_send(struct rig *rig, unsigned from, unsigned to, const void *data, size_t length);
 struct transport_stats rig_stats(const struct rig *rig, unsigned id);
 uint64_t rig_ended(const struct rig *rig, unsigned id, enum transport_reason reason);

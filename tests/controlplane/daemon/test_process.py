@@ -154,7 +154,9 @@ def test_disk_that_fills_up_under_way(small_disk):
     thread.join()
     assert answers[0].startswith(b"HTTP/1.1 50"), answers
     wait_until(lambda: "nothing can be stored" in daemon.text(), "the failure")
-    assert daemon.json("get", "pools.web.backends.b.weight")["value"] == 50
+    assert daemon.json("get", "pools.web.backends.b.weight", "--stale")["value"] == 50
+    refused = daemon.culvert("get", "pools.web.backends.b.weight")
+    assert refused.returncode == 1 and "--stale" in refused.stderr
     daemon.fill(None)
     daemon.write(SITE.replace("weight: 50", "weight: 70"))
     wait_until(lambda: daemon.culvert("apply", daemon.site).returncode == 0, "an apply")

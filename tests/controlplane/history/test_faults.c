@@ -3,42 +3,14 @@
 #include <stdio.h>
 
 #include "controlplane/base/error.h"
+#include "tests/allocator.h"
 #include "tests/controlplane/history/rig.h"
 
 static long countdown = -1; /* allocations until one fails; negative: none will */
 
-static bool fault_now(void)
+bool allocation_fails(void)
 {
     return countdown >= 0 && countdown-- == 0;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
-
-void *__wrap_malloc(size_t size)
-{
-    return fault_now() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fault_now() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fault_now() ? NULL : __real_realloc(old, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fault_now() ? NULL : __real_strdup(text);
 }
 
 struct sim_event *__real_sim_at(struct sim *sim, uint64_t at, void (*fn)(void *arg), void *arg);

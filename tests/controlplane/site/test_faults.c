@@ -9,41 +9,13 @@
 #include <cmocka.h>
 
 #include "helper.h"
+#include "tests/allocator.h"
 
 static long countdown = -1;
 
-static int fault_now(void)
+bool allocation_fails(void)
 {
     return countdown >= 0 && !countdown--;
-}
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
-char *__wrap_strdup(const char *text);
-
-void *__wrap_malloc(size_t size)
-{
-    return fault_now() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fault_now() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fault_now() ? NULL : __real_realloc(old, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fault_now() ? NULL : __real_strdup(text);
 }
 
 static const char before_text[] =

@@ -2,40 +2,19 @@
 /* Every allocation fails once, in turn: an error comes back, nothing is lost and nothing leaks. */
 #include "dataplane/tables/channel_apply.h"
 #include "dataplane/tables/channel_sync.h"
+#include "tests/allocator.h"
 #include "tests/dataplane/tables/helper.h"
 
 #define REGION (16 * MIB)
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
 static long countdown = -1; /* the allocation to fail; below 0: none */
 
-static bool fails(void)
+bool allocation_fails(void)
 {
     if (countdown < 0)
         return false;
     countdown--;
     return countdown < 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails() ? NULL : __real_realloc(old, size);
 }
 
 /* Opens, changes, closes. Returns the first error. */

@@ -8,35 +8,14 @@
 
 #include "controlplane/core/kv/lessor.h"
 #include "controlplane/core/kv/watch.h"
+#include "tests/allocator.h"
 #include "tests/controlplane/core/kv/rig.h"
 
 static long countdown = -1; /* allocations until one fails; -1: none does */
 
-static bool fails(void)
+bool allocation_fails(void)
 {
     return countdown >= 0 && countdown-- == 0;
-}
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails() ? NULL : __real_realloc(old, size);
 }
 
 static void fill(struct rig *rig)

@@ -13,42 +13,21 @@
 #include "auth.pb-c.h"
 #include "election.pb-c.h"
 #include "lock.pb-c.h"
+#include "tests/allocator.h"
 #include "tests/controlplane/fronts/etcd/client.h"
 #include "tests/controlplane/fronts/etcd/service.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
 
 static struct client client;
 static bool armed;
 static unsigned left; /* the allocation that fails; 0: none */
 static bool failed;
 
-static bool fails(void)
+bool allocation_fails(void)
 {
     if (!armed || !left || --left)
         return false;
     failed = true;
     return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails() ? NULL : __real_realloc(old, size);
 }
 
 static void arm(bool begin)

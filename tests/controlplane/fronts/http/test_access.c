@@ -58,7 +58,7 @@ static const struct {
 #define WANTED (sizeof(wanted) / sizeof(wanted[0]))
 
 static struct daemon *daemon_stub;
-static struct http_exchange exchange;
+static struct http_exchange asked;
 static struct http_request request;
 static struct http_match matched;
 static struct identity *identity;
@@ -68,43 +68,45 @@ static int barrier_status;
 static bool leads, member, looked, noted;
 /* What the gate did. */
 static bool admitted, late;
-static int status;
-static char message[256], hint[256], refused_user[HTTP_USER_MAX], refused_what[256];
+static int got_status;
+static char got_message[256], got_hint[256], refused_user[HTTP_USER_MAX], refused_what[256];
 static char audit_what[32], audit_user[HTTP_USER_MAX], audit_role[16], audit_from[64];
 static char audit_outcome[64];
 
 /* ---- the server's part ---- */
 
-void http_admit(struct http_exchange *one)
+void http_admit(struct http_exchange *exchange)
 {
-    assert_ptr_equal(one, &exchange);
+    assert_ptr_equal(exchange, &asked);
     admitted = true;
 }
 
-void http_respond(struct http_exchange *one, int code, char *body, size_t length)
+void http_respond(struct http_exchange *exchange, int status, char *body, size_t length)
 {
-    (void)one;
+    (void)exchange;
     (void)length;
-    status = code;
+    got_status = status;
     free(body);
 }
 
-void http_respond_error(struct http_exchange *one, int code, const char *text, const char *more)
+void http_respond_error(struct http_exchange *exchange, int status, const char *message,
+                        const char *hint)
 {
-    snprintf(message, sizeof(message), "%s", text);
-    snprintf(hint, sizeof(hint), "%s", more ? more : "");
-    http_respond(one, code, NULL, 0);
+    snprintf(got_message, sizeof(got_message), "%s", message);
+    snprintf(got_hint, sizeof(got_hint), "%s", hint ? hint : "");
+    http_respond(exchange, status, NULL, 0);
 }
 
-void http_refuse_late(struct http_exchange *one, int code, const char *text, const char *more)
+void http_refuse_late(struct http_exchange *exchange, int status, const char *message,
+                      const char *hint)
 {
     late = true;
-    http_respond_error(one, code, text, more);
+    http_respond_error(exchange, status, message, hint);
 }
 
-bool http_peer_in_group(const struct http_exchange *one, gid_t group)
+bool http_peer_in_group(const struct http_exchange *exchange, gid_t group)
 {
-    (void)one;
+    (void)exchange;
     (void)group;
     return member;
 }
@@ -117,7 +119,7 @@ void kv_service_status(const struct kv_service *service, struct kv_status *out)
     *out = (struct kv_status){.leader = leads};
 }
 
-int kv_service_barrier(struct kv_service *service, void (*done)(void *arg, int code), void *arg)
+int kv_service_barrier(struct kv_service *service, void (*done)(void *arg, int status), void *arg)
 {
     (void)service;
     done(arg, barrier_status);
@@ -165,9 +167,9 @@ void history_note(struct history *history, const struct history_audit *audit)
 }
 
 #define HANDLER(name)                                                                              \
-    void name(struct http_exchange *one)                                                           \
+    void name(struct http_exchange *exchange)                                                      \
     {                                                                                              \
-        (void)one;                                                                                 \
+        (void)exchange;                                                                            \
     }
 HANDLER(api_head_blob)
 HANDLER(api_begin_blob)
@@ -236,23 +238,23 @@ static void ask(enum http_method method, const char *path, const char *authoriza
     size_t count;
     const struct http_route *routes = api_routes(&count);
 
-    memset(&exchange, 0, sizeof(exchange));
+    memset(&asked, 0, sizeof(asked));
     memset(&request, 0, sizeof(request));
     admitted = late = looked = noted = false;
-    status = 0;
-    message[0] = hint[0] = refused_user[0] = refused_what[0] = 0;
+    got_status = 0;
+    got_message[0] = got_hint[0] = refused_user[0] = refused_what[0] = 0;
     request.method = method;
     snprintf(request.path, sizeof(request.path), "%s", path);
     if (authorization)
         snprintf(request.authorization, sizeof(request.authorization), "%s", authorization);
     http_route_find(routes, count, method, path, &matched);
-    exchange.request = &request;
-    exchange.route = matched.route;
-    exchange.app = daemon_stub;
-    exchange.uid = uid;
-    snprintf(exchange.from, sizeof(exchange.from), "%s", from ? from : "");
-    api_gate(&exchange);
-    assert_true(admitted == !status);
+    asked.request = &request;
+    asked.route = matched.route;
+    asked.app = daemon_stub;
+    asked.uid = uid;
+    snprintf(asked.from, sizeof(asked.from), "%s", from ? from : "");
+    api_gate(&asked);
+    assert_true(admitted == !got_status);
 }
 
 #define FROM "10.0.0.9:5000"
@@ -287,13 +289,13 @@ static void test_each_route_with_each_role(void **state)
         for (size_t i = 0; i < WANTED; i++) {
             ask_by_token(wanted[i].method, wanted[i].path);
             assert_true(admitted == (role >= wanted[i].least));
-            assert_string_equal(exchange.user, "token:ci");
+            assert_string_equal(asked.user, "token:ci");
             if (admitted) {
-                assert_int_equal(exchange.level, role);
+                assert_int_equal(asked.level, role);
                 continue;
             }
-            assert_int_equal(status, 403);
-            assert_non_null(strstr(message, access_role_name(wanted[i].least)));
+            assert_int_equal(got_status, 403);
+            assert_non_null(strstr(got_message, access_role_name(wanted[i].least)));
             assert_string_equal(refused_user, "token:ci");
         }
     }
@@ -321,14 +323,14 @@ static void test_unix_socket(void **state)
     assert_int_equal(api_local_role((uid_t)-1, others, true), ACCESS_NONE);
     for (size_t i = 0; i < WANTED; i++) {
         ask(wanted[i].method, wanted[i].path, NULL, NULL, 0);
-        assert_true(admitted && exchange.level == ACCESS_ADMIN);
-        assert_string_equal(exchange.user, "root");
+        assert_true(admitted && asked.level == ACCESS_ADMIN);
+        assert_string_equal(asked.user, "root");
         ask(wanted[i].method, wanted[i].path, NULL, NULL, others + (geteuid() == others));
-        assert_int_equal(status, 403);
-        assert_non_null(strstr(hint, "group culvert"));
+        assert_int_equal(got_status, 403);
+        assert_non_null(strstr(got_hint, "group culvert"));
     }
     ask(HTTP_METHOD_GET, "/v1/nowhere", NULL, NULL, others);
-    assert_int_equal(status, 403);
+    assert_int_equal(got_status, 403);
 }
 
 /* A token counts on the Unix socket, too, for more and for less. */
@@ -338,10 +340,10 @@ static void test_token_on_the_unix_socket(void **state)
     make_token(ACCESS_READER, 60);
     snprintf(bearer, sizeof(bearer), "bearer  %s", token);
     ask(HTTP_METHOD_POST, "/v1/apply", bearer, NULL, 0);
-    assert_int_equal(status, 403);
+    assert_int_equal(got_status, 403);
     ask(HTTP_METHOD_GET, "/v1/status", bearer, NULL, 4242);
     assert_true(admitted);
-    assert_string_equal(api_caller(&exchange).from, "local");
+    assert_string_equal(api_caller(&asked).from, "local");
 }
 
 static void test_no_token(void **state)
@@ -351,10 +353,10 @@ static void test_no_token(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
         ask(HTTP_METHOD_GET, "/v1/status", shown[i], FROM, 0); /* a uid means nothing here */
-        assert_true(late && status == 401 && !looked);
+        assert_true(late && got_status == 401 && !looked);
         assert_string_equal(refused_user, "");
         ask(HTTP_METHOD_GET, "/v1/nowhere", shown[i], FROM, (uid_t)-1);
-        assert_int_equal(status, 401);
+        assert_int_equal(got_status, 401);
     }
 }
 
@@ -363,17 +365,17 @@ static void test_revoked_expired_other(void **state)
     (void)state;
     make_token(ACCESS_ADMIN, -10);
     ask_by_token(HTTP_METHOD_GET, "/v1/status");
-    assert_true(late && status == 401);
-    assert_non_null(strstr(message, "expired"));
+    assert_true(late && got_status == 401);
+    assert_non_null(strstr(got_message, "expired"));
     make_token(ACCESS_ADMIN, 60);
     record.id++; /* as if it were gone */
     ask_by_token(HTTP_METHOD_GET, "/v1/status");
-    assert_true(late && status == 401);
-    assert_non_null(strstr(message, "revoked"));
+    assert_true(late && got_status == 401);
+    assert_non_null(strstr(got_message, "revoked"));
     record.id--;
     record.digest[31] ^= 1;
     ask_by_token(HTTP_METHOD_GET, "/v1/status");
-    assert_int_equal(status, 401);
+    assert_int_equal(got_status, 401);
 }
 
 /* What this node has is good enough to be read by, when no node leads; not to change anything. */
@@ -389,16 +391,16 @@ static void test_without_a_leader(void **state)
             if (wanted[i].least == ACCESS_READER)
                 assert_true(admitted);
             else
-                assert_int_equal(status, 503);
+                assert_int_equal(got_status, 503);
         }
         make_token(ACCESS_ADMIN, -10);
         ask_by_token(HTTP_METHOD_GET, "/v1/status");
-        assert_int_equal(status, 401);
+        assert_int_equal(got_status, 401);
     }
     daemon_stub->cluster = NULL;
     make_token(ACCESS_ADMIN, 60);
     ask_by_token(HTTP_METHOD_GET, "/v1/status");
-    assert_int_equal(status, 503);
+    assert_int_equal(got_status, 503);
 }
 
 static void test_audit(void **state)
@@ -406,21 +408,21 @@ static void test_audit(void **state)
     (void)state;
     make_token(ACCESS_ADMIN, 60);
     ask_by_token(HTTP_METHOD_POST, "/v1/tokens/revoke");
-    api_answered(&exchange, 200);
+    api_answered(&asked, 200);
     assert_true(noted);
     assert_string_equal(audit_what, "token revoke");
     assert_string_equal(audit_user, "token:ci");
     assert_string_equal(audit_role, "admin");
     assert_string_equal(audit_from, FROM);
     assert_string_equal(audit_outcome, "done");
-    assert_string_equal(api_author(&exchange), "ci");
-    api_answered(&exchange, 404);
+    assert_string_equal(api_author(&asked), "ci");
+    api_answered(&asked, 404);
     assert_string_equal(audit_outcome, "status 404");
     ask_by_token(HTTP_METHOD_GET, "/v1/status");
-    api_answered(&exchange, 200);
+    api_answered(&asked, 200);
     assert_false(noted);
     ask_by_token(HTTP_METHOD_POST, "/v1/apply"); /* the history notes it itself */
-    api_answered(&exchange, 200);
+    api_answered(&asked, 200);
     assert_false(noted);
 }
 

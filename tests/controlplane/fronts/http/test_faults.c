@@ -20,37 +20,16 @@
 
 #include "controlplane/base/local_socket.h"
 #include "controlplane/fronts/http/server.h"
+#include "tests/allocator.h"
 
 #define TOGETHER 5
 
 static unsigned allocations, fail_from, fail_to; /* these fail */
 static bool counting;
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static bool allocation_fails(void)
+bool allocation_fails(void)
 {
     return counting && ++allocations >= fail_from && allocations <= fail_to;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return allocation_fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allocation_fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return allocation_fails() ? NULL : __real_realloc(old, size);
 }
 
 static uv_loop_t loop;
@@ -111,8 +90,10 @@ static bool serves(int fd)
         "POST /echo HTTP/1.1\r\nConnection: close\r\nContent-Length: 4\r\n\r\nping";
     char heard[1024];
     size_t length = 0;
-    ssize_t count = send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL);
+    ssize_t count;
 
+    if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) < 0)
+        return false;
     do {
         uv_run(&loop, UV_RUN_NOWAIT);
         count = recv(fd, heard + length, sizeof(heard) - 1 - length, MSG_DONTWAIT);
