@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What data planes need to know before they can connect, left in the run directory. */
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/base/file.h"
@@ -25,6 +27,24 @@ static bool is_written(const char *path, const struct buffer *json)
     return same;
 }
 
+/* The mark by which systemd knows that culvert-dpdk is wanted (images/deb/culvert-dpdk.path). */
+static void mark_wanted(const struct daemon *daemon)
+{
+    struct site_counts counts;
+    char path[PATH_MAX];
+    int error = 0;
+
+    site_counts(daemon->engine, &counts);
+    snprintf(path, sizeof(path), "%s/dpdk.wanted", daemon->options.run_dir);
+    if (counts.dpdk_interfaces)
+        error = file_write(AT_FDCWD, path, "", 0);
+    else if (unlink(path) && errno != ENOENT)
+        error = file_error(errno);
+    if (error)
+        log_error("%s: %s: whether culvert-dpdk starts is left to you", path,
+                  culvert_strerror(error));
+}
+
 void daemon_publish_settings(struct daemon *daemon)
 {
     const struct site *site = site_engine_site(daemon->engine);
@@ -44,4 +64,5 @@ void daemon_publish_settings(struct daemon *daemon)
         log_error("%s: %s: culvert-dpdk starts by the settings before", path,
                   culvert_strerror(error));
     buffer_free(&json);
+    mark_wanted(daemon);
 }

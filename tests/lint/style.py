@@ -20,7 +20,20 @@ SUBJECT_LENGTH = 60
 KERNEL_FOLDERS = ("dataplane/fastpath/", "bpf/")
 KERNEL_LICENCE = "GPL-2.0-only OR BSD-2-Clause"
 LICENCE = "Apache-2.0"
-SCRIPTS = ("dev", ".ci/run")
+SCRIPTS = (
+    "dev",
+    ".ci/run",
+    "images/boot",
+    "images/build",
+    "images/customize",
+    "images/deb/build",
+    "images/deb/postinst",
+    "images/deb/prerm",
+    "images/initrd/init",
+    "images/kernel",
+    "images/root/usr/lib/culvert/console",
+    "images/root/usr/lib/culvert/first-start",
+)
 
 SUBJECT = re.compile(r"[a-z0-9][a-z0-9_./, -]*: \S")
 SLEEP = re.compile(r"\b(?:u|nano|clock_nano)?sleep\s*\(")

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2154 # images/build sets them
+# The steps of images/build; each reads and writes files of the output folder. `here` is the folder of
+# the sources, `version` the version.
+
+readonly SECTOR=512
+readonly MIB=$((1024 * 1024))
+readonly ESP_MIB=128
+readonly ROOT_MIB=256 # of a slot; the system has room to grow in later versions
+readonly HASH_MIB=8
+
+# Ids are made of the name and the root's hash: two builds have the same ones.
+uuid() {
+    printf '%s' "$1" | sha256sum |
+        sed -E 's/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*/\1-\2-4\3-8\4-\5/'
+}
+
+list() { sed 's/#.*//' "$@" | tr -s '[:space:]' '\n' | sed '/^$/d'; }
+
+# ---- the system's tree, as root.tar ----
+
+# Debian's part, kept until the packages change: base/, kernel.deb.
+make_base() {
+    local out=$1 stamp
+    stamp=$({ list "$here/packages" && libraries "$out/culvert.deb"; } | sort -u)
+    [ "$(cat "$out/base.stamp" 2>/dev/null)" != "$stamp" ] || return 0
+    rm -rf --one-file-system "$out"/base{,.new,.stamp}
+    mmdebstrap --mode=root --variant=essential --format=directory --quiet \
+        --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
+        --dpkgopt=force-unsafe-io \
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' \
+        --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+        --dpkgopt='path-exclude=/usr/share/info/*' \
+        --include="$(paste -sd, <<<"$stamp")" \
+        --customize-hook="'$here/kernel' '$out'" \
+        trixie "$out/base.new" "$(mirror)"
+    mv "$out/base.new" "$out/base"
+    echo "$stamp" >"$out/base.stamp"
+}
+
+make_root() {
+    rm -rf --one-file-system "$1/root"
+    cp -a "$1/base" "$1/root"
+    "$here/customize" "$1/root" "$here" "$1"
+}
+
+# The packages that a package depends on.
+libraries() { dpkg-deb -f "$1" Depends | tr ',' '\n' | sed 's/(.*//; s/ //g'; }
+
+# The mirror that this system's packages come from.
+mirror() {
+    # shellcheck disable=SC2016 # apt expands it
+    apt-get indextargets --no-release-info --format '$(REPO_URI)' 'Created-By: Packages' | sed -n 1p
+}
+
+# ---- what is read only, and its check ----
+
+make_squashfs() {
+    local out=$1
+    rm -f "$out/root.squashfs" "$out/root.verity"
+    mksquashfs "$out/root" "$out/root.squashfs" -comp zstd -Xcompression-level 15 -noappend \
+        -no-xattrs -quiet -no-progress
+    [ "$(stat -c %s "$out/root.squashfs")" -le $((ROOT_MIB * MIB)) ] || {
+        echo "image: the system is larger than a slot's $ROOT_MIB MiB" >&2
+        return 1
+    }
+    veritysetup format --salt "$(printf 'culvert %s' "$SOURCE_DATE_EPOCH" | sha256sum | cut -c 1-64)" \
+        --uuid "$(uuid verity)" "$out/root.squashfs" "$out/root.verity" |
+        sed -n 's/^Root hash:[[:space:]]*//p' >"$out/roothash"
+}
+
+# ---- the kernel image: kernel, initrd and command line in one signed file ----
+
+# Copies a program of this system with the libraries that it is linked with.
+copy_program() {
+    local to=$1 library
+    install -D "$2" "$to/bin/$(basename "$2")"
+    ldd "$2" | grep -o '/[^ ]*' | while read -r library; do install -D "$library" "$to$library"; done
+}
+
+make_initrd() {
+    local out=$1 root=$1/root kernel work=$1/initrd.tree name
+    kernel=$(basename "$root"/usr/lib/modules/*)
+    rm -rf "$work"
+    mkdir -p "$work"/{bin,proc,sys,dev,root,run}
+    install /usr/bin/busybox "$work/bin/busybox"
+    for name in sh mount cat grep sed cut tr seq usleep sleep reboot switch_root modprobe; do
+        ln -s busybox "$work/bin/$name"
+    done
+    copy_program "$work" /usr/sbin/veritysetup
+    install -m 755 "$here/initrd/init" "$work/init"
+    list "$here/initrd/modules" >"$work/modules"
+    # The modules and what they depend on, uncompressed: the whole is compressed once.
+    list "$here/initrd/modules" | while read -r name; do
+        modprobe -d "$root" -S "$kernel" --show-depends "$name"
+    done | sed -n "s|^insmod .*/lib/modules/||p" | sort -u | while read -r name; do
+        install -D "$root/usr/lib/modules/$name" "$work/lib/modules/$name"
+        xz -d "$work/lib/modules/$name"
+    done
+    cp "$root/usr/lib/modules/$kernel"/modules.{order,builtin,builtin.modinfo} \
+        "$work/lib/modules/$kernel/"
+    depmod -b "$work" "$kernel"
+    find "$work" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+    (cd "$work" && find . -print0 | sort -z |
+        cpio --null --create --format=newc --reproducible --owner=0:0 --quiet) |
+        zstd -q -19 -T0 -o "$out/initrd" -f
+}
+
+make_uki() {
+    local out=$1 version=$2
+    ukify build --linux="$out/vmlinuz" --initrd="$out/initrd" \
+        --cmdline="roothash=$(cat "$out/roothash") $(list "$here/cmdline" | paste -sd' ')" \
+        --os-release="@$out/root/usr/lib/os-release" --uname="$(basename "$out"/root/usr/lib/modules/*)" \
+        --output="$out/culvert.efi" >/dev/null
+}
+
+# ---- the disk: ESP, slot A (root and hash tree), slot B ----
+
+make_esp() {
+    local out=$1 esp=$1/esp
+    rm -f "$esp"
+    truncate -s "${ESP_MIB}M" "$esp"
+    mformat -i "$esp" -F -N 0x43554c56 -v CULVERT ::
+    mmd -i "$esp" ::EFI ::EFI/BOOT ::EFI/systemd ::EFI/Linux ::loader
+    mcopy -i "$esp" -m /usr/lib/systemd/boot/efi/systemd-bootx64.efi ::EFI/BOOT/BOOTX64.EFI
+    mcopy -i "$esp" "$here/loader.conf" ::loader/loader.conf
+    mcopy -i "$esp" "$out/culvert.efi" "::EFI/Linux/culvert-$version.efi"
+}
+
+make_disk() {
+    local out=$1 hash disk=$1/culvert.raw
+    hash=$(cut -c 1-24 "$out/roothash")
+    make_esp "$out"
+    rm -f "$disk"
+    truncate -s $(((ESP_MIB + 2 * (ROOT_MIB + HASH_MIB) + 2) * MIB)) "$disk"
+    sfdisk --quiet "$disk" <<LAYOUT
+label: gpt
+label-id: $(uuid disk)
+unit: sectors
+first-lba: 2048
+start=$((MIB / SECTOR)), size=$((ESP_MIB * MIB / SECTOR)), type=uefi, uuid=$(uuid esp), name="esp"
+size=$((ROOT_MIB * MIB / SECTOR)), type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709, uuid=$(uuid root-a), name="root-$hash"
+size=$((HASH_MIB * MIB / SECTOR)), type=2c7357ed-ebd2-46d9-aec1-23d437ec2bf5, uuid=$(uuid hash-a), name="hash-$hash"
+size=$((ROOT_MIB * MIB / SECTOR)), type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709, uuid=$(uuid root-b), name="_empty"
+size=$((HASH_MIB * MIB / SECTOR)), type=2c7357ed-ebd2-46d9-aec1-23d437ec2bf5, uuid=$(uuid hash-b), name="_empty"
+LAYOUT
+    place() { # FILE, at the MiB of the disk
+        dd if="$1" of="$disk" bs=1M seek="$2" conv=notrunc,sparse status=none
+    }
+    place "$out/esp" 1
+    place "$out/root.squashfs" $((1 + ESP_MIB))
+    place "$out/root.verity" $((1 + ESP_MIB + ROOT_MIB))
+}
