@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Preloaded into sbsign, which notes the time of day in a signature: two builds of one commit are to
- * give the same bytes. */
+/* Preloaded into sbsign, which notes the time of day in a signature: two builds of one commit are
+ * to give the same bytes. */
 #include <stdlib.h>
 #include <time.h>
 

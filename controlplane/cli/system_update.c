@@ -68,7 +68,7 @@ static bool is_url(const char *source)
     return !strncmp(source, "http://", 7) || !strncmp(source, "https://", 8);
 }
 
-/* What curl fetches, as a pipe. It gives up on a server that sends less than 1 kB/s for a minute. */
+/* What curl fetches, as a pipe. It gives up on less than 1 kB/s for a minute. */
 static int fetch(const char *url, pid_t *child)
 {
     const char *const argv[] = {"curl",

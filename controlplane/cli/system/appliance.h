@@ -2,8 +2,8 @@
 /*
  * The parts of an appliance that an update touches: two slots for systems on one disk, each a
  * partition of the root and one of its hash tree, and the kernel images (boot entries) on the EFI
- * system partition, which systemd-boot counts tries of (docs/decisions/0015-updates.md). All is read
- * and written below one folder. `why` is one line for the operator, set with every error.
+ * system partition, of which systemd-boot counts the tries (docs/decisions/0015-updates.md). All
+ * is read and written below one folder. `why` is one line for the operator, set with every error.
  */
 #ifndef CULVERT_SYSTEM_APPLIANCE_H
 #define CULVERT_SYSTEM_APPLIANCE_H
@@ -34,6 +34,7 @@ struct appliance {
  * without what it must have. */
 int appliance_open(struct appliance *appliance, const char *folder, char why[SYSTEM_WHY]);
 
+/* The slot that doesn't run, and the letter of a slot. */
 unsigned appliance_other(const struct appliance *appliance);
 char appliance_slot_letter(unsigned slot);
 

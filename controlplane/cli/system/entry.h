@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A boot entry: the kernel image culvert-VERSION.efi, culvert-VERSION+LEFT.efi or
- * culvert-VERSION+LEFT-DONE.efi (systemd's Automatic Boot Assessment). With a counter it is on trial:
- * systemd-boot moves a try from LEFT to DONE at each start, and sorts it last when none is left.
+ * culvert-VERSION+LEFT-DONE.efi (systemd's Automatic Boot Assessment). With a counter it is on
+ * trial: systemd-boot moves a try from LEFT to DONE at each start, and sorts it last when none is
+ * left.
  */
 #ifndef CULVERT_SYSTEM_ENTRY_H
 #define CULVERT_SYSTEM_ENTRY_H

@@ -34,7 +34,7 @@ struct manifest {
 /* The name of a part in the manifest and in the file. */
 const char *manifest_part_name(enum update_part_index part);
 
-/* Reads the JSON text. 0, or CULVERT_EPROTO: not a manifest, or one of another format or product. */
+/* Reads the JSON text. 0, or CULVERT_EPROTO: no manifest, or one of another format or product. */
 int manifest_read(const char *text, size_t length, struct manifest *manifest, char why[SYSTEM_WHY]);
 
 /* Whether the signature (the key's own scheme over SHA-256) of the text is by one of the PEM
