@@ -68,7 +68,7 @@ mirror() {
 make_squashfs() {
     local out=$1
     rm -f "$out/root.squashfs" "$out/root.verity"
-    mksquashfs "$out/root" "$out/root.squashfs" -comp zstd -Xcompression-level 15 -noappend \
+    mksquashfs "$out/root" "$out/root.squashfs" -comp zstd -Xcompression-level "${compression:-15}" -noappend \
         -no-xattrs -quiet -no-progress
     [ "$(stat -c %s "$out/root.squashfs")" -le $((ROOT_MIB * MIB)) ] || {
         echo "image: the system is larger than a slot's $ROOT_MIB MiB" >&2
