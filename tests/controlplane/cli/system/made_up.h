@@ -20,7 +20,7 @@ void made_up_remove(void);
 
 /* A file of the appliance. */
 void made_up_write(const char *name, const void *data, size_t length);
-bool made_up_has(const char *name);
+long made_up_size(const char *name); /* -1: there is none */
 /* The names in /efi/EFI/Linux, sorted, with blanks between. Valid until the next call. */
 const char *made_up_entries(void);
 

@@ -95,6 +95,19 @@ static void test_truncated(void **state)
         assert_null(strstr(made_up_entries(), "part"));
     }
     assert_string_equal(made_up_entries(), "culvert-1.0.efi");
+    assert_false(appliance_slot_has(&appliance, 1, HASH_B));
+    buffer_free(&bytes);
+}
+
+static void test_damaged_header(void **state)
+{
+    struct buffer bytes = {0};
+
+    (void)state;
+    made_up_pack(&(struct made_up_update){.version = "1.1", .root_hash = HASH_C}, &bytes);
+    bytes.data[110] ^= 1; /* the owner, which nobody looks at */
+    assert_int_equal(take_bytes(&bytes, bytes.length, false), CULVERT_EPROTO);
+    assert_string_equal(why, "this is no update, or a damaged one");
     buffer_free(&bytes);
 }
 
@@ -252,10 +265,12 @@ static void test_factory_reset(void **state)
                                "CulvertFactoryReset-5ad8f3a3-5f6e-4a5e-9c6b-0d0f2b6f7c11";
 
     (void)state;
-    assert_false(made_up_has(name));
+    assert_int_equal(made_up_size(name), -1);
     assert_int_equal(appliance_request_reset(&appliance, why), 0);
-    assert_true(made_up_has(name));
+    assert_int_equal(made_up_size(name), 5);
+    made_up_write(name, "", 0); /* the kernel lets nobody write to one that is there */
     assert_int_equal(appliance_request_reset(&appliance, why), 0);
+    assert_int_equal(made_up_size(name), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -265,6 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_update),
         TEST(test_truncated),
+        TEST(test_damaged_header),
         TEST(test_refused_before_anything_is_written),
         TEST(test_damaged_parts),
         TEST(test_older_one_by_force),
