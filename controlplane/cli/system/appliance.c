@@ -12,10 +12,8 @@
 #include <unistd.h>
 
 #include "controlplane/base/error.h"
-#include "controlplane/base/file.h"
 
-#define TEXT_BYTES 65536u /* of a file with lines NAME=VALUE */
-#define UUID_OFFSET 16    /* in dm-verity's superblock (cryptsetup, "DMVerity"), 16 bytes */
+#define UUID_OFFSET 16 /* in dm-verity's superblock (cryptsetup, "DMVerity"), 16 bytes */
 #define RESET_VARIABLE "CulvertFactoryReset-5ad8f3a3-5f6e-4a5e-9c6b-0d0f2b6f7c11"
 
 static int unsupported(char why[SYSTEM_WHY])
@@ -30,29 +28,30 @@ static int broken(char why[SYSTEM_WHY], const char *what)
     return CULVERT_ESYSTEM;
 }
 
-/* The value of NAME=VALUE in a file, quotes taken off; "" when there is none or it is too long. */
+/* The value of NAME=VALUE in a file, quotes taken off; "" when there is none or it is too long. Of
+ * files in sysfs the length is not known before, so it is read by lines. */
 static void read_value(const char *path, const char *name, char *value, size_t size)
 {
-    size_t length, prefix = strlen(name);
-    char *text, *save;
+    FILE *file = fopen(path, "re");
+    size_t prefix = strlen(name);
+    char line[256];
 
     *value = 0;
-    if (file_read(AT_FDCWD, path, TEXT_BYTES, &text, &length))
-        return;
-    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+    while (file && fgets(line, sizeof(line), file)) {
         char *at = line + prefix + 1;
         size_t end;
 
         if (strncmp(line, name, prefix) != 0 || line[prefix] != '=')
             continue;
         at += *at == '"';
-        end = strcspn(at, "\"");
+        end = strcspn(at, "\"\n");
         if (end < size) {
             memcpy(value, at, end);
             value[end] = 0;
         }
     }
-    free(text);
+    if (file)
+        fclose(file);
 }
 
 /* ---- slots ---- */
