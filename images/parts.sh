@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2154 # images/build sets them
 # The steps of images/build; each reads and writes files of the output folder. `here` is the folder of
-# the sources, `version` the version.
+# the sources, `version` the version, `key` and `certificate` what signs.
 
 readonly SECTOR=512
 readonly MIB=$((1024 * 1024))
@@ -43,6 +43,15 @@ make_root() {
     rm -rf --one-file-system "$1/root"
     cp -a "$1/base" "$1/root"
     "$here/customize" "$1/root" "$here" "$1"
+    name_root "$1/root"
+}
+
+# What says which system it is, and who may sign the next one.
+name_root() {
+    local file=$1/usr/lib/os-release
+    sed -i '/^PRETTY_NAME=/d; /^IMAGE_/d' "$file"
+    printf 'PRETTY_NAME="Culvert %s"\nIMAGE_ID=culvert\nIMAGE_VERSION=%s\n' "$version" "$version" >>"$file"
+    install -D -m 644 "$certificate" "$1/usr/share/culvert/update.crt"
 }
 
 # The packages that a package depends on.
@@ -59,15 +68,85 @@ mirror() {
 make_squashfs() {
     local out=$1
     rm -f "$out/root.squashfs" "$out/root.verity"
-    mksquashfs "$out/root" "$out/root.squashfs" -comp zstd -Xcompression-level 15 -noappend \
+    mksquashfs "$out/root" "$out/root.squashfs" -comp zstd -Xcompression-level "${compression:-15}" -noappend \
         -no-xattrs -quiet -no-progress
     [ "$(stat -c %s "$out/root.squashfs")" -le $((ROOT_MIB * MIB)) ] || {
         echo "image: the system is larger than a slot's $ROOT_MIB MiB" >&2
         return 1
     }
+    # The root hash doesn't depend on the UUID, which is made of it: the initrd knows a slot by that.
+    make_verity "$out" "$(uuid verity)"
+    make_verity "$out" "$(sed -E 's/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/\1-\2-\3-\4-\5/' "$out/roothash")"
+}
+
+make_verity() {
+    local out=$1
     veritysetup format --salt "$(printf 'culvert %s' "$SOURCE_DATE_EPOCH" | sha256sum | cut -c 1-64)" \
-        --uuid "$(uuid verity)" "$out/root.squashfs" "$out/root.verity" |
+        --uuid "$2" "$out/root.squashfs" "$out/root.verity" |
         sed -n 's/^Root hash:[[:space:]]*//p' >"$out/roothash"
+}
+
+# ---- signing: the kernel image and boot loader for Secure Boot, updates for the appliance ----
+
+# The key and certificate: $CULVERT_SIGN_KEY and $CULVERT_SIGN_CERT, else those in keys/, made when
+# there are none.
+find_keys() {
+    local keys=$1/keys
+    key=${CULVERT_SIGN_KEY:-$keys/update.key}
+    certificate=${CULVERT_SIGN_CERT:-$keys/update.crt}
+    mkdir -p "$keys"
+    if [ ! -e "$key" ] && [ -z "${CULVERT_SIGN_KEY:-}" ]; then
+        say "making keys for development, $keys: whoever has them can sign updates"
+        (umask 077 && openssl req -new -x509 -newkey rsa:2048 -nodes -sha256 -days 3650 \
+            -subj '/CN=Culvert development/' -keyout "$key.new" -out "$certificate" 2>/dev/null)
+        mv "$key.new" "$key"
+    fi
+    openssl x509 -in "$certificate" -noout -pubkey 2>/dev/null |
+        cmp -s - <(openssl pkey -in "$key" -pubout 2>/dev/null) && return
+    say "$key is not the key of the certificate $certificate"
+    return 1
+}
+
+# Signs a PE file in place. The time in the signature is the commit's.
+sign() {
+    local clock=$1/signing-time.so
+    [ -e "$clock" ] || cc -shared -fPIC -O2 -o "$clock" "$here/signing-time.c"
+    LD_PRELOAD=$clock sbsign --key "$key" --cert "$certificate" --output "$2" "$2" 2>/dev/null
+}
+
+# What the firmware takes as its keys, so that it starts nothing but what this key has signed: put
+# where the boot loader's menu offers to enrol them.
+make_enrolment() {
+    local keys=$1/enrol owner name
+    owner=$(uuid secure-boot)
+    rm -rf "$keys"
+    mkdir -p "$keys"
+    cert-to-efi-sig-list -g "$owner" "$certificate" "$keys/all.esl"
+    for name in PK KEK db; do
+        sign-efi-sig-list -t "$(date -u -d "@$SOURCE_DATE_EPOCH" '+%Y-%m-%d %H:%M:%S')" -g "$owner" \
+            -k "$key" -c "$certificate" "$name" "$keys/all.esl" "$keys/$name.auth" >/dev/null
+    done
+    rm "$keys/all.esl"
+    openssl x509 -in "$certificate" -outform DER -out "$keys/culvert.cer"
+}
+
+# The update file. The appliance reads it from front to end: what it checks comes first.
+make_update() {
+    local out=$1 work=$1/update.tree file=$1/culvert-$version.update part
+    rm -rf "$work" "$out"/culvert-*.update
+    mkdir -p "$work"
+    ln "$out/culvert.efi" "$work/kernel"
+    ln "$out/root.squashfs" "$work/root"
+    ln "$out/root.verity" "$work/hash"
+    for part in kernel root hash; do
+        jq -n --arg part "$part" --arg sha256 "$(sha256sum <"$work/$part" | cut -c 1-64)" \
+            --argjson size "$(stat -c %s "$work/$part")" '{($part): {size: $size, sha256: $sha256}}'
+    done | jq -s --arg version "$version" --arg hash "$(cat "$out/roothash")" \
+        '{format: 1, product: "culvert", version: $version, root_hash: $hash} + add' >"$work/manifest.json"
+    openssl dgst -sha256 -sign "$key" -out "$work/manifest.sig" "$work/manifest.json"
+    tar -C "$work" --format=ustar --owner=0 --group=0 --numeric-owner --mode=644 \
+        --mtime="@$SOURCE_DATE_EPOCH" -cf "$file" manifest.json manifest.sig kernel root hash
+    rm -r "$work"
 }
 
 # ---- the kernel image: kernel, initrd and command line in one signed file ----
@@ -85,7 +164,7 @@ make_initrd() {
     rm -rf "$work"
     mkdir -p "$work"/{bin,proc,sys,dev,root,run}
     install /usr/bin/busybox "$work/bin/busybox"
-    for name in sh mount cat grep sed cut tr seq usleep sleep reboot switch_root modprobe; do
+    for name in sh mount cat grep sed cut tr seq dd od realpath usleep sleep reboot switch_root modprobe; do
         ln -s busybox "$work/bin/$name"
     done
     copy_program "$work" /usr/sbin/veritysetup
@@ -107,30 +186,38 @@ make_initrd() {
         zstd -q -19 -T0 -o "$out/initrd" -f
 }
 
+# Its profiles are two entries of the boot menu: the appliance, and a root shell on the console.
 make_uki() {
-    local out=$1 version=$2
-    ukify build --linux="$out/vmlinuz" --initrd="$out/initrd" \
-        --cmdline="roothash=$(cat "$out/roothash") $(list "$here/cmdline" | paste -sd' ')" \
+    local out=$1 cmdline
+    cmdline="roothash=$(cat "$out/roothash") $(list "$here/cmdline" | paste -sd' ')"
+    ukify build --profile=$'ID=rescue\nTITLE=rescue' --cmdline="$cmdline systemd.unit=rescue.target" \
+        --output="$out/rescue.efi" >/dev/null
+    ukify build --linux="$out/vmlinuz" --initrd="$out/initrd" --cmdline="$cmdline" --join-profile="$out/rescue.efi" \
         --os-release="@$out/root/usr/lib/os-release" --uname="$(basename "$out"/root/usr/lib/modules/*)" \
         --output="$out/culvert.efi" >/dev/null
+    sign "$out" "$out/culvert.efi"
+    rm "$out/rescue.efi"
 }
 
 # ---- the disk: ESP, slot A (root and hash tree), slot B ----
 
 make_esp() {
     local out=$1 esp=$1/esp
+    make_enrolment "$out"
+    cp /usr/lib/systemd/boot/efi/systemd-bootx64.efi "$out/boot.efi"
+    sign "$out" "$out/boot.efi"
     rm -f "$esp"
     truncate -s "${ESP_MIB}M" "$esp"
     mformat -i "$esp" -F -N 0x43554c56 -v CULVERT ::
-    mmd -i "$esp" ::EFI ::EFI/BOOT ::EFI/systemd ::EFI/Linux ::loader
-    mcopy -i "$esp" -m /usr/lib/systemd/boot/efi/systemd-bootx64.efi ::EFI/BOOT/BOOTX64.EFI
+    mmd -i "$esp" ::EFI ::EFI/BOOT ::EFI/systemd ::EFI/Linux ::loader ::loader/keys ::loader/keys/auto
+    mcopy -i "$esp" "$out/boot.efi" ::EFI/BOOT/BOOTX64.EFI
+    mcopy -i "$esp" "$out"/enrol/*.auth ::loader/keys/auto/
     mcopy -i "$esp" "$here/loader.conf" ::loader/loader.conf
     mcopy -i "$esp" "$out/culvert.efi" "::EFI/Linux/culvert-$version.efi"
 }
 
 make_disk() {
-    local out=$1 hash disk=$1/culvert.raw
-    hash=$(cut -c 1-24 "$out/roothash")
+    local out=$1 disk=$1/culvert.raw
     make_esp "$out"
     rm -f "$disk"
     truncate -s $(((ESP_MIB + 2 * (ROOT_MIB + HASH_MIB) + 2) * MIB)) "$disk"
@@ -140,10 +227,10 @@ label-id: $(uuid disk)
 unit: sectors
 first-lba: 2048
 start=$((MIB / SECTOR)), size=$((ESP_MIB * MIB / SECTOR)), type=uefi, uuid=$(uuid esp), name="esp"
-size=$((ROOT_MIB * MIB / SECTOR)), type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709, uuid=$(uuid root-a), name="root-$hash"
-size=$((HASH_MIB * MIB / SECTOR)), type=2c7357ed-ebd2-46d9-aec1-23d437ec2bf5, uuid=$(uuid hash-a), name="hash-$hash"
-size=$((ROOT_MIB * MIB / SECTOR)), type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709, uuid=$(uuid root-b), name="_empty"
-size=$((HASH_MIB * MIB / SECTOR)), type=2c7357ed-ebd2-46d9-aec1-23d437ec2bf5, uuid=$(uuid hash-b), name="_empty"
+size=$((ROOT_MIB * MIB / SECTOR)), type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709, uuid=$(uuid root-a), name="root-a"
+size=$((HASH_MIB * MIB / SECTOR)), type=2c7357ed-ebd2-46d9-aec1-23d437ec2bf5, uuid=$(uuid hash-a), name="hash-a"
+size=$((ROOT_MIB * MIB / SECTOR)), type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709, uuid=$(uuid root-b), name="root-b"
+size=$((HASH_MIB * MIB / SECTOR)), type=2c7357ed-ebd2-46d9-aec1-23d437ec2bf5, uuid=$(uuid hash-b), name="hash-b"
 LAYOUT
     place() { # FILE, at the MiB of the disk
         dd if="$1" of="$disk" bs=1M seek="$2" conv=notrunc,sparse status=none

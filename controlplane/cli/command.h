@@ -31,6 +31,7 @@ enum cli_words {
     WORDS_NIC,
     WORDS_NIC_DRIVER,
     WORDS_NODE,
+    WORDS_SYSTEM,
     WORDS_TOKEN,
     WORDS_ROLE,
     WORDS_FOLDER,
@@ -76,7 +77,8 @@ struct cli_verb {
     unsigned arguments; /* behind the verb */
     int (*run)(struct cli *cli);
 };
-extern const struct cli_verb cli_node_verbs[], cli_token_verbs[]; /* end with a NULL name */
+/* Each ends with a NULL name. */
+extern const struct cli_verb cli_node_verbs[], cli_system_verbs[], cli_token_verbs[];
 
 extern const struct cli_command cli_commands[];
 extern const size_t cli_command_count;
@@ -160,6 +162,7 @@ int command_counters(struct cli *cli);
 int command_explain(struct cli *cli);
 int command_nic(struct cli *cli);
 int command_node(struct cli *cli);
+int command_system(struct cli *cli);
 int command_token(struct cli *cli);
 int command_backup(struct cli *cli);
 int command_restore(struct cli *cli);

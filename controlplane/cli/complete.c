@@ -184,6 +184,8 @@ static void offer_words(struct client *client, enum cli_words words, const char 
         offer_list(roles, typed);
     else if (words == WORDS_NODE || words == WORDS_TOKEN)
         offer_verbs(words == WORDS_NODE ? cli_node_verbs : cli_token_verbs, typed);
+    else if (words == WORDS_SYSTEM)
+        offer_verbs(cli_system_verbs, typed);
     else if (words == WORDS_COMMAND)
         for (size_t i = 0; i < cli_command_count; i++)
             offer(cli_commands[i].name, typed);
@@ -261,6 +263,9 @@ int cli_complete(int argc, char **argv)
         offer_nodes(&cli, typed);
     } else if (cli.command->words == WORDS_TOKEN && cli.argument_count == 1) {
         offer_tokens(&cli, typed);
+    } else if (cli.command->words == WORDS_SYSTEM && cli.argument_count == 1) {
+        if (!strcmp(cli.arguments[0], "update"))
+            offer_words(&cli.client, WORDS_FILE, typed);
     } else if (cli.argument_count < cli.command->most) {
         offer_words(&cli.client, cli.argument_count ? WORDS_NONE : cli.command->words, typed);
     }

@@ -20,6 +20,21 @@ static void title(struct buffer *out, const char *text, bool color)
     buffer_format(out, "\n%s%s%s\n", color ? COLOR_BOLD : "", text, color ? COLOR_NONE : "");
 }
 
+/* Of an appliance: which system runs. */
+static void show_system(yyjson_val *running, struct buffer *out)
+{
+    if (!running)
+        return;
+    buffer_text(out, "system     ");
+    show_clean(cli_text(running, "version"), out);
+    buffer_text(out, " from slot ");
+    show_clean(cli_text(running, "slot"), out);
+    buffer_text(out, ", ");
+    show_clean(
+        strcmp(cli_text(running, "state"), "trial") ? cli_text(running, "state") : "on trial", out);
+    buffer_char(out, '\n');
+}
+
 static void show_head(yyjson_val *root, struct buffer *out)
 {
     static const char *const kinds[] = {"pools",  "backends", "vips", "limits",
@@ -37,6 +52,7 @@ static void show_head(yyjson_val *root, struct buffer *out)
         buffer_format(out, "%s %llu %s", i ? "," : "",
                       (unsigned long long)cli_number(counts, kinds[i]), kinds[i]);
     buffer_char(out, '\n');
+    show_system(yyjson_obj_get(yyjson_obj_get(root, "system"), "running"), out);
 }
 
 /* What is wrong with an interface now, else what it has lost since its data plane started. */

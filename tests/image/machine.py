@@ -39,6 +39,10 @@ class Machine(contextlib.AbstractContextManager):
     def expect(self, pattern, timeout=BOOT):
         """Waits for the text on the console; how long after power-on it came, in seconds."""
         self.console.expect(pattern, timeout=timeout)
+        return self.seconds()
+
+    def seconds(self):
+        """Since power-on."""
         return time.monotonic() - self.begin
 
     def boot(self):
@@ -46,11 +50,11 @@ class Machine(contextlib.AbstractContextManager):
         self.expect(re.escape(PROMPT))
         self.run("stty cols 200 -echo; PS1=; bind 'set enable-bracketed-paste off'")
 
-    def run(self, command):
+    def run(self, command, timeout=COMMAND):
         """Runs a command at the console: its exit status and what it printed."""
         mark = f"done-{os.urandom(4).hex()}"
         self.console.sendline(f"{command}; echo {mark[:6]}''{mark[6:]} $?")
-        self.console.expect(rf"{mark} (\d+)\r+\n", timeout=COMMAND)
+        self.console.expect(rf"{mark} (\d+)\r+\n", timeout=timeout)
         status = int(self.console.match.group(1))
         text = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]\r*|\r+(?=\n)", "", self.console.before)
         return status, text.lstrip("\n")

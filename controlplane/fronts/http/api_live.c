@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is going on: status and counters. */
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "controlplane/base/error.h"
+#include "controlplane/base/file.h"
 #include "controlplane/daemon/daemon.h"
 #include "controlplane/fronts/http/api.h"
 #include "dataplane/fastpath/reasons.h"
+
+#define SYSTEM_FILE "system.json" /* in the run directory; `culvert system` leaves it there */
+#define SYSTEM_BYTES 4096
 
 /* ---- status ---- */
 
@@ -209,6 +215,24 @@ static void cluster_alarm(void *arg, const char *text)
     add_alarm(arg, "%s", text);
 }
 
+/* On an appliance: the system that runs, the other slot, what came of the last update. */
+static void write_system(const struct daemon *daemon, struct buffer *json, struct buffer *alarms)
+{
+    char path[PATH_MAX], *text = NULL;
+    yyjson_doc *doc = NULL;
+    size_t length;
+
+    snprintf(path, sizeof(path), "%s/" SYSTEM_FILE, daemon->options.run_dir);
+    if (!file_read(AT_FDCWD, path, SYSTEM_BYTES, &text, &length))
+        doc = yyjson_read(text, length, 0);
+    buffer_text(json, ",\"system\":");
+    buffer_text(json, doc ? text : "null");
+    if (text_of(yyjson_doc_get_root(doc), "alarm"))
+        add_alarm(alarms, "%s", text_of(yyjson_doc_get_root(doc), "alarm"));
+    yyjson_doc_free(doc);
+    free(text);
+}
+
 static void respond_status(void *arg, uint64_t time_ns)
 {
     struct http_exchange *exchange = arg;
@@ -237,6 +261,7 @@ static void respond_status(void *arg, uint64_t time_ns)
         buffer_text(&json, ",\"cluster\":");
         api_write_cluster(daemon->cluster, &json);
     }
+    write_system(daemon, &json, &alarms);
     buffer_text(&json, ",\"alarms\":[");
     buffer_text(&json, alarms.data ? alarms.data : "");
     buffer_text(&json, "]}");
