@@ -41,9 +41,9 @@ int site_path_walk(const char *const *words, size_t count, struct site_path *pat
 int site_path_split(const char *text, size_t length, const char *dotted, char *copy,
                     struct site_path *path);
 
-/* The words that may follow a path in a document: keys that it has, fields that it may have, at a
- * value the schema's words and the names that it may refer to; one to a line. */
-void site_path_words(const char *text, size_t length, const struct site_path *path,
+/* The keys of a document behind a path, and with `may` what else may follow: fields, at a value the
+ * schema's words and the names that it may refer to; one to a line. */
+void site_path_words(const char *text, size_t length, const struct site_path *path, bool may,
                      struct buffer *lines);
 
 /* Whether a value (as for site_edit_set) is of the path's type. CULVERT_EREJECTED and one line. */
@@ -51,12 +51,13 @@ int site_value_check(const struct site_path *path, const char *value, struct buf
 
 /* Appends the text with the value at the path set to `value`: a scalar or a flow collection ("80",
  * "[80, 443]", "{ address: 10.0.0.1 }") of one line of YAML; missing maps are made. All of these:
- * CULVERT_EREJECTED with one line of what is wrong and what to do; CULVERT_ENOMEM, CULVERT_EFULL. */
+ * CULVERT_EREJECTED with one line of what is wrong and what to do, CULVERT_ENOMEM or
+ * CULVERT_EFULL. */
 int site_edit_set(const char *text, size_t length, const struct site_path *path, const char *value,
                   struct buffer *out, struct buffer *problem);
 
-/* Appends the text without what is at the path. A map that would be empty goes too, but for one that
- * has a name of its own (a pool, a zone): that stays, as {}. */
+/* Appends the text without what is at the path. A map that would be empty goes too, but for one
+ * that has a name of its own (a pool, a zone): that stays, as {}. */
 int site_edit_delete(const char *text, size_t length, const struct site_path *path,
                      struct buffer *out, struct buffer *problem);
 

@@ -116,10 +116,12 @@ static bool split_word(const struct schema *schema, const struct site_node *node
     return false;
 }
 
-/* The names of the document, the longest first, then the shortest one that leads on. */
+/* The names of the document, the longest first, then the shortest one that leads on; that holds no
+ * dot where it is no domain name. */
 static bool split_name(const struct schema *schema, const struct site_node *node, char *rest,
                        struct site_path *path)
 {
+    bool domains = schema->names == NAMES_ZONE || schema->names == NAMES_OWNER;
     size_t length = strlen(rest);
 
     for (size_t end = length; node && node->kind == NODE_MAP && end; end--) {
@@ -135,8 +137,12 @@ static bool split_name(const struct schema *schema, const struct site_node *node
             return true;
     }
     for (size_t end = 1; end <= length; end++)
-        if ((!rest[end] || rest[end] == '.') && split_word(schema, NULL, rest, end, path))
-            return true;
+        if (!rest[end] || rest[end] == '.') {
+            if (split_word(schema, NULL, rest, end, path))
+                return true;
+            if (!domains)
+                return false;
+        }
     return false;
 }
 
@@ -205,11 +211,11 @@ static void add_targets(const struct schema *schema, const struct site_node *roo
         add_names(node_find(root, schema_root.fields[schema->target].key), lines);
 }
 
-void site_path_words(const char *text, size_t length, const struct site_path *path,
+void site_path_words(const char *text, size_t length, const struct site_path *path, bool may,
                      struct buffer *lines)
 {
     static const char *const switches[] = {"true", "false", NULL};
-    const struct schema *schema = path_schema(path);
+    const struct schema *schema = may ? path_schema(path) : NULL;
     struct site_errors errors = {0};
     struct arena arena = {0};
     struct site_node *root = NULL;

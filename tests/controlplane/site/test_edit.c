@@ -315,6 +315,9 @@ static void test_split(void **state)
     assert_split("zones.a.records", "zones a.records");
     assert_split("zones.a.records.records.@.NS", "zones a.records records @ NS");
     assert_split("pools.a.b.drain", "pools a.b drain");
+    assert_split("pools.new.drain", "pools new drain");
+    assert_split("pools.new.dran", "pools new dran");
+    assert_split("pools.a.b.dran", "pools a b dran");
     assert_split("nothing.of.it", "nothing of it");
     assert_split("pools..drain", NULL);
     assert_split("", NULL);
@@ -329,7 +332,7 @@ static void assert_words(const char *words, const char *expected)
     char *copy = strdup(words);
     struct site_path path = path_of(copy);
 
-    site_path_words(text, strlen(text), &path, &lines);
+    site_path_words(text, strlen(text), &path, true, &lines);
     assert_string_equal(lines.data ? lines.data : "", expected);
     free(copy);
     buffer_free(&lines);
