@@ -33,6 +33,7 @@ SCRIPTS = (
     "images/kernel",
     "images/root/usr/lib/culvert/console",
     "images/root/usr/lib/culvert/first-start",
+    "images/root/usr/lib/culvert/system-shell",
 )
 
 SUBJECT = re.compile(r"[a-z0-9][a-z0-9_./, -]*: \S")
