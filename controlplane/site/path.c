@@ -156,14 +156,13 @@ static bool split(const struct schema *schema, const struct site_node *node, cha
 
 static int split_plainly(char *rest, struct site_path *path)
 {
+    char *word;
+
     path->count = 0;
-    for (char *dot = rest; dot; rest = dot + 1) {
-        dot = strchr(rest, '.');
-        if (dot)
-            *dot = 0;
-        if (!*rest || path->count == SITE_PATH_WORDS)
+    while ((word = strsep(&rest, "."))) {
+        if (!*word || path->count == SITE_PATH_WORDS)
             return CULVERT_EREJECTED;
-        path->word[path->count++] = rest;
+        path->word[path->count++] = word;
     }
     return 0;
 }

@@ -45,6 +45,10 @@ class Machine(contextlib.AbstractContextManager):
     def boot(self):
         """Waits for the console's prompt, and goes to the system's shell."""
         self.expect(re.escape(SHELL_PROMPT))
+        self.system_shell()
+
+    def system_shell(self):
+        """From the appliance's shell to the system's, where run() works."""
         self.console.send("bash\r")
         self.expect(re.escape(PROMPT))
         self.run("stty cols 200 -echo; PS1=; bind 'set enable-bracketed-paste off'")
