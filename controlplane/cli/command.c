@@ -24,6 +24,10 @@ const size_t cli_global_count = sizeof(cli_globals) / sizeof(cli_globals[0]);
 
 #define AUTHOR {"author", 0, "NAME", 0, WORDS_NONE, "who; default: the user that calls"}
 #define COMMENT {"comment", 'm', "TEXT", 0, WORDS_NONE, "why, for the history"}
+#define CONFIRM                                                                                    \
+    {"confirm", 0, "TIME", 0, WORDS_NONE, "take it back after TIME (5m) unless confirmed"}
+#define DRY_RUN                                                                                    \
+    {"dry-run", 'n', NULL, 0, WORDS_NONE, "check and show the difference, change nothing"}
 #define INTERVAL {"interval", 'i', "SECONDS", 0, WORDS_NONE, "time between two readings; default 1"}
 
 const struct cli_command cli_commands[] = {
@@ -36,8 +40,8 @@ const struct cli_command cli_commands[] = {
      {COMMENT,
       AUTHOR,
       {"if-revision", 0, "N", 0, WORDS_REVISION, "only when N is the current revision"},
-      {"confirm", 0, "TIME", 0, WORDS_NONE, "take it back after TIME (5m) unless confirmed"},
-      {"dry-run", 'n', NULL, 0, WORDS_NONE, "check and show the difference, change nothing"}},
+      CONFIRM,
+      DRY_RUN},
      command_apply},
     {"diff", "FILE", 1, 1, WORDS_FILE, "what apply would change", {{0}}, command_diff},
     {"get",
@@ -48,6 +52,22 @@ const struct cli_command cli_commands[] = {
      "the current site, or the part at PATH (vips.web)",
      {{"stale", 0, NULL, 0, WORDS_NONE, "what this node has, also without a quorum"}},
      command_get},
+    {"set",
+     "PATH VALUE",
+     1,
+     CLI_ARGUMENTS_MAX,
+     WORDS_PATH,
+     "change one value: pools.web.drain 30s, or the path in words",
+     {COMMENT, AUTHOR, CONFIRM, DRY_RUN},
+     command_set},
+    {"delete",
+     "PATH",
+     1,
+     CLI_ARGUMENTS_MAX,
+     WORDS_PATH,
+     "take out what is at PATH",
+     {COMMENT, AUTHOR, CONFIRM, DRY_RUN},
+     command_delete},
     {"status",
      "",
      0,
@@ -173,6 +193,22 @@ const struct cli_command cli_commands[] = {
      "begin a new site with what `culvert backup` has written",
      {{0}},
      command_restore},
+    {"shell",
+     "",
+     0,
+     0,
+     WORDS_NONE,
+     "type commands without `culvert`; configure by candidates",
+     {{0}},
+     command_shell},
+    {"setup",
+     "",
+     0,
+     0,
+     WORDS_NONE,
+     "questions that lead to a first site, or into another one",
+     {{0}},
+     command_setup},
     {"version", "", 0, 0, WORDS_NONE, "of this program and of culvertd", {{0}}, command_version},
     {"completion",
      "bash",

@@ -13,8 +13,8 @@
 #include "controlplane/base/buffer.h"
 #include "controlplane/cli/client.h"
 
-#define CLI_OPTIONS_MAX 6   /* of one command */
-#define CLI_ARGUMENTS_MAX 3 /* positional, of one command */
+#define CLI_OPTIONS_MAX 6    /* of one command */
+#define CLI_ARGUMENTS_MAX 18 /* positional, of one command */
 
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 }; /* exit codes */
 
@@ -35,7 +35,9 @@ enum cli_words {
     WORDS_TOKEN,
     WORDS_ROLE,
     WORDS_FOLDER,
-    WORDS_COMMAND
+    WORDS_COMMAND,
+    WORDS_COMMIT, /* of the shell */
+    WORDS_DISCARD
 };
 
 struct cli_option {
@@ -95,8 +97,9 @@ const char *cli_option_second(const struct cli *cli, const char *name);
 
 void cli_help(const struct cli_command *command, FILE *to); /* NULL: of all */
 
-/* Prints what may follow the words of a command line, the last of which is being typed. */
-int cli_complete(int argc, char **argv);
+/* Appends the words that the last word of a command line, which is being typed, may become, one to
+ * a line; "__files": a file's name. The words are moved about. */
+void cli_complete(int argc, char **argv, struct buffer *out);
 
 /* ---- for commands ---- */
 
@@ -138,7 +141,14 @@ bool cli_print_json(const struct cli *cli, yyjson_doc *doc);
 /* Writes a text to standard output; the exit code. Frees the buffer. */
 int cli_print(struct buffer *text);
 
-/* Columns of the terminal that standard output is; 80 when it is none. */
+/* Adds a text to the JSON object that a request's body begins with; NULL: nothing. */
+void cli_add_member(struct buffer *body, const char *name, const char *text);
+
+/* Prints what an apply (`dry`: --dry-run) or a rollback has changed. The exit code. */
+int cli_print_applied(struct cli *cli, yyjson_doc *doc, bool dry);
+
+/* Columns of the terminal that standard output is; when it is none, of the one that $COLUMNS tells
+ * of, else 80. */
 size_t cli_width(void);
 
 /* The member of an object as text ("" when it isn't there) or number (0). */
@@ -152,6 +162,10 @@ void cli_show_nodes(yyjson_val *cluster, bool color, struct buffer *out);
 int command_apply(struct cli *cli);
 int command_diff(struct cli *cli);
 int command_get(struct cli *cli);
+int command_set(struct cli *cli);
+int command_delete(struct cli *cli);
+int command_shell(struct cli *cli);
+int command_setup(struct cli *cli);
 int command_status(struct cli *cli);
 int command_history(struct cli *cli);
 int command_rollback(struct cli *cli);

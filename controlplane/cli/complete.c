@@ -31,10 +31,10 @@ int command_completion(struct cli *cli)
     return CLI_OK;
 }
 
-static void offer(const char *word, const char *typed)
+static void offer(const char *word, const char *typed, struct buffer *out)
 {
     if (!strncmp(word, typed, strlen(typed)))
-        puts(word);
+        buffer_format(out, "%s\n", word);
 }
 
 static yyjson_doc *ask(struct client *client, const char *target)
@@ -70,7 +70,7 @@ static yyjson_val *descend(yyjson_val *object, const char **path)
 }
 
 /* Offers the keys below the part of the path that is whole; an object's with a dot behind. */
-static void offer_paths(struct client *client, const char *typed)
+static void offer_paths(struct client *client, const char *typed, struct buffer *out)
 {
     yyjson_doc *doc = ask(client, "/v1/site?stale=true");
     yyjson_val *object = yyjson_obj_get(yyjson_doc_get_root(doc), "value"), *next, *key, *value;
@@ -81,12 +81,12 @@ static void offer_paths(struct client *client, const char *typed)
         object = next;
     yyjson_obj_foreach (object, i, count, key, value)
         if (!strncmp(yyjson_get_str(key), rest, strlen(rest)))
-            printf("%.*s%s%s\n", (int)(rest - typed), typed, yyjson_get_str(key),
-                   yyjson_is_obj(value) ? "." : "");
+            buffer_format(out, "%.*s%s%s\n", (int)(rest - typed), typed, yyjson_get_str(key),
+                          yyjson_is_obj(value) ? "." : "");
     yyjson_doc_free(doc);
 }
 
-static void offer_revisions(struct client *client, const char *typed)
+static void offer_revisions(struct client *client, const char *typed, struct buffer *out)
 {
     yyjson_doc *doc = ask(client, "/v1/history?stale=true");
     yyjson_val *list = yyjson_obj_get(yyjson_doc_get_root(doc), "revisions"), *revision;
@@ -96,24 +96,24 @@ static void offer_revisions(struct client *client, const char *typed)
         char text[24];
 
         snprintf(text, sizeof(text), "%llu", (unsigned long long)cli_number(revision, "revision"));
-        offer(text, typed);
+        offer(text, typed, out);
     }
     yyjson_doc_free(doc);
 }
 
-static void offer_interfaces(struct client *client, const char *typed)
+static void offer_interfaces(struct client *client, const char *typed, struct buffer *out)
 {
     yyjson_doc *doc = ask(client, "/v1/site?path=interfaces&stale=true");
     yyjson_val *object = yyjson_obj_get(yyjson_doc_get_root(doc), "value"), *key, *value;
     size_t i, count;
 
     yyjson_obj_foreach (object, i, count, key, value)
-        offer(yyjson_get_str(key), typed);
+        offer(yyjson_get_str(key), typed, out);
     yyjson_doc_free(doc);
 }
 
 /* The nodes, where a verb takes one. */
-static void offer_nodes(struct cli *cli, const char *typed)
+static void offer_nodes(struct cli *cli, const char *typed, struct buffer *out)
 {
     yyjson_doc *doc;
     yyjson_val *node;
@@ -123,12 +123,12 @@ static void offer_nodes(struct cli *cli, const char *typed)
         return;
     doc = ask(&cli->client, "/v1/nodes");
     yyjson_arr_foreach (yyjson_obj_get(yyjson_doc_get_root(doc), "nodes"), i, count, node)
-        offer(*cli_text(node, "name") ? cli_text(node, "name") : cli_text(node, "id"), typed);
+        offer(*cli_text(node, "name") ? cli_text(node, "name") : cli_text(node, "id"), typed, out);
     yyjson_doc_free(doc);
 }
 
 /* The tokens, where a verb takes one. */
-static void offer_tokens(struct cli *cli, const char *typed)
+static void offer_tokens(struct cli *cli, const char *typed, struct buffer *out)
 {
     yyjson_doc *doc;
     yyjson_val *token;
@@ -138,23 +138,24 @@ static void offer_tokens(struct cli *cli, const char *typed)
         return;
     doc = ask(&cli->client, "/v1/tokens");
     yyjson_arr_foreach (yyjson_obj_get(yyjson_doc_get_root(doc), "tokens"), i, count, token)
-        offer(cli_text(token, "name"), typed);
+        offer(cli_text(token, "name"), typed, out);
     yyjson_doc_free(doc);
 }
 
-static void offer_verbs(const struct cli_verb *verbs, const char *typed)
+static void offer_verbs(const struct cli_verb *verbs, const char *typed, struct buffer *out)
 {
     for (; verbs->name; verbs++)
-        offer(verbs->name, typed);
+        offer(verbs->name, typed, out);
 }
 
-static void offer_list(const char *const *words, const char *typed)
+static void offer_list(const char *const *words, const char *typed, struct buffer *out)
 {
     for (; *words; words++)
-        offer(*words, typed);
+        offer(*words, typed, out);
 }
 
-static void offer_words(struct client *client, enum cli_words words, const char *typed)
+static void offer_words(struct client *client, enum cli_words words, const char *typed,
+                        struct buffer *out)
 {
     static const char *const shells[] = {"bash", NULL}, *const outputs[] = {"json", "text", NULL};
     static const char *const colors[] = {"always", "auto", "never", NULL};
@@ -163,41 +164,42 @@ static void offer_words(struct client *client, enum cli_words words, const char 
     static const char *const roles[] = {"admin", "operator", "reader", NULL};
 
     if (words == WORDS_FILE || words == WORDS_FOLDER)
-        puts("__files");
+        buffer_text(out, "__files\n");
     else if (words == WORDS_PATH)
-        offer_paths(client, typed);
+        offer_paths(client, typed, out);
     else if (words == WORDS_REVISION)
-        offer_revisions(client, typed);
+        offer_revisions(client, typed, out);
     else if (words == WORDS_INTERFACE)
-        offer_interfaces(client, typed);
+        offer_interfaces(client, typed, out);
     else if (words == WORDS_SHELL)
-        offer_list(shells, typed);
+        offer_list(shells, typed, out);
     else if (words == WORDS_OUTPUT)
-        offer_list(outputs, typed);
+        offer_list(outputs, typed, out);
     else if (words == WORDS_COLOR)
-        offer_list(colors, typed);
+        offer_list(colors, typed, out);
     else if (words == WORDS_NIC)
-        offer_list(verbs, typed);
+        offer_list(verbs, typed, out);
     else if (words == WORDS_NIC_DRIVER)
-        offer_list(drivers, typed);
+        offer_list(drivers, typed, out);
     else if (words == WORDS_ROLE)
-        offer_list(roles, typed);
+        offer_list(roles, typed, out);
     else if (words == WORDS_NODE || words == WORDS_TOKEN)
-        offer_verbs(words == WORDS_NODE ? cli_node_verbs : cli_token_verbs, typed);
+        offer_verbs(words == WORDS_NODE ? cli_node_verbs : cli_token_verbs, typed, out);
     else if (words == WORDS_SYSTEM)
-        offer_verbs(cli_system_verbs, typed);
+        offer_verbs(cli_system_verbs, typed, out);
     else if (words == WORDS_COMMAND)
         for (size_t i = 0; i < cli_command_count; i++)
-            offer(cli_commands[i].name, typed);
+            offer(cli_commands[i].name, typed, out);
 }
 
-static void offer_options(const struct cli_option *list, size_t count, const char *typed)
+static void offer_options(const struct cli_option *list, size_t count, const char *typed,
+                          struct buffer *out)
 {
     for (size_t i = 0; i < count && list[i].name; i++) {
         char text[40];
 
         snprintf(text, sizeof(text), "--%s", list[i].name);
-        offer(text, typed);
+        offer(text, typed, out);
     }
 }
 
@@ -237,7 +239,7 @@ static int drop_equals(int argc, char **argv)
     return count;
 }
 
-int cli_complete(int argc, char **argv)
+void cli_complete(int argc, char **argv, struct buffer *out)
 {
     const struct cli_option *option;
     const char *typed, *last;
@@ -252,23 +254,22 @@ int cli_complete(int argc, char **argv)
     client_init(&cli.client, &cli.server);
     option = open_option(&cli, last);
     if (option) {
-        offer_words(&cli.client, option->words, typed);
+        offer_words(&cli.client, option->words, typed, out);
     } else if (typed[0] == '-') {
         if (cli.command)
-            offer_options(cli.command->options, CLI_OPTIONS_MAX, typed);
-        offer_options(cli_globals, cli_global_count, typed);
+            offer_options(cli.command->options, CLI_OPTIONS_MAX, typed, out);
+        offer_options(cli_globals, cli_global_count, typed, out);
     } else if (!cli.command) {
-        offer_words(&cli.client, WORDS_COMMAND, typed);
+        offer_words(&cli.client, WORDS_COMMAND, typed, out);
     } else if (cli.command->words == WORDS_NODE && cli.argument_count == 1) {
-        offer_nodes(&cli, typed);
+        offer_nodes(&cli, typed, out);
     } else if (cli.command->words == WORDS_TOKEN && cli.argument_count == 1) {
-        offer_tokens(&cli, typed);
+        offer_tokens(&cli, typed, out);
     } else if (cli.command->words == WORDS_SYSTEM && cli.argument_count == 1) {
         if (!strcmp(cli.arguments[0], "update"))
-            offer_words(&cli.client, WORDS_FILE, typed);
+            offer_words(&cli.client, WORDS_FILE, typed, out);
     } else if (cli.argument_count < cli.command->most) {
-        offer_words(&cli.client, cli.argument_count ? WORDS_NONE : cli.command->words, typed);
+        offer_words(&cli.client, cli.argument_count ? WORDS_NONE : cli.command->words, typed, out);
     }
     client_close(&cli.client);
-    return CLI_OK;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "controlplane/base/error.h"
+#include "controlplane/base/units.h"
 #include "controlplane/cli/command.h"
 
 void cli_error(const char *format, ...)
@@ -142,6 +143,16 @@ int cli_run_verb(struct cli *cli, const struct cli_verb *verbs, const char *name
     return CLI_USAGE;
 }
 
+void cli_add_member(struct buffer *body, const char *name, const char *text)
+{
+    if (!text)
+        return;
+    if (body->length && body->data[body->length - 1] != '{')
+        buffer_char(body, ',');
+    buffer_format(body, "\"%s\":", name);
+    buffer_json_text(body, text);
+}
+
 bool cli_print_json(const struct cli *cli, yyjson_doc *doc)
 {
     size_t length;
@@ -176,7 +187,11 @@ int cli_print(struct buffer *text)
 
 size_t cli_width(void)
 {
+    const char *told = getenv("COLUMNS");
     struct winsize size;
+    uint64_t columns;
 
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_col ? 80 : size.ws_col;
+    if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col)
+        return size.ws_col;
+    return told && !units_parse_number(told, &columns) && columns && columns < 1000 ? columns : 80;
 }

@@ -60,6 +60,27 @@ void node_print(const struct site_node *node, struct buffer *json)
     buffer_char(json, '}');
 }
 
+void site_files_json(const struct site *site, struct buffer *json)
+{
+    const struct site_node *zones = site ? node_field(site->root, ROOT_ZONES) : NULL;
+    bool first = true;
+
+    buffer_char(json, '{');
+    NODE_EACH(zone, zones)
+    {
+        const struct site_node *file = node_field(zone, ZONE_FILE);
+
+        if (!file)
+            continue;
+        buffer_text(json, first ? "" : ",");
+        first = false;
+        buffer_json_text(json, file->text);
+        buffer_char(json, ':');
+        buffer_json_text(json, file->digest);
+    }
+    buffer_char(json, '}');
+}
+
 /* The child whose key, followed by "." or the end, starts `path`: names may have dots, so the
  * longest one that leads on is taken. */
 static const struct site_node *path_find(const struct site_node *node, const char *path)

@@ -127,6 +127,9 @@ enum mode_word { MODE_DSR_IPIP, MODE_DSR_L2, MODE_NAT };
 
 extern const struct schema schema_root;
 
+/* What an object's, a record set's or a map's schema has at a key; NULL: it takes no such key. */
+const struct schema *schema_child(const struct schema *schema, const char *key);
+
 /* The section whose resources have that schema; NULL: none. */
 const struct schema *schema_section(const struct schema *schema);
 

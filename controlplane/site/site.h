@@ -130,6 +130,9 @@ int site_diff(const struct site *old, const struct site *new, struct buffer *jso
  * a list of `*count` names, each and the list to free(). CULVERT_EREJECTED: not YAML. */
 int site_files(const char *text, size_t length, char ***names, size_t *count);
 
+/* The zone files of a document (NULL: none): a JSON object of their names and digests. */
+void site_files_json(const struct site *site, struct buffer *json);
+
 /* Words that may follow a path of the schema or of a document (NULL: schema only), for shell
  * completion: one to a line. */
 void site_words(const struct site *site, const char *path, struct buffer *lines);

@@ -155,21 +155,8 @@ static int text_compare(const void *x, const void *y)
 
 void state_write_files(const struct site_state *state, struct buffer *json)
 {
-    const struct site_node *zones = state_section(state, ROOT_ZONES);
-
-    buffer_text(json, ",\"files\":{");
-    NODE_EACH(zone, zones)
-    {
-        const struct site_node *file = node_field(zone, ZONE_FILE);
-
-        if (!file)
-            continue;
-        separate(json);
-        buffer_json_text(json, file->text);
-        buffer_char(json, ':');
-        buffer_json_text(json, file->digest);
-    }
-    buffer_char(json, '}');
+    buffer_text(json, ",\"files\":");
+    site_files_json(state->site, json);
 }
 
 /* The digests of zone files and tables, each once. */

@@ -10,7 +10,8 @@ import pexpect
 
 from tests.conftest import REPO
 
-PROMPT = "culvert# "
+SHELL_PROMPT = "culvert> "
+PROMPT = "culvert# "  # of the system's shell
 # Emulation on a busy machine: bounds that end a broken run, far above what is expected.
 BOOT = 600
 COMMAND = 120
@@ -46,7 +47,13 @@ class Machine(contextlib.AbstractContextManager):
         return time.monotonic() - self.begin
 
     def boot(self):
-        """Waits for the console's prompt."""
+        """Waits for the console's prompt, and goes to the system's shell."""
+        self.expect(re.escape(SHELL_PROMPT))
+        self.system_shell()
+
+    def system_shell(self):
+        """From the appliance's shell to the system's, where run() works."""
+        self.console.send("bash\r")
         self.expect(re.escape(PROMPT))
         self.run("stty cols 200 -echo; PS1=; bind 'set enable-bracketed-paste off'")
 

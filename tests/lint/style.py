@@ -33,6 +33,7 @@ SCRIPTS = (
     "images/kernel",
     "images/root/usr/lib/culvert/console",
     "images/root/usr/lib/culvert/first-start",
+    "images/root/usr/lib/culvert/system-shell",
     "tests/image/variant",
 )
 

@@ -181,6 +181,10 @@ static void site_start(struct job *base)
         job->error = CULVERT_ENOTFOUND;
     else
         buffer_text(&job->json, "{}");
+    if (!*job->path) {
+        buffer_text(&job->json, ",\"files\":");
+        site_files_json(site, &job->json);
+    }
     buffer_char(&job->json, '}');
     job_end(base);
     if (job->error != CULVERT_ENOTFOUND) {
@@ -318,6 +322,17 @@ void api_audit(struct http_exchange *exchange)
     read_store(exchange, audit_work, 0, 0);
 }
 
+/* The zone files' digests are in what is stored with a revision. */
+static void write_files(struct buffer *json, const char *state)
+{
+    yyjson_doc *doc = yyjson_read(state, strlen(state), 0);
+    char *files = yyjson_val_write(yyjson_obj_get(yyjson_doc_get_root(doc), "files"), 0, NULL);
+
+    buffer_format(json, ",\"files\":%s", files ? files : "{}");
+    free(files);
+    yyjson_doc_free(doc);
+}
+
 static void revision_work(struct job *base)
 {
     struct read_job *job = (struct read_job *)base;
@@ -329,6 +344,7 @@ static void revision_work(struct job *base)
     write_revision(&job->json, revision);
     buffer_text(&job->json, ",\"site\":");
     buffer_text(&job->json, revision->site);
+    write_files(&job->json, revision->state);
     buffer_char(&job->json, '}');
     history_revision_free(revision);
 }
