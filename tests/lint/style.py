@@ -31,6 +31,7 @@ SCRIPTS = (
     "images/deb/prerm",
     "images/initrd/init",
     "images/kernel",
+    "images/root/usr/lib/culvert/care",
     "images/root/usr/lib/culvert/console",
     "images/root/usr/lib/culvert/first-start",
 )
