@@ -10,7 +10,6 @@ import pexpect
 
 from tests.conftest import REPO
 
-PROMPT = "culvert# "
 # Emulation on a busy machine: bounds that end a broken run, far above what is expected.
 BOOT = 600
 COMMAND = 120
@@ -41,9 +40,9 @@ class Machine(contextlib.AbstractContextManager):
         self.console.expect(pattern, timeout=timeout)
         return time.monotonic() - self.begin
 
-    def boot(self):
-        """Waits for the console's prompt."""
-        self.expect(re.escape(PROMPT))
+    def boot(self, name="culvert"):
+        """Waits for the prompt of the console, with the host's name."""
+        self.expect(re.escape(f"{name}# "))
         self.run("stty cols 200 -echo; PS1=; bind 'set enable-bracketed-paste off'")
 
     def run(self, command):
