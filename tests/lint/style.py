@@ -34,6 +34,7 @@ SCRIPTS = (
     "images/root/usr/lib/culvert/care",
     "images/root/usr/lib/culvert/console",
     "images/root/usr/lib/culvert/first-start",
+    "images/root/usr/lib/culvert/isolate-cores",
 )
 
 SUBJECT = re.compile(r"[a-z0-9][a-z0-9_./, -]*: \S")
