@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "controlplane/base/error.h"
-#include "controlplane/cli/bundle.h"
+#include "controlplane/cli/support.h"
 #include "controlplane/cli/command.h"
 
 #define ITEM_BYTES_MAX ((size_t)16 << 20)
@@ -119,15 +119,15 @@ static int add_item(const struct cli *cli, const struct item *item, int fd, stru
 
     buffer_init(&text, ITEM_BYTES_MAX);
     if (find_words(cli, item, &words))
-        status = bundle_run(words.list, ITEM_SECONDS, &text);
-    if (bundle_clean(text.data ? text.data : "", text.length, &clean))
+        status = support_run(words.list, ITEM_SECONDS, &text);
+    if (support_clean(text.data ? text.data : "", text.length, &clean))
         buffer_clear(&clean); /* rather nothing than what was not looked through */
     buffer_format(contents, "%-20s %4d ", item->name, status);
     for (size_t i = item->ours ? 1 : 0; i < words.count; i++)
         buffer_format(contents, " %s", item->ours && i == 1 ? "culvert" : words.list[i]);
     buffer_char(contents, '\n');
     snprintf(name, sizeof(name), FOLDER "%s", item->name);
-    result = bundle_add(fd, name, clean.data ? clean.data : "", clean.length);
+    result = support_add(fd, name, clean.data ? clean.data : "", clean.length);
     buffer_free(&text);
     buffer_free(&clean);
     return result;
@@ -142,9 +142,9 @@ static int write_bundle(const struct cli *cli, int fd)
     for (size_t i = 0; !result && i < ITEMS; i++)
         result = add_item(cli, &items[i], fd, &contents);
     if (!result)
-        result = bundle_add(fd, FOLDER "contents", contents.data, contents.length);
+        result = support_add(fd, FOLDER "contents", contents.data, contents.length);
     buffer_free(&contents);
-    return result ? result : bundle_end(fd);
+    return result ? result : support_end(fd);
 }
 
 int command_support_bundle(struct cli *cli)

@@ -10,13 +10,13 @@
 
 #include <cmocka.h>
 
-#include "controlplane/cli/bundle.h"
+#include "controlplane/cli/support.h"
 
 static void cleans(const char *text, const char *expected)
 {
     struct buffer out = {0};
 
-    assert_int_equal(bundle_clean(text, strlen(text), &out), 0);
+    assert_int_equal(support_clean(text, strlen(text), &out), 0);
     assert_string_equal(out.data ? out.data : "", expected);
     buffer_free(&out);
 }
@@ -50,7 +50,7 @@ static void runs(const char *const argv[], size_t bound, int status, const char 
     struct buffer out;
 
     buffer_init(&out, bound);
-    assert_int_equal(bundle_run(argv, 20, &out), status);
+    assert_int_equal(support_run(argv, 20, &out), status);
     assert_int_equal(out.error, 0);
     assert_non_null(strstr(out.data, expected));
     buffer_free(&out);
@@ -69,7 +69,7 @@ static void test_run(void **state)
     runs(missing, 1 << 20, -1, "(no-such-program: No such file or directory)\n");
     runs(endless, 1 << 20, -1, "(sh: ended, it printed too much)\n");
     buffer_init(&out, 1 << 20);
-    assert_int_equal(bundle_run(hangs, 1, &out), -1);
+    assert_int_equal(support_run(hangs, 1, &out), -1);
     assert_string_equal(out.data, "begun\n\n(sh: ended, it took too long)\n");
     buffer_free(&out);
 }
@@ -85,10 +85,10 @@ static void test_tar(void **state)
     (void)state;
     argv[2] = command;
     memset(large, 'x', sizeof(large));
-    assert_int_equal(bundle_add(fd, "a/one", "hello\n", 6), 0);
-    assert_int_equal(bundle_add(fd, "a/empty", "", 0), 0);
-    assert_int_equal(bundle_add(fd, "a/two", large, sizeof(large)), 0);
-    assert_int_equal(bundle_end(fd), 0);
+    assert_int_equal(support_add(fd, "a/one", "hello\n", 6), 0);
+    assert_int_equal(support_add(fd, "a/empty", "", 0), 0);
+    assert_int_equal(support_add(fd, "a/two", large, sizeof(large)), 0);
+    assert_int_equal(support_end(fd), 0);
     assert_int_equal(lseek(fd, 0, SEEK_END) % 512, 0);
     snprintf(command, sizeof(command), "tar -tvf /proc/%d/fd/%d && tar -xOf /proc/%d/fd/%d a/one",
              (int)getpid(), fd, (int)getpid(), fd);

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "controlplane/cli/bundle.h"
+#include "controlplane/cli/support.h"
 
 #define PIECE 65536u
 
@@ -43,7 +43,7 @@ static int write_all(int fd, const void *data, size_t length)
     return 0;
 }
 
-int bundle_add(int fd, const char *name, const char *data, size_t length)
+int support_add(int fd, const char *name, const char *data, size_t length)
 {
     static const char zeros[sizeof(struct header)];
     struct header header = {.mode = "0000600", .uid = "0000000", .gid = "0000000", .type = '0'};
@@ -63,7 +63,7 @@ int bundle_add(int fd, const char *name, const char *data, size_t length)
     return write_all(fd, zeros, (sizeof(zeros) - length % sizeof(zeros)) % sizeof(zeros));
 }
 
-int bundle_end(int fd)
+int support_end(int fd)
 {
     static const char zeros[2 * sizeof(struct header)];
 
@@ -132,7 +132,7 @@ static int spawn(const char *const argv[], int output, pid_t *pid)
     return error;
 }
 
-int bundle_run(const char *const argv[], unsigned seconds, struct buffer *out)
+int support_run(const char *const argv[], unsigned seconds, struct buffer *out)
 {
     int64_t deadline = now_ms() + (int64_t)seconds * 1000;
     const char *problem;

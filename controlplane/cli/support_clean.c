@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "controlplane/base/error.h"
-#include "controlplane/cli/bundle.h"
+#include "controlplane/cli/support.h"
 
 #define REMOVED "(removed)"
 #define VALUE "[\"']?[[:space:]]*[:=][[:space:]]*[\"']?"
@@ -71,7 +71,7 @@ static void clean_all(struct cleaner *cleaner, const char *line, size_t length, 
         out->error = CULVERT_ENOMEM;
 }
 
-int bundle_clean(const char *text, size_t length, struct buffer *out)
+int support_clean(const char *text, size_t length, struct buffer *out)
 {
     struct cleaner cleaner = {.in_key = false};
     size_t compiled = 0;
