@@ -9,6 +9,7 @@
 static const struct option long_options[] = {
     {"state-dir", required_argument, NULL, 's'},
     {"run-dir", required_argument, NULL, 'r'},
+    {"alarms-dir", required_argument, NULL, 'a'},
     {"name", required_argument, NULL, 'n'},
     {"listen", required_argument, NULL, 'L'},
     {"advertise", required_argument, NULL, 'A'},
@@ -33,6 +34,8 @@ static const char help[] =
     "\n"
     "  --state-dir DIR      where all is kept (default: /var/lib/culvert)\n"
     "  --run-dir DIR        where the sockets are (default: /run/culvert)\n"
+    "  --alarms-dir DIR     each line of a file there is an alarm "
+    "(default: /run/culvert-system/alarms)\n"
     "  --name NAME          of this node (default: the host's)\n"
     "  --listen ADDRESS     for the site's other nodes (default: [::]:7480; or none)\n"
     "  --advertise ADDRESS  where they find this one (default: the first that isn't loopback)\n"
@@ -104,6 +107,9 @@ static int parse_options(int argc, char **argv, struct daemon_options *options,
         case 'r':
             options->run_dir = optarg;
             break;
+        case 'a':
+            options->alarms_dir = optarg;
+            break;
         case 'l':
             if (log_level_parse(optarg, level))
                 break;
@@ -131,7 +137,9 @@ static int parse_options(int argc, char **argv, struct daemon_options *options,
 
 int main(int argc, char **argv)
 {
-    struct daemon_options options = {.state_dir = "/var/lib/culvert", .run_dir = "/run/culvert"};
+    struct daemon_options options = {.state_dir = "/var/lib/culvert",
+                                     .run_dir = "/run/culvert",
+                                     .alarms_dir = "/run/culvert-system/alarms"};
     enum log_level level = LOG_LEVEL_INFO;
     static struct daemon daemon;
     int code = parse_options(argc, argv, &options, &level);

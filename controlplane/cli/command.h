@@ -180,6 +180,7 @@ int command_system(struct cli *cli);
 int command_token(struct cli *cli);
 int command_backup(struct cli *cli);
 int command_restore(struct cli *cli);
+int command_support_bundle(struct cli *cli);
 int command_version(struct cli *cli);
 int command_completion(struct cli *cli);
 int command_help(struct cli *cli);

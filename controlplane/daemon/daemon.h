@@ -27,7 +27,7 @@
 #define DAEMON_JOBS_MAX 64u
 
 struct daemon_options {
-    const char *state_dir, *run_dir;
+    const char *state_dir, *run_dir, *alarms_dir;
     struct cluster_addresses addresses;
 };
 

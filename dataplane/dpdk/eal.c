@@ -20,6 +20,7 @@
 #include "controlplane/base/log.h"
 
 #define HUGE_DIR "/sys/kernel/mm/hugepages"
+#define HUGE_SIZE "hugepages-2048kB"
 #define HUGE_BYTES ((size_t)2 << 20)
 #define ARGUMENTS_MAX 24
 #define MBUF_CACHE 256
@@ -76,13 +77,13 @@ void eal_complaint_clear(void)
 
 /* ---- what the machine has ---- */
 
-/* Free pages of one size; `name` is its folder, "hugepages-2048kB". */
-static size_t huge_pages_free(const char *name)
+/* A number of pages of one size: `name` is its folder, "hugepages-2048kB". */
+static size_t huge_pages(const char *name, const char *which)
 {
     char path[512], text[32] = "";
     FILE *file;
 
-    snprintf(path, sizeof(path), HUGE_DIR "/%s/free_hugepages", name);
+    snprintf(path, sizeof(path), HUGE_DIR "/%s/%s", name, which);
     file = fopen(path, "r");
     if (!file)
         return 0;
@@ -103,7 +104,7 @@ static size_t huge_free(void)
         static const char prefix[] = "hugepages-";
 
         if (strncmp(entry->d_name, prefix, sizeof(prefix) - 1) == 0)
-            total += huge_pages_free(entry->d_name) * 1024 *
+            total += huge_pages(entry->d_name, "free_hugepages") * 1024 *
                      strtoul(entry->d_name + sizeof(prefix) - 1, NULL, 10);
     }
     if (dir)
@@ -235,6 +236,24 @@ static unsigned memory_needed(const struct settings *settings)
     if (settings->value[SETTINGS_BUFFER_MEMORY] != SETTINGS_NONE)
         return settings->value[SETTINGS_BUFFER_MEMORY];
     return MEMORY_FIXED + (unsigned)(settings->value[SETTINGS_PACKET_BUFFERS] * mbuf >> 20);
+}
+
+void eal_reserve(const struct settings *settings)
+{
+    size_t need = (size_t)memory_needed(settings) << 20, have = huge_free(), pages;
+    FILE *file;
+
+    if (!settings->value[SETTINGS_HUGEPAGES] || have >= need)
+        return;
+    pages = huge_pages(HUGE_SIZE, "nr_hugepages") + (need - have + HUGE_BYTES - 1) / HUGE_BYTES;
+    file = fopen(HUGE_DIR "/" HUGE_SIZE "/nr_hugepages", "we");
+    if (!file || fprintf(file, "%zu", pages) < 0)
+        log_error(HUGE_DIR "/" HUGE_SIZE "/nr_hugepages: %s", strerror(errno));
+    if (file && fclose(file))
+        log_error(HUGE_DIR "/" HUGE_SIZE "/nr_hugepages: %s", strerror(errno));
+    have = huge_free();
+    if (have >= need)
+        log_info("made hugepages: %zu MiB are free", have >> 20);
 }
 
 static int check_huge(const struct settings *settings)

@@ -22,6 +22,10 @@ struct eal_plan {
  * process may use of it, has them not; `why` says it. */
 int eal_plan(const struct settings *given, struct eal_plan *plan, char why[EAL_WHY]);
 
+/* Has the kernel make the hugepages (of 2 MiB) that are missing for the buffers. What it has no
+ * memory for eal_start() tells. */
+void eal_reserve(const struct settings *settings);
+
 /* Starts EAL: no device is probed. Returns 0, or an error after one log line that says what to do.
  * Ends with eal_close(). */
 int eal_start(const char *program, const struct settings *settings, const struct eal_plan *plan);

@@ -81,6 +81,8 @@ static int run(const struct options *options, const struct instance *instance)
     lock = instance_take(instance);
     if (lock < 0)
         return lock;
+    if (options->reserve)
+        eal_reserve(&watch.runs);
     error = eal_start(instance->program, &watch.runs, &plan);
     if (error)
         goto out_lock;

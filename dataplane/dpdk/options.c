@@ -14,6 +14,7 @@ static const char usage[] =
     "\n"
     "  --cores LIST         cores that poll, such as 1 or 1-3,5 (default: all but the main "
     "one)\n" EAL_OPTIONS_USAGE
+    "  --reserve-hugepages  have the kernel make those that are missing\n"
     "  --detach             end the running instance, remove its TAP devices and addresses, "
     "exit\n" ARGUMENTS_USAGE;
 
@@ -39,6 +40,10 @@ static int take(void *arg, int option, const char *value)
     struct options *options = arg;
     struct eal_options_wrong wrong;
 
+    if (option == OPTION_RESERVE) {
+        options->reserve = true;
+        return 0;
+    }
     options->given |= settings_of(option);
     if (!eal_options_take(&options->eal, option, value, &wrong))
         return 0;
@@ -49,6 +54,7 @@ int options_parse(struct options *options, int argc, char **argv)
 {
     static const struct option known[] = {
         EAL_OPTIONS_LONG,
+        {"reserve-hugepages", no_argument, NULL, OPTION_RESERVE},
         ARGUMENTS_LONG,
         {NULL, 0, NULL, 0},
     };

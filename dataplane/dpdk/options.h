@@ -7,10 +7,13 @@
 #include "dataplane/dpdk/settings.h"
 #include "dataplane/plane/arguments.h"
 
+#define OPTION_RESERVE 300 /* no number of the other lists */
+
 struct options {
     struct arguments common;
     struct eal_options eal;
     unsigned given;           /* the settings that it says: bits, by enum settings_field */
+    bool reserve;             /* hugepages that are missing are made */
     struct settings settings; /* those, and defaults for the rest */
 };
 

@@ -10,8 +10,6 @@ import pexpect
 
 from tests.conftest import REPO
 
-SHELL_PROMPT = "culvert> "
-PROMPT = "culvert# "  # of the system's shell
 # Emulation on a busy machine: bounds that end a broken run, far above what is expected.
 BOOT = 600
 COMMAND = 120
@@ -46,15 +44,15 @@ class Machine(contextlib.AbstractContextManager):
         """Since power-on."""
         return time.monotonic() - self.begin
 
-    def boot(self):
-        """Waits for the console's prompt, and goes to the system's shell."""
-        self.expect(re.escape(SHELL_PROMPT))
-        self.system_shell()
+    def boot(self, name="culvert"):
+        """Waits for the console's prompt, with the host's name, and goes to the system's shell."""
+        self.expect(re.escape(f"{name}> "))
+        self.system_shell(name)
 
-    def system_shell(self):
+    def system_shell(self, name="culvert"):
         """From the appliance's shell to the system's, where run() works."""
         self.console.send("bash\r")
-        self.expect(re.escape(PROMPT))
+        self.expect(re.escape(f"{name}# "))
         self.run("stty cols 200 -echo; PS1=; bind 'set enable-bracketed-paste off'")
 
     def run(self, command, timeout=COMMAND):

@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from tests.image.machine import SHELL_PROMPT, Machine, make_tap
+from tests.image.machine import Machine, make_tap
 from tests.lab.wait import wait_until
 
 SITE = """
@@ -65,13 +65,13 @@ def test_dns(machine, client):
 def test_console_is_the_shell_of_culvert(machine):
     """`exit` comes back to it, `setup` is for an appliance without a site."""
     machine.console.send("exit\r")
-    machine.expect(SHELL_PROMPT)
+    machine.expect("culvert> ")
     machine.console.send("get si\t\r")
     machine.expect("image\r+\n")
-    machine.expect(SHELL_PROMPT)
+    machine.expect("culvert> ")
     machine.console.send("setup\r")
     machine.expect("there is a site already, of revision 1")
-    machine.expect(SHELL_PROMPT)
+    machine.expect("culvert> ")
     machine.system_shell()
 
 

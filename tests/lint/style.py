@@ -31,8 +31,10 @@ SCRIPTS = (
     "images/deb/prerm",
     "images/initrd/init",
     "images/kernel",
+    "images/root/usr/lib/culvert/care",
     "images/root/usr/lib/culvert/console",
     "images/root/usr/lib/culvert/first-start",
+    "images/root/usr/lib/culvert/isolate-cores",
     "images/root/usr/lib/culvert/system-shell",
     "tests/image/variant",
 )

@@ -8,6 +8,7 @@
 #include "controlplane/base/error.h"
 #include "controlplane/base/file.h"
 #include "controlplane/daemon/daemon.h"
+#include "controlplane/daemon/system_alarms.h"
 #include "controlplane/fronts/http/api.h"
 #include "dataplane/fastpath/reasons.h"
 
@@ -210,7 +211,7 @@ static void store_alarms(const struct daemon *daemon, struct buffer *alarms)
               (long long)(left > 0 ? left : 0));
 }
 
-static void cluster_alarm(void *arg, const char *text)
+static void text_alarm(void *arg, const char *text)
 {
     add_alarm(arg, "%s", text);
 }
@@ -256,8 +257,9 @@ static void respond_status(void *arg, uint64_t time_ns)
     if (daemon->problem[0])
         add_alarm(&alarms, "%s", daemon->problem);
     store_alarms(daemon, &alarms);
+    system_alarms(daemon->options.alarms_dir, text_alarm, &alarms);
     if (daemon->cluster) {
-        cluster_alarms(daemon->cluster, cluster_alarm, &alarms);
+        cluster_alarms(daemon->cluster, text_alarm, &alarms);
         buffer_text(&json, ",\"cluster\":");
         api_write_cluster(daemon->cluster, &json);
     }

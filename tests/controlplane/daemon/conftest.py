@@ -36,6 +36,7 @@ class Daemon:
         self.folder = str(folder)
         self.run_dir = os.path.join(self.folder, "run")
         self.state_dir = os.path.join(self.folder, "state")
+        self.alarms_dir = os.path.join(self.folder, "alarms")
         self.path = os.path.join(self.run_dir, "api.sock")
         self.site = os.path.join(self.folder, "site.yaml")
         self.process = None
@@ -50,7 +51,8 @@ class Daemon:
 
     def command(self):
         alone = ["--listen", "none", "--etcd", "none"]  # it shares the machine's addresses with others
-        return [self.program, "--state-dir", self.state_dir, "--run-dir", self.run_dir, *alone]
+        folders = ["--state-dir", self.state_dir, "--run-dir", self.run_dir, "--alarms-dir", self.alarms_dir]
+        return [self.program, *folders, *alone]
 
     def start(self):
         self.log = open(os.path.join(self.folder, "log"), "a+")

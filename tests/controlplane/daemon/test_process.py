@@ -30,6 +30,21 @@ def test_socket_modes_and_clean_end(daemon):
     assert os.listdir(daemon.run_dir) == ["dpdk.json"]  # what culvert-dpdk starts by, also without culvertd
 
 
+def test_alarms_of_the_system(daemon):
+    """Each line of a whole file in the folder, by the files' names; also of files that come and go."""
+    before = daemon.json("status")["alarms"]
+    os.makedirs(daemon.alarms_dir)
+    texts = {"b": "second\n\nthird\n", "a": 'first "\x1b\n', ".hidden": "x", "b.tmp": "x", "large": "x" * 5000}
+    for name, text in texts.items():
+        with open(os.path.join(daemon.alarms_dir, name), "w", encoding="utf-8") as file:
+            file.write(text)
+    os.mkdir(os.path.join(daemon.alarms_dir, "folder"))
+    assert daemon.json("status")["alarms"] == [*before, 'first "\x1b', "second", "third"]
+    for name in texts:
+        os.unlink(os.path.join(daemon.alarms_dir, name))
+    assert daemon.json("status")["alarms"] == before
+
+
 def test_second_instance_is_told_so(daemon):
     assert "is in use by another culvertd" in daemon.refused()
     assert daemon.culvert("status").returncode == 0

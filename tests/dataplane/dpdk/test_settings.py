@@ -2,6 +2,7 @@
 """How culvert-dpdk starts: by the site, the command line over it; and what it says when the site has changed."""
 
 import os
+import pathlib
 
 from tests.dataplane.dpdk.rig import NIC
 from tests.lab.wait import wait_until
@@ -131,3 +132,19 @@ def test_never_any_culvertd(rig):
     rig.control.wait("hello")
     rig.control.commit("config", f"dpdk 0 wan0 1 {NIC}")
     rig.control.wait_interface("wan0", attached=True)
+
+
+def test_hugepages_that_are_missing_are_made(rig):
+    """As many as the buffers need, for a machine whose boot knew nothing of the site."""
+    folder = "/sys/kernel/mm/hugepages/hugepages-2048kB"
+    number = pathlib.Path(folder, "nr_hugepages")
+    before, free = number.read_text("ascii"), int(pathlib.Path(folder, "free_hugepages").read_text("ascii"))
+    rig.say_settings(cores=[1], main_core=0, hugepages=True, packet_buffers=2047, table_memory=64,
+                     buffer_memory=2 * free + 64)  # fmt: skip
+    try:
+        start(rig, "--reserve-hugepages")
+        assert int(number.read_text("ascii")) == int(before) + 32
+        assert "hugepages true" in runs(rig)
+    finally:
+        rig.dpdk.stop()
+        number.write_text(before, "ascii")

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""First boot by each way of telling a machine who it is, and what stands around it then."""
+
+import contextlib
+import json
+import os
+import re
+
+import pytest
+
+from tests.image.machine import Machine
+from tests.image.test_boot import KEY, NETWORK, SITE, dig
+from tests.lab.wait import wait_until
+
+MAC = "52:54:00:12:34:56"  # QEMU's for a machine's first NIC
+USER_DATA = f"""#cloud-config
+hostname: edge1
+ssh_authorized_keys:
+  - {KEY}
+ntp: {{ servers: [198.18.0.1] }}
+packages: [nano]
+culvert:
+  site: |
+""" + "".join(f"    {line}\n" for line in f"{SITE}api: {{ listen: [198.18.0.2:8443] }}\n".splitlines())
+NETWORK_CONFIG = f"""version: 2
+ethernets:
+  lan:
+    match: {{ macaddress: "{MAC}" }}
+    addresses: [198.18.0.2/24]
+    routes: [{{ to: default, via: 198.18.0.1 }}]
+"""
+NETWORK_DATA = {
+    "links": [{"id": "tap", "type": "phy", "ethernet_mac_address": MAC}],
+    "networks": [
+        {
+            "link": "tap",
+            "type": "ipv4",
+            "ip_address": "198.18.0.2",
+            "netmask": "255.255.255.0",
+            "routes": [{"network": "0.0.0.0", "netmask": "0.0.0.0", "gateway": "198.18.0.1"}],
+        }
+    ],
+}
+
+
+def write(folder, files):
+    for name, text in files.items():
+        path = os.path.join(folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    return str(folder)
+
+
+@contextlib.contextmanager
+def booted(image, lab, client, name, options):
+    """A machine at its prompt, its stages logged."""
+    log = os.path.join(lab.directory, f"console-{name}")
+    with Machine(client, image, log, options=options) as machine:
+        machine.boot(name)
+        print(f"{name}: prompt")
+        wait_until(lambda: machine.run("systemctl is-active culvertd")[1].strip() == "active", "culvertd", timeout=300)
+        print(machine.check("systemd-analyze time; systemctl show -P MemoryCurrent culvertd; free -m"))
+        yield machine
+
+
+def statuses(machine):
+    return json.loads(machine.check("culvert status -o json"))
+
+
+def is_reachable(machine, client):
+    """SSH listens at the address that was given."""
+    greeting = client.run("nc", "-w", "10", "198.18.0.2", "22", check=False, input="\n").stdout
+    assert greeting.startswith("SSH-2.0"), machine.run("ip addr; ip route; journalctl -b -n 60 --no-pager")[1]
+
+
+@pytest.fixture(scope="module")
+def nocloud(image, lab, client, tmp_path_factory):
+    files = {"meta-data": "instance-id: i-1\n", "user-data": USER_DATA, "network-config": NETWORK_CONFIG}
+    seed = write(tmp_path_factory.mktemp("seed"), files)
+    with booted(image, lab, client, "edge1", ["--seed", seed, "--", "-device", "i6300esb"]) as machine:
+        yield machine
+
+
+def test_nocloud(nocloud, client):
+    wait_until(lambda: dig(client, "www.example.net"), "an answer", timeout=300)
+    assert dig(client, "+tcp", "www.example.net") == ["198.51.100.7"]
+    is_reachable(nocloud, client)
+    status = statuses(nocloud)
+    assert status["node"] == "edge1" and status["site"] == "image" and status["alarms"] == []
+    assert "198.18.0.1" in nocloud.check("cat /run/systemd/timesyncd.conf.d/culvert.conf")
+    assert 'takes no "packages"' in nocloud.check("journalctl -b -u culvert-firstboot --no-pager")
+    assert nocloud.check("systemctl --failed --no-legend --plain --no-pager") == ""
+
+
+def dropped(machine):
+    rules = machine.check("nft list chain inet culvert input")
+    return int(re.findall(r"counter packets (\d+) bytes \d+ drop", rules)[-1])
+
+
+def is_open(client, port):
+    return client.run("nc", "-z", "-w", "5", "198.18.0.2", str(port), check=False).returncode == 0
+
+
+def test_firewall(nocloud, client):
+    """What culvertd listens on is open, whatever the port; what another listens on isn't."""
+    nocloud.check("/usr/sbin/sshd -p 8081")
+    before = dropped(nocloud)
+    assert not is_open(client, 8081)
+    assert dropped(nocloud) > before
+    assert is_open(client, 7480) and is_open(client, 8443)
+    assert client.run("ping", "-c", "1", "-W", "10", "198.18.0.2", check=False).returncode == 0
+
+
+def test_watchdog(nocloud):
+    assert nocloud.check("cat /sys/class/watchdog/watchdog0/state").strip() == "active"
+
+
+def test_support_bundle(nocloud):
+    """It has what helps, and none of the secrets that the machine has."""
+    nocloud.check("cd /root && culvert support-bundle b.tar && tar -xf b.tar")
+    assert "edge1" in nocloud.check("cat /root/culvert-support/status")
+    assert "table inet culvert" in nocloud.check("cat /root/culvert-support/network/nft")
+    assert "Linux version" in nocloud.check("cat /root/culvert-support/log/kernel")
+    nocloud.check("rm -r /root/culvert-support /root/b.tar")
+
+
+def test_config_drive(image, lab, client, tmp_path):
+    files = {
+        "openstack/latest/meta_data.json": '{"uuid": "u-1", "hostname": "edge2.novalocal"}',
+        "openstack/latest/user_data": "#culvert-site\n" + SITE,
+        "openstack/latest/network_data.json": json.dumps(NETWORK_DATA),
+    }
+    with booted(image, lab, client, "edge2", ["--seed", write(tmp_path, files)]) as machine:
+        wait_until(lambda: dig(client, "www.example.net"), "an answer", timeout=300)
+        status = statuses(machine)
+        assert status["node"] == "edge2" and status["site"] == "image" and status["alarms"] == []
+        assert machine.run("systemctl is-active ssh")[1].strip() == "inactive"  # no key was given
+
+
+def test_firmware_credentials(image, lab, client, tmp_path):
+    given = {"culvert.hostname": "edge3\n", "culvert.site": SITE, "network.network.50-lab": NETWORK}
+    folder, options = write(tmp_path, given), ["--"]
+    for name in given:
+        options += ["-fw_cfg", f"name=opt/io.systemd.credentials/{name},file={folder}/{name}"]
+    with booted(image, lab, client, "edge3", options) as machine:
+        wait_until(lambda: dig(client, "www.example.net"), "an answer", timeout=300)
+        status = statuses(machine)
+        assert status["node"] == "edge3" and status["site"] == "image" and status["alarms"] == []
+
+
+def test_wrong_data(image, lab, client, tmp_path):
+    """It is told on the console and in status, and the machine comes up: by what the kernel's command
+    line says, and by DHCP on the NIC that it doesn't name."""
+    files = {
+        "meta-data": "instance-id: i-1\n",
+        "user-data": USER_DATA.replace(KEY, "ssh-rsa AAAA").replace("www: {", "www: [").replace("edge1", "-x"),
+        "network-config": NETWORK_CONFIG.replace("addresses", "adresses"),
+    }
+    extra = "systemd.hostname=edge4 ip=198.18.0.2::198.18.0.1:24::enp0s24:none"
+    options = ["--seed", write(tmp_path, files), "--nics", "1", "--"]
+    options += ["-smbios", f"type=11,value=io.systemd.stub.kernel-cmdline-extra={extra}"]
+    log = os.path.join(lab.directory, "console-edge4")
+    with Machine(client, image, log, options=options) as machine:
+        machine.boot("edge4")
+        wait_until(lambda: machine.run("culvert status")[0] == 0, "culvertd", timeout=300)
+        wait_until(lambda: any("first start" in alarm for alarm in statuses(machine)["alarms"]), "the site's error")
+        alarms = "\n".join(statuses(machine)["alarms"])
+        assert "first boot: CIDATA:user-data:4:5: ssh_authorized_keys[0]: not an SSH public key" in alarms
+        assert "first boot: CIDATA:user-data:2:11: hostname: a host's name is" in alarms
+        assert 'CIDATA:network-config:5:5: ethernets.lan.adresses: an appliance takes no "adresses"' in alarms
+        wait_until(lambda: "10.0.2.15" in machine.check("ip -4 addr show enp0s16"), "an address by DHCP", timeout=120)
+        assert client.run("ping", "-c", "1", "-W", "10", "198.18.0.2", check=False).returncode == 0
+    with open(log, encoding="utf-8", errors="replace") as file:
+        console = file.read()
+    assert "not an SSH public key" in console and "first start: " in console
