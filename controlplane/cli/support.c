@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "controlplane/base/error.h"
-#include "controlplane/cli/support.h"
 #include "controlplane/cli/command.h"
+#include "controlplane/cli/support.h"
 
 #define ITEM_BYTES_MAX ((size_t)16 << 20)
 #define ITEM_SECONDS 30
