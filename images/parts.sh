@@ -19,12 +19,13 @@ list() { sed 's/#.*//' "$@" | tr -s '[:space:]' '\n' | sed '/^$/d'; }
 
 # ---- the system's tree, as root.tar ----
 
-# Debian's part, kept until the packages change: base/, kernel.deb.
-make_base() {
-    local out=$1 stamp
-    stamp=$({ list "$here/packages" && libraries "$out/culvert.deb"; } | sort -u)
-    [ "$(cat "$out/base.stamp" 2>/dev/null)" != "$stamp" ] || return 0
-    rm -rf --one-file-system "$out"/base{,.new,.stamp}
+# Makes FOLDER a tree of Debian packages, one a line, unless it is that already: debian_tree FOLDER
+# PACKAGES [OPTION OF MMDEBSTRAP...]
+debian_tree() {
+    local tree=$1 packages=$2
+    shift 2
+    [ "$(cat "$tree.stamp" 2>/dev/null)" != "$packages" ] || return 0
+    rm -rf --one-file-system "$tree"{,.new,.stamp}
     mmdebstrap --mode=root --variant=essential --format=directory --quiet \
         --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
         --dpkgopt=force-unsafe-io \
@@ -32,17 +33,21 @@ make_base() {
         --dpkgopt='path-exclude=/usr/share/doc/*' \
         --dpkgopt='path-include=/usr/share/doc/*/copyright' \
         --dpkgopt='path-exclude=/usr/share/info/*' \
-        --include="$(paste -sd, <<<"$stamp")" \
-        --customize-hook="'$here/kernel' '$out'" \
-        trixie "$out/base.new" "$(mirror)"
-    mv "$out/base.new" "$out/base"
-    echo "$stamp" >"$out/base.stamp"
+        --include="$(paste -sd, <<<"$packages")" "$@" trixie "$tree.new" "$(mirror)"
+    mv "$tree.new" "$tree"
+    echo "$packages" >"$tree.stamp"
+}
+
+# Debian's part, kept until the packages change: base/, kernel.deb.
+make_base() {
+    debian_tree "$1/base" "$({ list "$here/packages" && libraries "$1/culvert.deb"; } | sort -u)" \
+        --customize-hook="'$here/kernel' '$1'"
 }
 
 make_root() {
     rm -rf --one-file-system "$1/root"
     cp -a "$1/base" "$1/root"
-    "$here/customize" "$1/root" "$here" "$1"
+    "$here/customize" "$1/root" "$here" "$1" "$version"
     name_root "$1/root"
 }
 
@@ -54,8 +59,8 @@ name_root() {
     install -D -m 644 "$certificate" "$1/usr/share/culvert/update.crt"
 }
 
-# The packages that a package depends on.
-libraries() { dpkg-deb -f "$1" Depends | tr ',' '\n' | sed 's/(.*//; s/ //g'; }
+# The packages that a package depends on, the first of several.
+libraries() { dpkg-deb -f "$1" Depends | tr ',' '\n' | sed 's/[(|].*//; s/ //g' | sort -u; }
 
 # The mirror that this system's packages come from.
 mirror() {

@@ -47,7 +47,7 @@ int cluster_token(struct cluster *cluster, int64_t life, bool multiple, cluster_
     char key[RECORD_KEY];
     int error = making ? 0 : CULVERT_ENOMEM;
 
-    if (!error && !cluster->address[0])
+    if (!error && !cluster_net_told(cluster))
         error = CULVERT_EUNSUPPORTED;
     if (!error)
         error = token_make(cluster->identity, time(NULL), life, multiple, making->text, &record);

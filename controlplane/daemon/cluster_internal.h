@@ -111,6 +111,10 @@ void cluster_identity_removed(struct cluster *cluster);
 int cluster_net_open(struct cluster *cluster);
 /* Makes the transport's peers those of the group; notices that this node was removed. */
 void cluster_net_tick(struct cluster *cluster);
+/* Whether this node has an address for others: without one so far, looks for one again. */
+bool cluster_net_address(struct cluster *cluster);
+/* Whether the members know it, too, so that a new one finds this node. */
+bool cluster_net_told(struct cluster *cluster);
 bool cluster_net_connected(struct cluster *cluster, uint64_t node);
 /* Why it isn't: "" when nothing is known. */
 void cluster_net_problem(struct cluster *cluster, uint64_t node, char text[CLUSTER_TEXT]);

@@ -133,6 +133,19 @@ static bool has(const struct join_member *list, size_t count, uint64_t node)
     return false;
 }
 
+bool cluster_net_address(struct cluster *cluster)
+{
+    if (!cluster->address[0])
+        find_address(cluster, cluster->options.addresses->advertise);
+    return cluster->address[0] != 0;
+}
+
+bool cluster_net_told(struct cluster *cluster)
+{
+    return cluster_net_address(cluster) &&
+           has(cluster->peers, cluster->peer_count, cluster->node_id);
+}
+
 static void set_peers(struct cluster *cluster)
 {
     for (size_t i = 0; i < cluster->peer_count; i++)
@@ -241,8 +254,10 @@ static void look_for_removal(struct cluster *cluster)
 
 void cluster_net_tick(struct cluster *cluster)
 {
-    if (cluster->ticks % LISTEN_TICKS == 0)
+    if (cluster->ticks % LISTEN_TICKS == 0) {
         listen_again(cluster);
+        cluster_net_address(cluster);
+    }
     follow_members(cluster);
     look_for_removal(cluster);
 }

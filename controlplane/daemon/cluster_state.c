@@ -61,7 +61,7 @@ int cluster_join_new(struct cluster_join **out, struct cluster *cluster, const c
               "node of the site";
     else if (units_parse_endpoint(at, &join->at))
         why = "a node's address is such as 10.0.0.2:7480";
-    else if (!cluster->address[0])
+    else if (!cluster_net_address(cluster))
         why = "this node has no address for others: start culvertd with --listen or --advertise";
     else if (units_parse_endpoint(cluster->address, &join->options.address))
         why = "this node's address is not one";

@@ -44,9 +44,10 @@ static bool is_domain(const char *text, size_t length)
             if (!label || text[i - 1] == '-')
                 return false;
             label = 0;
-        } else if (!(isalnum((unsigned char)text[i]) || (text[i] == '-' && label)) ||
-                   ++label > 63) {
-            return false;
+        } else {
+            label++;
+            if (label > 63 || !(isalnum((unsigned char)text[i]) || (text[i] == '-' && label > 1)))
+                return false;
         }
     }
     return text[length - 1] != '-';
@@ -101,11 +102,14 @@ static bool is_key(const char *text)
                                         "ecdsa-sha2-nistp521",
                                         "sk-ssh-ed25519@openssh.com",
                                         "sk-ecdsa-sha2-nistp256@openssh.com"};
-    size_t named = strcspn(text, " ");
+    const char *blob = strchr(text, ' ');
 
+    if (!blob)
+        return false;
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-        if (strlen(types[i]) == named && !memcmp(types[i], text, named) && text[named])
-            return is_key_blob(text + named + 1, strcspn(text + named + 1, " "), types[i]);
+        if (strlen(types[i]) == (size_t)(blob - text) &&
+            !strncmp(types[i], text, strlen(types[i])))
+            return is_key_blob(blob + 1, strcspn(blob + 1, " "), types[i]);
     return false;
 }
 

@@ -11,11 +11,24 @@ from tests.image.machine import make_tap
 from tests.lab.namespaces import Lab
 
 
+FOLDER = os.path.join(REPO, "build", "image")
+
+
+def make_image(*options):
+    subprocess.run([f"{REPO}/images/build", f"{REPO}/build/release", FOLDER, *options], check=True)
+
+
 @pytest.fixture(scope="session")
 def image():
-    folder = os.path.join(REPO, "build", "image")
-    subprocess.run([f"{REPO}/images/build", f"{REPO}/build/release", folder], check=True)
-    return os.path.join(folder, "culvert.qcow2")
+    make_image()
+    return os.path.join(FOLDER, "culvert.qcow2")
+
+
+@pytest.fixture(scope="session")
+def formats(image):
+    """The folder of the image in all formats."""
+    make_image("--all")
+    return FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +40,6 @@ def lab():
 def client(lab):
     """The host at the other end of the appliance's cable."""
     client = lab.namespace("client")
-    make_tap(client, "198.18.0.1/24")
+    make_tap(client, address="198.18.0.1/24")
     client.ip("route", "add", "192.0.2.0/24", "via", "198.18.0.2")
     return client

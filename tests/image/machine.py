@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A virtual machine that boots the image, seen from its console and over a cable."""
+"""A virtual machine that boots the image, seen from its console and over cables."""
 
+import base64
 import contextlib
 import os
 import re
+import signal
+import tempfile
 import time
 
 import pexpect
@@ -16,16 +19,25 @@ COMMAND = 120
 
 
 class Machine(contextlib.AbstractContextManager):
-    """QEMU by images/boot in a namespace, with a TAP device `tap0` there."""
+    """QEMU by images/boot in a namespace, with TAP devices there: enp0s24 and on in the machine."""
 
-    def __init__(self, client, image, log_path, credentials=None, options=()):
-        """`credentials`: names and texts, given through SMBIOS."""
-        command = ["--accel", "tcg", "--nics", "0", "--tap", "tap0", *options]
+    def __init__(self, namespace, image, log_path, credentials=None, options=(), taps=("tap0",)):
+        """`credentials`: names and texts, given through SMBIOS; `options`: of images/boot."""
+        command = ["--accel", "tcg", "--nics", "0", *options]
+        for tap in taps:
+            command += ["--tap", tap]
+        # By files: a command line would be too short for some.
+        self._given = tempfile.TemporaryDirectory()
         for name, text in (credentials or {}).items():
-            command += ["--credential", f"{name}={text}"]
+            path = os.path.join(self._given.name, name)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            command += ["--credential", f"{name}=@{path}"]
+        self._pid = os.path.join(self._given.name, "pid")
         self.log = open(log_path, "w", encoding="utf-8", errors="replace")
         self.begin = time.monotonic()
-        words = client.command(os.path.join(REPO, "images", "boot"), image, *command)
+        boot = os.path.join(REPO, "images", "boot")
+        words = namespace.command(boot, image, *command, "--", "-pidfile", self._pid)
         self.console = pexpect.spawn(
             words[0], words[1:], timeout=BOOT, encoding="utf-8", codec_errors="replace", logfile=self.log
         )
@@ -33,7 +45,14 @@ class Machine(contextlib.AbstractContextManager):
 
     def __exit__(self, *exc):
         self.console.close(force=True)
+        self._given.cleanup()
         self.log.close()
+
+    def kill(self):
+        """Takes the power away."""
+        with open(self._pid, encoding="ascii") as file:
+            os.kill(int(file.read()), signal.SIGKILL)
+        self.console.expect(pexpect.EOF)
 
     def expect(self, pattern, timeout=BOOT):
         """Waits for the text on the console; how long after power-on it came, in seconds."""
@@ -64,15 +83,41 @@ class Machine(contextlib.AbstractContextManager):
         text = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]\r*|\r+(?=\n)", "", self.console.before)
         return status, text.lstrip("\n")
 
-    def check(self, command):
+    def check(self, command, timeout=COMMAND):
         """Runs a command that must succeed; what it printed."""
-        status, text = self.run(command)
+        status, text = self.run(command, timeout)
         assert status == 0, f"{command}: exit status {status}\n{text}"
         return text
 
+    def write(self, path, text):
+        """Makes a file of some text."""
+        packed = base64.b64encode(text.encode()).decode()
+        for begin in range(0, len(packed), 2000):
+            way = ">>" if begin else ">"
+            self.check(f"printf %s {packed[begin : begin + 2000]} {way}{path}.base64")
+        self.check(f"base64 -d <{path}.base64 >{path} && rm {path}.base64")
 
-def make_tap(client, address):
-    """The other end of the machine's cable."""
-    client.run("ip", "tuntap", "add", "dev", "tap0", "mode", "tap", "multi_queue")
-    client.ip("address", "add", address, "dev", "tap0")
-    client.ip("link", "set", "tap0", "up")
+
+def make_tap(namespace, name="tap0", address=None, bridge=None):
+    """The other end of a machine's cable: with an address, or a port of a bridge, made if need be."""
+    namespace.run("ip", "tuntap", "add", "dev", name, "mode", "tap", "multi_queue")
+    if bridge:
+        make_bridge(namespace, bridge, name)
+    if address:
+        namespace.ip("address", "add", address, "dev", bridge or name)
+    namespace.ip("link", "set", name, "up")
+
+
+def make_bridge(namespace, bridge, *ports):
+    """Makes the devices ports of a bridge, and the bridge, if there is none."""
+    if namespace.run("ip", "link", "show", bridge, check=False).returncode:
+        namespace.ip("link", "add", bridge, "type", "bridge")
+        namespace.ip("link", "set", bridge, "up")
+    for port in ports:
+        namespace.ip("link", "set", port, "master", bridge)
+
+
+def network(interface, address, *others):
+    """A systemd.network file: a NIC, its address, further lines of [Network]."""
+    lines = "".join(f"{line}\n" for line in others)
+    return f"[Match]\nName={interface}\n[Network]\nAddress={address}\n{lines}"

@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from tests.image.machine import Machine, make_tap
+from tests.image.machine import Machine, make_tap, network
 from tests.lab.wait import wait_until
 
 SITE = """
@@ -23,13 +23,7 @@ zones:
 """
 # Nobody's: its other half was thrown away.
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOrULHTqnKFraropNwev9N5p3ZuCY0Ds9L5jTiT+YQFB nobody"
-NETWORK = """
-[Match]
-Name=enp0s24
-[Network]
-Address=198.18.0.2/24
-Gateway=198.18.0.1
-"""
+NETWORK = network("enp0s24", "198.18.0.2/24", "Gateway=198.18.0.1")
 
 
 def dig(client, *options):
@@ -120,6 +114,6 @@ def test_another_root_is_refused(image, lab, client):
         raw.seek((1 + 128 + 256) * 1024 * 1024 + 4096)  # the first block of slot A's hash tree
         raw.write(b"\0" * 4096)
     subprocess.run(["qemu-img", "convert", "-O", "qcow2", f"{folder}/raw", disk], check=True)
-    make_tap(lab.namespace("nobody"), "198.18.0.1/24")
+    make_tap(lab.namespace("nobody"))
     with Machine(lab.namespaces["nobody"], disk, os.path.join(folder, "console")) as machine:
         machine.expect("its hash differs|can't be mounted")

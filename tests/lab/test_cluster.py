@@ -322,3 +322,18 @@ def test_tokens(machines):
     many = first.token("--multiple", "--expires", "24h")
     third.culvert("node", "join", many, where)
     agree(machines.nodes, {"n1": "voter", "n2": "voter", "n3": "voter"})
+
+
+def test_an_address_that_comes_later(machines):
+    """The network is up only after culvertd has started, as on an appliance that asks for its address."""
+    first, second = machines.nodes
+    for node in machines.nodes:
+        node.namespace.ip("-4", "addr", "flush", "dev", "eth0")
+        node.namespace.ip("-6", "addr", "flush", "dev", "eth0")
+        node.start("--listen", f"[::]:{PORT}")
+    assert first.culvert("node", "token", check=False).returncode == 1
+    for node in machines.nodes:
+        node.namespace.ip("addr", "add", f"{node.address}/24", "dev", "eth0")
+    wait_until(lambda: first.culvert("node", "token", check=False).returncode == 0, "a token")
+    second.join(first)
+    agree(machines.nodes, {"n1": "voter", "n2": "voter"})

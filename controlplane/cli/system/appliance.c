@@ -59,12 +59,13 @@ static void read_value(const char *path, const char *name, char *value, size_t s
 /* "root-a": the slot's device of that kind. NULL: a partition that is no slot's. */
 static char *slot_device(struct appliance *appliance, const char *label)
 {
-    const char *letter = label + 5;
+    size_t length = strlen(label);
+    char letter = length == 6 ? label[length - 1] : '\0';
     struct slot *slot;
 
-    if (strlen(label) != 6 || *letter < 'a' || *letter >= 'a' + SLOTS)
+    if (letter < 'a' || letter >= 'a' + SLOTS)
         return NULL;
-    slot = &appliance->slots[*letter - 'a'];
+    slot = &appliance->slots[letter - 'a'];
     if (!strncmp(label, "root-", 5))
         return slot->root;
     return strncmp(label, "hash-", 5) ? NULL : slot->hash;

@@ -24,7 +24,7 @@ static const char *parse_count(const char *at, int *count)
 
     if (!digits || digits > TRIES_DIGITS)
         return NULL;
-    *count = atoi(at);
+    *count = (int)strtol(at, NULL, 10);
     return at + digits;
 }
 
