@@ -12,6 +12,8 @@ from tests.image.machine import Machine
 from tests.image.test_boot import KEY, NETWORK, SITE, dig
 from tests.lab.wait import wait_until
 
+pytestmark = pytest.mark.long
+
 MAC = "52:54:00:12:34:56"  # QEMU's for a machine's first NIC
 USER_DATA = f"""#cloud-config
 hostname: edge1

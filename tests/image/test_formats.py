@@ -14,6 +14,8 @@ import pytest
 
 from tests.lab.namespaces import sh
 
+pytestmark = pytest.mark.long
+
 OVF = "{http://schemas.dmtf.org/ovf/envelope/1}"
 PURL = re.compile(r"pkg:(deb/debian|generic)/[a-z0-9.%A-F-]+@[^?]+(\?arch=(amd64|all)&distro=debian-13)?")
 

@@ -4,7 +4,11 @@
 import os
 import subprocess
 
+import pytest
+
 from tests.image.machine import Machine, make_tap
+
+pytestmark = pytest.mark.long
 
 ESP = "@@1M"  # where it is on the disk, as mtools takes it
 

@@ -15,6 +15,8 @@ import pytest
 from tests.image.machine import Machine, make_bridge, make_tap, network
 from tests.lab.wait import wait_until
 
+pytestmark = pytest.mark.long
+
 SITE = """
 site: traffic
 interfaces:

@@ -14,6 +14,8 @@ from tests.image.machine import Machine
 from tests.image.test_boot import NETWORK, SITE, dig
 from tests.lab.wait import wait_until
 
+pytestmark = pytest.mark.long
+
 GOOD, BAD = "90.1-20300101.1200", "90.2-20300101.1200"
 SERVER = "198.18.0.1"
 UPDATE = 900  # seconds that writing an update may take under emulation
