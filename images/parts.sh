@@ -191,17 +191,13 @@ make_initrd() {
         zstd -q -19 -T0 -o "$out/initrd" -f
 }
 
-# Its profiles are two entries of the boot menu: the appliance, and a root shell on the console.
 make_uki() {
-    local out=$1 cmdline
-    cmdline="roothash=$(cat "$out/roothash") $(list "$here/cmdline" | paste -sd' ')"
-    ukify build --profile=$'ID=rescue\nTITLE=rescue' --cmdline="$cmdline systemd.unit=rescue.target" \
-        --output="$out/rescue.efi" >/dev/null
-    ukify build --linux="$out/vmlinuz" --initrd="$out/initrd" --cmdline="$cmdline" --join-profile="$out/rescue.efi" \
+    local out=$1
+    ukify build --linux="$out/vmlinuz" --initrd="$out/initrd" \
+        --cmdline="roothash=$(cat "$out/roothash") $(list "$here/cmdline" | paste -sd' ')" \
         --os-release="@$out/root/usr/lib/os-release" --uname="$(basename "$out"/root/usr/lib/modules/*)" \
         --output="$out/culvert.efi" >/dev/null
     sign "$out" "$out/culvert.efi"
-    rm "$out/rescue.efi"
 }
 
 # ---- the disk: ESP, slot A (root and hash tree), slot B ----
