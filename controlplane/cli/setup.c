@@ -296,7 +296,7 @@ static int finish_machine(struct setup *setup)
     if (error)
         cli_error("%s: %s", path.data ? path.data : "", culvert_strerror(error));
     else
-        run_program("networkctl", "reload", NULL);
+        run_program("systemctl", "restart", "systemd-networkd"); /* networkctl needs a D-Bus */
     buffer_free(&path);
     return error ? CLI_FAILED : CLI_OK;
 }
