@@ -107,8 +107,7 @@ static bool is_key(const char *text)
     if (!blob)
         return false;
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-        if (strlen(types[i]) == (size_t)(blob - text) &&
-            !strncmp(types[i], text, strlen(types[i])))
+        if (strlen(types[i]) == (size_t)(blob - text) && !strncmp(types[i], text, strlen(types[i])))
             return is_key_blob(blob + 1, strcspn(blob + 1, " "), types[i]);
     return false;
 }

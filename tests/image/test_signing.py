@@ -27,7 +27,7 @@ def enrolling(image, folder):
 
 def test_secure_boot(image, lab):
     host = lab.namespace("secure")
-    make_tap(host, "198.18.0.1/24")
+    make_tap(host, address="198.18.0.1/24")
     folder = os.path.join(lab.directory, "secure")
     os.makedirs(folder)
     disk = enrolling(image, folder)
