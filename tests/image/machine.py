@@ -12,6 +12,7 @@ import time
 import pexpect
 
 from tests.conftest import REPO
+from tests.lab.wait import wait_until
 
 # Emulation on a busy machine: bounds that end a broken run, far above what is expected.
 BOOT = 600
@@ -62,6 +63,11 @@ class Machine(contextlib.AbstractContextManager):
     def seconds(self):
         """Since power-on."""
         return time.monotonic() - self.begin
+
+    def until(self, condition, what):
+        """Waits for a condition while the console is read, which else would stop the machine; when it came."""
+        wait_until(lambda: self.console.expect(pexpect.TIMEOUT, timeout=0) == 0 and condition(), what, timeout=BOOT)
+        return self.seconds()
 
     def boot(self, name="culvert"):
         """Waits for the console's prompt, with the host's name, and goes to the system's shell."""
