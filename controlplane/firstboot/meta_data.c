@@ -11,37 +11,19 @@ static void take_instance(struct reading *reading, const struct site_node *node,
         reading_wrong(reading, node, machine_set_instance(reading->machine, text));
 }
 
-static void take_hostname(struct reading *reading, const struct site_node *node, void *arg)
-{
-    const char *text = reading_text(reading, node);
-
-    (void)arg;
-    if (text)
-        reading_wrong(reading, node, machine_set_hostname(reading->machine, text));
-}
-
-static void take_key(struct reading *reading, const struct site_node *node, void *arg)
-{
-    const char *text = reading_text(reading, node);
-
-    (void)arg;
-    if (text)
-        reading_wrong(reading, node, machine_add_key(reading->machine, text));
-}
-
 /* A list of keys, or a map of them by name. */
 static void take_keys(struct reading *reading, const struct site_node *node, void *arg)
 {
     if (node->kind == NODE_MAP)
-        reading_each_value(reading, node, take_key, arg);
+        reading_each_value(reading, node, reading_take_key, arg);
     else
-        reading_each(reading, node, take_key, arg);
+        reading_each(reading, node, reading_take_key, arg);
 }
 
 static void take_meta_data(struct reading *reading, const struct site_node *node, void *arg)
 {
     static const struct reading_field fields[] = {{"instance-id", take_instance},
-                                                  {"local-hostname", take_hostname},
+                                                  {"local-hostname", reading_take_hostname},
                                                   {"public-keys", take_keys},
                                                   {NULL, NULL}};
 
@@ -57,7 +39,7 @@ int seed_read_meta_data(struct machine *machine, const char *name, const char *t
 static void take_openstack(struct reading *reading, const struct site_node *node, void *arg)
 {
     static const struct reading_field fields[] = {{"uuid", take_instance},
-                                                  {"hostname", take_hostname},
+                                                  {"hostname", reading_take_hostname},
                                                   {"public_keys", take_keys},
                                                   {NULL, NULL}};
 

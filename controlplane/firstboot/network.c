@@ -134,7 +134,7 @@ static void take_mask(struct reading *reading, const struct site_node *node, voi
         reading_wrong(reading, node, machine_parse_netmask(text, &route->to.length));
 }
 
-static void take_via(struct reading *reading, const struct site_node *node, void *arg)
+void network_take_via(struct reading *reading, const struct site_node *node, void *arg)
 {
     struct machine_route *route = arg;
     const char *text = reading_text(reading, node);
@@ -154,8 +154,10 @@ static void take_metric(struct reading *reading, const struct site_node *node, v
 static const struct reading_field to_fields[] = {
     {"network", take_to}, {"destination", take_to}, {NULL, NULL}};
 static const struct reading_field route_fields[] = {
-    {"network", NULL},       {"destination", NULL}, {"netmask", take_mask}, {"gateway", take_via},
-    {"metric", take_metric}, {"services", NULL},    {"type", NULL},         {NULL, NULL}};
+    {"network", NULL},       {"destination", NULL},
+    {"netmask", take_mask},  {"gateway", network_take_via},
+    {"metric", take_metric}, {"services", NULL},
+    {"type", NULL},          {NULL, NULL}};
 
 static void take_classic_route(struct reading *reading, const struct site_node *node, void *arg)
 {

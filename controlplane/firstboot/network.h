@@ -18,6 +18,8 @@ reading_take network_take_servers, network_take_searches, network_take_mac, netw
 
 /* A route as version 1 and OpenStack write it: network, netmask, gateway, metric. */
 reading_take network_take_classic_routes;
+/* The gateway of a struct machine_route, which is `arg`. */
+reading_take network_take_via;
 /* The default route by this gateway. */
 reading_take network_take_gateway;
 

@@ -47,16 +47,6 @@ static void take_names(struct reading *reading, const struct site_node *node, vo
 
 /* ---- routes ---- */
 
-static void take_via(struct reading *reading, const struct site_node *node, void *arg)
-{
-    struct machine_route *route = arg;
-    const char *text = reading_text(reading, node);
-
-    route->has_via = text && !units_parse_address(text, &route->via);
-    if (text && !route->has_via)
-        reading_wrong(reading, node, "not the address of a gateway");
-}
-
 /* "default" is of the gateway's family. */
 static void take_to(struct reading *reading, const struct site_node *node, void *arg)
 {
@@ -87,7 +77,7 @@ static void take_on_link(struct reading *reading, const struct site_node *node, 
     reading_truth(reading, node, &route->on_link);
 }
 
-static const struct reading_field via_fields[] = {{"via", take_via}, {NULL, NULL}};
+static const struct reading_field via_fields[] = {{"via", network_take_via}, {NULL, NULL}};
 static const struct reading_field route_fields[] = {{"to", take_to},
                                                     {"via", NULL},
                                                     {"metric", take_metric},

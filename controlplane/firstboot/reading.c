@@ -173,3 +173,21 @@ bool reading_truth(struct reading *reading, const struct site_node *node, bool *
         reading_wrong(reading, node, "true or false is expected here");
     return false;
 }
+
+void reading_take_hostname(struct reading *reading, const struct site_node *node, void *arg)
+{
+    const char *text = reading_text(reading, node);
+
+    (void)arg;
+    if (text)
+        reading_wrong(reading, node, machine_set_hostname(reading->machine, text));
+}
+
+void reading_take_key(struct reading *reading, const struct site_node *node, void *arg)
+{
+    const char *text = reading_text(reading, node);
+
+    (void)arg;
+    if (text)
+        reading_wrong(reading, node, machine_add_key(reading->machine, text));
+}

@@ -48,6 +48,9 @@ bool reading_number(struct reading *reading, const struct site_node *node, uint3
                     uint32_t most, uint32_t *value);
 bool reading_truth(struct reading *reading, const struct site_node *node, bool *value);
 
+/* Takers of what is the machine's, wherever it stands: its name, a key for SSH. `arg` is unused. */
+reading_take reading_take_hostname, reading_take_key;
+
 /* The child of that key that has a value; NULL: none. */
 const struct site_node *reading_find(const struct site_node *map, const char *key);
 

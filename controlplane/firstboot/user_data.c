@@ -8,34 +8,16 @@
 #define CLOUD_CONFIG "#cloud-config"
 #define SITE_FILE "#culvert-site"
 
-static void take_hostname(struct reading *reading, const struct site_node *node, void *arg)
-{
-    const char *text = reading_text(reading, node);
-
-    (void)arg;
-    if (text)
-        reading_wrong(reading, node, machine_set_hostname(reading->machine, text));
-}
-
 /* The full name counts when there is no short one. */
 static void take_fqdn(struct reading *reading, const struct site_node *node, void *arg)
 {
     if (!reading_find(node->parent, "hostname"))
-        take_hostname(reading, node, arg);
-}
-
-static void take_key(struct reading *reading, const struct site_node *node, void *arg)
-{
-    const char *text = reading_text(reading, node);
-
-    (void)arg;
-    if (text)
-        reading_wrong(reading, node, machine_add_key(reading->machine, text));
+        reading_take_hostname(reading, node, arg);
 }
 
 static void take_keys(struct reading *reading, const struct site_node *node, void *arg)
 {
-    reading_each(reading, node, take_key, arg);
+    reading_each(reading, node, reading_take_key, arg);
 }
 
 static const struct reading_field user_fields[] = {{"ssh_authorized_keys", take_keys},
@@ -121,7 +103,7 @@ static void take_culvert(struct reading *reading, const struct site_node *node, 
     reading_fields(reading, node, culvert_fields, UNKNOWN_ERROR, arg);
 }
 
-static const struct reading_field cloud_config_fields[] = {{"hostname", take_hostname},
+static const struct reading_field cloud_config_fields[] = {{"hostname", reading_take_hostname},
                                                            {"fqdn", take_fqdn},
                                                            {"ssh_authorized_keys", take_keys},
                                                            {"users", take_users},
