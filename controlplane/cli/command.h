@@ -97,6 +97,9 @@ const char *cli_option_second(const struct cli *cli, const char *name);
 
 void cli_help(const struct cli_command *command, FILE *to); /* NULL: of all */
 
+/* Carries out what was parsed, or shows its help. Returns the exit code. */
+int cli_run(struct cli *cli);
+
 /* Appends the words that the last word of a command line, which is being typed, may become, one to
  * a line; "__files": a file's name. The words are moved about. */
 void cli_complete(int argc, char **argv, struct buffer *out);

@@ -26,12 +26,5 @@ int main(int argc, char **argv)
         cli_error("%s", problem);
         return code;
     }
-    if (cli.help) {
-        cli_help(cli.command, stdout);
-        return CLI_OK;
-    }
-    client_init(&cli.client, &cli.server);
-    code = cli.command->run(&cli);
-    client_close(&cli.client);
-    return code;
+    return cli_run(&cli);
 }

@@ -8,16 +8,15 @@
 #include <linux/bpf.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "controlplane/cli/nic.h"
+#include "controlplane/cli/process.h"
 
 #define ANCESTORS_MAX 32
 
@@ -43,18 +42,10 @@ static int write_file(struct nic_host *host, const char *path, const char *text)
 
 static bool load_module(struct nic_host *host, const char *module)
 {
-    char program[] = "modprobe", name[32], *argv[] = {program, name, NULL};
-    int status;
-    pid_t pid;
+    const char *const argv[] = {"modprobe", module, NULL};
 
     (void)host;
-    snprintf(name, sizeof(name), "%s", module);
-    if (posix_spawnp(&pid, program, NULL, NULL, argv, environ))
-        return false;
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return false;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return !process_run(argv);
 }
 
 static void pause_shortly(struct nic_host *host)

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `culvert setup`: questions that lead from a fresh appliance to its first site, or into one. */
 #include "controlplane/cli/setup.h"
+#include "controlplane/cli/process.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "controlplane/base/error.h"
@@ -266,21 +265,11 @@ static bool ask_management(struct setup *setup)
     return ask_checked("An SSH key that may log in (empty: none)", "", setup_check_key, setup->key);
 }
 
-/* Runs a program of the system; its output is the terminal's. */
-static void run_program(const char *program, const char *first, const char *second)
-{
-    pid_t child = fork();
-
-    if (!child) {
-        execlp(program, program, first, second, (char *)NULL);
-        _exit(127);
-    }
-    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
-        continue;
-}
-
 static int finish_machine(struct setup *setup)
 {
+    static const char *const start_ssh[] = {"systemctl", "start", "ssh", NULL};
+    /* networkctl needs a D-Bus. */
+    static const char *const restart_network[] = {"systemctl", "restart", "systemd-networkd", NULL};
     struct buffer path = {0};
     int error = 0;
 
@@ -289,14 +278,14 @@ static int finish_machine(struct setup *setup)
     if (*setup->key) {
         error = setup_key_write("", setup->key, &path);
         if (!error)
-            run_program("systemctl", "start", "ssh");
+            process_run(start_ssh);
     }
     if (!error)
         error = setup_network_write("", &setup->network, &path);
     if (error)
         cli_error("%s: %s", path.data ? path.data : "", culvert_strerror(error));
     else
-        run_program("systemctl", "restart", "systemd-networkd"); /* networkctl needs a D-Bus */
+        process_run(restart_network);
     buffer_free(&path);
     return error ? CLI_FAILED : CLI_OK;
 }

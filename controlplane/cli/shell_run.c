@@ -5,19 +5,16 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "controlplane/cli/process.h"
 #include "controlplane/cli/shell.h"
 
 static int wait_for(pid_t child)
 {
-    int status;
+    int status = process_wait(child);
 
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            return CLI_FAILED;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : CLI_FAILED;
+    return status < 0 ? CLI_FAILED : status;
 }
 
 /* Whether a screen at a time can be shown. */
@@ -100,14 +97,7 @@ static int run_words(struct shell *shell, void *arg)
     cli.color |= shell->cli->color; /* through the pager, too */
     if (!cli.server.token_file)
         cli.server.token_file = shell->cli->server.token_file;
-    if (cli.help) {
-        cli_help(cli.command, stdout);
-        return CLI_OK;
-    }
-    client_init(&cli.client, &cli.server);
-    code = cli.command->run(&cli);
-    client_close(&cli.client);
-    return code;
+    return cli_run(&cli);
 }
 
 /* Whether a command keeps the terminal to itself. */

@@ -9,10 +9,10 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "controlplane/cli/process.h"
 #include "controlplane/cli/support.h"
 
 #define PIECE 65536u
@@ -136,7 +136,7 @@ int support_run(const char *const argv[], unsigned seconds, struct buffer *out)
 {
     int64_t deadline = now_ms() + (int64_t)seconds * 1000;
     const char *problem;
-    int ends[2], status = 0, error;
+    int ends[2], status, error;
     pid_t pid;
 
     if (pipe2(ends, O_CLOEXEC)) {
@@ -156,7 +156,6 @@ int support_run(const char *const argv[], unsigned seconds, struct buffer *out)
         kill(-pid, SIGKILL);
         buffer_format(out, "\n(%s: ended, %s)\n", argv[0], problem);
     }
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    return !problem && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    status = process_wait(pid);
+    return problem ? -1 : status;
 }

@@ -2,17 +2,15 @@
 /* `culvert system VERB`: the system of the appliance itself, its two slots and its data. */
 #include "controlplane/cli/system.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/base/file.h"
+#include "controlplane/cli/process.h"
 #include "controlplane/cli/show.h"
 
 #define PUBLISHED "/run/culvert/system.json"
@@ -38,25 +36,11 @@ int system_open(const struct cli *cli, struct appliance *appliance)
     return CLI_OK;
 }
 
-int system_run(const char *const argv[])
-{
-    int status;
-    pid_t pid;
-
-    /* POSIX: the strings are not changed. */
-    if (posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)argv, environ))
-        return -1;
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 int system_restart(void)
 {
     const char *const argv[] = {"systemctl", "reboot", NULL};
 
-    if (!system_run(argv))
+    if (!process_run(argv))
         return CLI_OK;
     cli_error("the restart failed: try `reboot`");
     return CLI_FAILED;

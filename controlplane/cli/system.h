@@ -9,9 +9,6 @@
 /* Opens this machine as an appliance. 0, or the exit code with the error printed. */
 int system_open(const struct cli *cli, struct appliance *appliance);
 
-/* Runs a program and waits for its end: its exit status, -1 when it can't be run or is killed. */
-int system_run(const char *const argv[]);
-
 /* Restarts the machine in order; the exit code. */
 int system_restart(void);
 

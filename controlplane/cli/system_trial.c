@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "controlplane/base/units.h"
+#include "controlplane/cli/process.h"
 #include "controlplane/cli/system.h"
 
 #define WITHIN_MS (5 * 60 * 1000u)
@@ -65,7 +66,7 @@ static const char *failed_unit(void)
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         const char *const argv[] = {"systemctl", "is-failed", "--quiet", units[i], NULL};
 
-        if (!system_run(argv))
+        if (!process_run(argv))
             return units[i];
     }
     return NULL;

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "controlplane/base/error.h"
+#include "controlplane/cli/process.h"
 #include "controlplane/cli/show.h"
 #include "controlplane/cli/system.h"
 #include "controlplane/cli/system/update.h"
@@ -130,7 +130,7 @@ static int open_source(const char *source, pid_t *child)
  * what is no longer wanted is ended: its complaint would say nothing. */
 static bool close_source(const char *source, int fd, pid_t child, bool wanted)
 {
-    int status = 0;
+    int status;
 
     if (child && !wanted)
         kill(child, SIGTERM);
@@ -138,9 +138,8 @@ static bool close_source(const char *source, int fd, pid_t child, bool wanted)
         close(fd);
     if (!child)
         return false;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (!wanted || (WIFEXITED(status) && !WEXITSTATUS(status)))
+    status = process_wait(child);
+    if (!wanted || !status)
         return false;
     cli_error("%s can't be fetched", source);
     return true;
