@@ -35,10 +35,11 @@ static const struct {
 
 _Static_assert(PORT_BURST <= FP_BURST_MAX, "a burst is processed at once");
 
-/* Frames on their way out of one device. */
+/* Frames on their way out of one device, or to be freed. Never more than a burst's before another
+ * burst is processed (flush_more()), which then fits in without a look. */
 struct outbox {
-    struct rte_mbuf *frame[PORT_BURST];
     uint16_t count;
+    struct rte_mbuf *frame[2 * PORT_BURST];
 };
 
 struct worker {
@@ -49,6 +50,7 @@ struct worker {
     struct fp_packet packet[PORT_BURST];
     struct fp_result result[PORT_BURST];
     struct outbox nic[PORTS_MAX], tap[PORTS_MAX]; /* by place in the layout */
+    struct outbox dropped;
     unsigned empty, naps;
     uint64_t frames; /* taken in; atomic, written by the worker alone */
 } __rte_cache_aligned;
@@ -65,8 +67,6 @@ static void flush(const struct worker *worker, struct port_out *out, struct outb
 {
     uint16_t queue = (uint16_t)(worker->number % out->queues), sent;
 
-    if (!box->count)
-        return;
     if (out->shared)
         rte_spinlock_lock(&out->lock[queue]);
     sent = rte_eth_tx_burst(out->id, queue, box->frame, box->count);
@@ -79,62 +79,49 @@ static void flush(const struct worker *worker, struct port_out *out, struct outb
     box->count = 0;
 }
 
-static inline void put(const struct worker *worker, struct port_out *out, struct outbox *box,
-                       struct rte_mbuf *frame)
-{
-    box->frame[box->count++] = frame;
-    if (box->count == PORT_BURST)
-        flush(worker, out, box);
-}
-
-static void flush_all(struct worker *worker, const struct ports_layout *layout)
+/* Sends what waits where it is `more` than so many frames. */
+static inline void flush_more(struct worker *worker, const struct ports_layout *layout,
+                              uint16_t more)
 {
     for (unsigned i = 0; i < layout->count; i++) {
-        flush(worker, &layout->port[i]->nic, &worker->nic[i]);
-        flush(worker, &layout->port[i]->tap, &worker->tap[i]);
+        if (worker->nic[i].count > more)
+            flush(worker, &layout->port[i]->nic, &worker->nic[i]);
+        if (worker->tap[i].count > more)
+            flush(worker, &layout->port[i]->tap, &worker->tap[i]);
     }
 }
 
-/* The place of the port whose TAP has that number; `place` is tried first. -1: none. */
-static inline int place_of(const struct ports_layout *layout, unsigned place, uint32_t ifindex)
+/* Where frames go out of the port whose TAP has that number; nowhere: to be dropped. */
+static __attribute__((noinline)) struct outbox *
+outbox_of_port(struct worker *worker, const struct ports_layout *layout, uint32_t ifindex)
 {
-    if (layout->port[place]->ifindex == ifindex)
-        return (int)place;
     for (unsigned i = 0; i < layout->count; i++) {
         if (layout->port[i]->ifindex == ifindex)
-            return (int)i;
+            return &worker->nic[i];
     }
-    return -1;
+    return &worker->dropped;
 }
 
-/* Carries out the verdict on a frame that came in at `place`. False: it is to be dropped. */
-static inline bool carry_out(struct worker *worker, const struct ports_layout *layout,
-                             unsigned place, struct rte_mbuf *frame, const struct fp_packet *packet,
-                             const struct fp_result *result)
+/* Where the verdict sends a frame that came in at `place`, the port with that number. */
+static inline struct outbox *outbox_of(struct worker *worker, const struct ports_layout *layout,
+                                       unsigned place, uint32_t ifindex,
+                                       const struct fp_result *result)
 {
-    int to = (int)place;
-
-    if (result->verdict == FP_VERDICT_DROP)
-        return false;
-    frame->data_off = (uint16_t)(packet->data - (uint8_t *)frame->buf_addr);
-    frame->data_len = (uint16_t)(packet->end - packet->data);
-    frame->pkt_len = frame->data_len;
-    if (result->verdict == FP_VERDICT_PASS) {
-        put(worker, &layout->port[place]->tap, &worker->tap[place], frame);
-        return true;
+    if (result->verdict == FP_VERDICT_FORWARD) {
+        if (likely(result->ifindex == ifindex))
+            return &worker->nic[place];
+        return outbox_of_port(worker, layout, result->ifindex);
     }
-    if (result->verdict == FP_VERDICT_FORWARD)
-        to = place_of(layout, place, result->ifindex);
-    if (to < 0)
-        return false;
-    put(worker, &layout->port[to]->nic, &worker->nic[to], frame);
-    return true;
+    if (result->verdict == FP_VERDICT_DROP)
+        return &worker->dropped;
+    return result->verdict == FP_VERDICT_PASS ? &worker->tap[place] : &worker->nic[place];
 }
 
 /* ---- in ---- */
 
-/* A frame in pieces (larger than a buffer) is made one piece, or dropped where it can't. */
-static uint16_t make_whole(struct rte_mbuf **frame, uint16_t count)
+/* Frames in pieces (larger than a buffer) are made one piece, or dropped where they can't. Returns
+ * how many are left. */
+static __attribute__((noinline)) uint16_t make_whole(struct rte_mbuf **frame, uint16_t count)
 {
     uint16_t kept = 0;
 
@@ -147,29 +134,59 @@ static uint16_t make_whole(struct rte_mbuf **frame, uint16_t count)
     return kept;
 }
 
+/* Says where a frame is, and asks for its memory. */
+static inline void describe(struct fp_packet *packet, const struct rte_mbuf *frame,
+                            uint32_t ifindex)
+{
+    packet->head = frame->buf_addr;
+    packet->limit = packet->head + frame->buf_len;
+    packet->data = packet->head + frame->data_off;
+    packet->end = packet->data + frame->data_len;
+    packet->ifindex = ifindex;
+    rte_prefetch0(packet->data);
+    rte_prefetch0(packet->end - 1); /* most queries end in the line behind */
+}
+
 static void process(struct worker *worker, const struct ports_layout *layout, unsigned place,
                     struct rte_mbuf **frame, uint16_t count)
 {
     uint32_t ifindex = layout->port[place]->ifindex;
-    unsigned dropped = 0;
+    struct outbox *to = &worker->nic[place];
+    uint16_t filled = to->count;
+    unsigned pieces = 0;
 
-    count = make_whole(frame, count);
     for (uint16_t i = 0; i < count; i++) {
-        struct fp_packet *packet = &worker->packet[i];
-
-        packet->head = frame[i]->buf_addr;
-        packet->limit = packet->head + frame[i]->buf_len;
-        packet->data = packet->head + frame[i]->data_off;
-        packet->end = packet->data + frame[i]->data_len;
-        packet->ifindex = ifindex;
+        pieces |= frame[i]->nb_segs;
+        describe(&worker->packet[i], frame[i], ifindex);
     }
-    worker->env.now = plane_now();
+    if (unlikely(pieces != 1)) {
+        count = make_whole(frame, count);
+        for (uint16_t i = 0; i < count; i++)
+            describe(&worker->packet[i], frame[i], ifindex);
+    }
+    worker->env.now = 0; /* until somebody wants to know */
     fp_process_burst(&worker->env, &worker->straight, worker->packet, count, worker->result);
     for (uint16_t i = 0; i < count; i++) {
-        if (!carry_out(worker, layout, place, frame[i], &worker->packet[i], &worker->result[i]))
-            frame[dropped++] = frame[i];
+        const struct fp_packet *packet = &worker->packet[i];
+        const uint8_t *data = packet->data;
+        uint16_t length = (uint16_t)(packet->end - data);
+        struct outbox *box = outbox_of(worker, layout, place, ifindex, &worker->result[i]);
+        struct rte_mbuf *out = frame[i];
+
+        out->data_off = (uint16_t)(data - packet->head);
+        out->data_len = length;
+        out->pkt_len = length;
+        if (unlikely(box != to)) {
+            to->count = filled; /* kept here else: a count in memory would hold up the next frame */
+            to = box;
+            filled = box->count;
+        }
+        box->frame[filled++] = out;
     }
-    rte_pktmbuf_free_bulk(frame, dropped);
+    to->count = filled;
+    rte_pktmbuf_free_bulk(worker->dropped.frame, worker->dropped.count);
+    worker->dropped.count = 0;
+    flush_more(worker, layout, PORT_BURST);
 }
 
 /* One look at every queue that is this worker's. Returns how many frames there were. */
@@ -194,10 +211,11 @@ static unsigned turn(struct worker *worker, const struct ports_layout *layout)
             count = rte_eth_rx_burst(port->tap.id, 0, frame, PORT_BURST);
             total += count;
             for (uint16_t i = 0; i < count; i++)
-                put(worker, &port->nic, &worker->nic[place], frame[i]);
+                worker->nic[place].frame[worker->nic[place].count++] = frame[i];
+            flush_more(worker, layout, PORT_BURST);
         }
     }
-    flush_all(worker, layout);
+    flush_more(worker, layout, 0);
     return total;
 }
 
@@ -269,6 +287,7 @@ int workers_start(const struct ports *ports, void *base, struct ways *ways)
         workers[i].ports = ports;
         workers[i].env.base = base;
         workers[i].env.cpu = i;
+        workers[i].env.clock = plane_now;
         workers[i].env.route = ways ? ways_find : NULL;
         workers[i].env.route_arg = ways;
     }

@@ -32,10 +32,22 @@ static fp_inline fp_u32 fp_balance_moving(struct fp_env *env, const struct fp_pa
     return noted == FP_FLOW_NONE ? previous : noted;
 }
 
+/* Of a pool, whose places are a power of two. */
+static fp_inline fp_u32 fp_balance_mask(struct fp_pool FP_REGION *pool)
+{
+    return (1u << (pool->log2 & 31)) - 1;
+}
+
+/* The place of the flow with that hash in a pool of that mask. */
+static fp_inline fp_u32 fp_balance_place(fp_u64 hash, fp_u32 mask)
+{
+    return (fp_u32)(hash >> 16) & mask;
+}
+
 /* The place in its pool of the flow with that hash. */
 static fp_inline fp_u32 fp_balance_bucket(struct fp_pool FP_REGION *pool, fp_u64 hash)
 {
-    return (fp_u32)(hash >> 16) & ((1u << (pool->log2 & 31)) - 1);
+    return fp_balance_place(hash, fp_balance_mask(pool));
 }
 
 /* The pool with that number, or NULL. */

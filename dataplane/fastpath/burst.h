@@ -33,6 +33,7 @@ struct fp_burst_item {
 struct fp_burst {
     fp_u8 first[FP_BURST_FIRSTS]; /* number of an item, by a hash of the destination */
     struct fp_burst_item item[FP_BURST_MAX];
+    fp_u8 scratch[FP_BURST_MAX][FP_SCRATCH_BYTES];
 };
 
 /* What not all frames need, kept out of the loops that all go through. */
@@ -140,13 +141,14 @@ static inline void fp_burst_pool(struct fp_env *env, struct fp_burst_item *item,
 
 /* Reads a DNS query, asks for the bucket of its name. */
 static __attribute__((noinline)) void fp_burst_query(struct fp_env *env, struct fp_packet *packet,
-                                                     struct fp_burst_item *item)
+                                                     struct fp_burst_item *item, fp_u8 *scratch)
 {
     struct fp_dns_ahead *ahead = &item->dns;
     struct fp_dns_site site;
 
     if (fp_dns_site(env, &site))
         return;
+    packet->scratch = scratch;
     fp_dns_place(&ahead->query, &item->parsed);
     ahead->reason = fp_dns_read(packet, &ahead->query);
     ahead->hash = 0;
@@ -190,7 +192,7 @@ static inline void fp_burst_whose(struct fp_env *env, struct fp_packet *packet,
         fp_burst_pool(env, item, same);
     else if (item->service.flags & FP_ADDRESS_DNS && parsed->dport == FP_PORT_DNS &&
              parsed->protocol == FP_IP_UDP && fp_is_plain(parsed))
-        fp_burst_query(env, packet, item);
+        fp_burst_query(env, packet, item, burst->scratch[number]);
 }
 
 /* A frame of a virtual IP of which all is known. */
@@ -262,19 +264,15 @@ static __attribute__((noinline)) void fp_burst_general(struct fp_env *env,
 
 /* Decides for `count` (at most FP_BURST_MAX) frames, changes them accordingly, and counts: the
  * same bytes and reasons as fp_process() on each in turn, but all see one generation. The caller
- * has set env as for fp_process(), without a trace (steps of many packets would mix); frames don't
- * overlap. The scratch of the packets need not be cleared. `results` has as many
- * places. `straight` is what the core remembers from burst to burst, zeroed before the first. */
+ * has set env as for fp_process(), without a trace (steps of many packets would mix), and asked for
+ * the frames' first and last lines; frames don't overlap. `results` has as many places. `straight`
+ * is what the core remembers from burst to burst, zeroed before the first. */
 static inline void fp_process_burst(struct fp_env *env, struct fp_straight *straight,
                                     struct fp_packet *packets, fp_u32 count,
                                     struct fp_result *results)
 {
     fp_u32 left;
 
-    for (fp_u32 i = 0; i < count; i++) {
-        fp_prefetch(packets[i].data);
-        fp_prefetch(packets[i].data + FP_CACHE_LINE);
-    }
     fp_env_begin(env);
     left = fp_straight_run(env, straight, packets, count, results);
     if (left)

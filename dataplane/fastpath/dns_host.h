@@ -16,8 +16,14 @@
 static inline fp_u32 fp_dns_answer_message(struct fp_env *env, fp_u8 *message, fp_u32 length,
                                            fp_u32 capacity, int tcp, fp_u32 *reason)
 {
+    fp_u8 scratch[FP_SCRATCH_BYTES];
     struct fp_packet packet = {
-        .data = message, .end = message + length, .head = message, .limit = message + capacity};
+        .data = message,
+        .end = message + length,
+        .head = message,
+        .limit = message + capacity,
+        .scratch = scratch,
+    };
     struct fp_dns_query query = {.at = 0, .length = length};
     fp_u32 why = fp_dns_reply(env, &packet, &query, tcp);
 

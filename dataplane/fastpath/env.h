@@ -52,8 +52,9 @@ struct fp_env {
     fp_u32 generation;
     fp_u32 cpu;
     fp_u32 counters; /* offset of this CPU's struct fp_counters, 0: none (fp_env_begin()) */
-    fp_u64 now;      /* 1/256 ns, set by the caller */
-    int dry;         /* true: count nothing, meter nothing, note no flow (explain) */
+    fp_u64 now;      /* 1/256 ns; 0: `clock` is asked when it is needed first (fp_now()) */
+    fp_u64 (*clock)(void);
+    int dry; /* true: count nothing, meter nothing, note no flow (explain) */
     fp_trace_fn trace;
     void *trace_arg;
     /* The kernel's way to an address (16 bytes, IPv4 mapped); false: unknown. May be NULL. */
@@ -85,6 +86,13 @@ struct fp_env {
 #define fp_dry(env) ((env)->dry)
 #endif
 
+/* On the host many lie in a row, a line each. */
+#ifdef FP_BPF
+#define FP_PACKET_ALIGNED
+#else
+#define FP_PACKET_ALIGNED __attribute__((aligned(FP_CACHE_LINE)))
+#endif
+
 /* A frame on its way through. Pointers change with every adjust: never keep one across it. */
 struct fp_packet {
     fp_u8 *data;
@@ -97,16 +105,19 @@ struct fp_packet {
     fp_u8 *head;                    /* first byte that data may move down to */
     fp_u8 *limit;                   /* first byte that end must not pass */
     const struct fp_dns_ahead *dns; /* the DNS query in it, read ahead (burst.h), or NULL */
-    fp_u8 scratch[FP_SCRATCH_BYTES];
+    fp_u8 *scratch;                 /* FP_SCRATCH_BYTES, while a DNS query is looked at */
 #endif
-};
+} FP_PACKET_ALIGNED;
 
-/* The time in 1/256 ns. eBPF asks the clock at most once a packet. */
+/* The time in 1/256 ns. eBPF asks the clock at most once a packet, the host while `now` is 0. */
 static fp_inline fp_u64 fp_now(struct fp_env *env)
 {
 #ifdef FP_BPF
     if (!env->now)
         env->now = bpf_ktime_get_ns() << 8;
+#else
+    if (!env->now)
+        env->now = env->clock();
 #endif
     return env->now;
 }
@@ -162,14 +173,24 @@ static fp_inline int fp_adjust_tail(struct fp_packet *packet, int delta)
 static fp_inline fp_u8 *fp_scratch_of_cpu(void); /* the entry program supplies it */
 #endif
 
-/* Makes packet->scratch usable. False: there is none (which the verifier wants to hear of). */
-static fp_inline int fp_scratch_ready(struct fp_packet *packet)
+/* Memory for a packet's scratch, in a function that makes it ready: eBPF has it elsewhere. */
+#ifdef FP_BPF
+#define FP_SCRATCH(name) fp_u8 *name = 0
+#else
+#define FP_SCRATCH(name) fp_u8 name[FP_SCRATCH_BYTES]
+#endif
+
+/* Makes packet->scratch usable, as long as `own` (FP_SCRATCH()) is. False: there is none (which the
+ * verifier wants to hear of). */
+static fp_inline int fp_scratch_ready(struct fp_packet *packet, fp_u8 *own)
 {
 #ifdef FP_BPF
+    (void)own;
     packet->scratch = fp_scratch_of_cpu();
     return packet->scratch != 0;
 #else
-    (void)packet;
+    if (!packet->dns) /* else it is that of what was read ahead */
+        packet->scratch = own;
     return 1;
 #endif
 }

@@ -104,10 +104,11 @@ static fp_inline struct fp_result fp_serve_address(struct fp_env *env, struct fp
 {
     struct fp_result result = {.reason = FP_PASS_LOCAL};
     int plain = fp_is_plain(parsed);
+    FP_SCRATCH(scratch);
 
     if (flags & FP_ADDRESS_DNS && parsed->dport == FP_PORT_DNS) {
         if (parsed->protocol == FP_IP_UDP && plain) {
-            if (fp_scratch_ready(packet))
+            if (fp_scratch_ready(packet, scratch))
                 return fp_dns_process(env, packet, parsed);
             result.reason = FP_DROP_INTERNAL;
             return result;

@@ -44,6 +44,11 @@ static fp_inline void fp_plain_load(const fp_u8 *frame, fp_u64 size, struct fp_p
 /* A word's 16 bits from bit `at` on, from network order. */
 #define FP_PLAIN_16(word, at) (((word) >> ((at) + 8) & 0xff) | ((word) >> (at) & 0xff) << 8)
 
+/* A word's first 32 bits, from network order: of two ports the first one is above. */
+#define FP_PLAIN_32(word)                                                                          \
+    (((word) >> 24 & 0xff) | ((word) >> 8 & 0xff00) | ((word) & 0xff00) << 8 |                     \
+     ((word) & 0xff) << 24)
+
 /* Says what fp_parse() says of a plain packet; of another one, anything. One by one: a whole struct
  * would be put together elsewhere first. */
 static fp_inline void fp_plain_say(const struct fp_plain *plain, struct fp_parsed *parsed)
@@ -74,6 +79,15 @@ static fp_inline void fp_plain_say(const struct fp_plain *plain, struct fp_parse
 /* 1 when `a` is below `b`, else 0; both are below 2^63. */
 #define FP_PLAIN_LESS(a, b) (((a) - (b)) >> 63)
 
+/* A sum of at most 48 bits, folded to 16 as fp_sum_fold() does. */
+static fp_inline fp_u64 fp_plain_fold(fp_u64 sum)
+{
+    sum = (sum & 0xffffffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16); /* 18 bits at most */
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (sum & 0xffff) + (sum >> 16);
+}
+
 /* Whether it is a plain packet. No branches, and no numbers but of 64 bits: many are looked at side
  * by side (straight.h). */
 static fp_inline fp_u64 fp_plain_check(const struct fp_plain *plain)
@@ -92,9 +106,7 @@ static fp_inline fp_u64 fp_plain_check(const struct fp_plain *plain)
     wrong |= FP_PLAIN_LESS(bytes, FP_IPV4_BYTES + FP_UDP_BYTES);
     wrong |= FP_PLAIN_LESS(plain->size, FP_ETH_BYTES + bytes);
     wrong |= FP_PLAIN_LESS(header, least) | FP_PLAIN_LESS(left, header);
-    sum = (sum & 0xffffffff) + (sum >> 32);
-    sum = (sum & 0xffff) + (sum >> 16); /* 18 bits at most */
-    wrong |= ((sum & 0xffff) + (sum >> 16)) ^ 0xffff;
+    wrong |= fp_plain_fold(sum) ^ 0xffff;
     return wrong == 0;
 }
 

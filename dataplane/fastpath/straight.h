@@ -21,29 +21,47 @@
 
 #define FP_BURST_MAX 32u
 
+/* Packets and bytes, for struct fp_counter. */
+typedef fp_u64 fp_straight_sum __attribute__((vector_size(16), aligned(8), may_alias));
+
+/* Ethernet's header up to a tag's end, or up to the type and two bytes more. */
+#define FP_STRAIGHT_ETHERNET 16u
+FP_STATIC_ASSERT(FP_STRAIGHT_ETHERNET == FP_ETH_BYTES + 2 &&
+                     FP_STRAIGHT_ETHERNET == FP_ETH_BYTES - 2 + FP_VLAN_BYTES,
+                 "layout");
+
 /* Where the packets to one port of an address go. */
+struct fp_straight_way;
 struct fp_straight_service {
-    fp_u64 key;           /* address | protocol << 16 | port */
-    fp_u64 version;       /* of the memory, when it was looked up; 0: it is still to be */
-    struct fp_pool *pool; /* NULL: its packets don't go straight */
-    fp_u32 vip;           /* counter number */
-    fp_u8 mode;           /* enum fp_mode */
+    fp_u64 key;                   /* address | protocol << 16 | port */
+    fp_u64 version;               /* of the memory, when it was looked up; 0: it is still to be */
+    fp_u32 *bucket;               /* its pool's; NULL: its packets don't go straight */
+    struct fp_straight_way *ways; /* those of its mode */
+    fp_straight_sum *count;       /* of the virtual IP */
+    fp_u32 mask;                  /* of the pool's places */
+    fp_u32 mode;                  /* enum fp_mode */
 } __attribute__((aligned(FP_CACHE_LINE)));
 
-/* Where a backend is. */
+/* Where a backend is, for a mode. */
 struct fp_straight_way {
-    fp_u64 key; /* version << 16 | number of the backend */
-    struct fp_way way;
-    fp_u64 addresses; /* of the outer IPv4 header */
-    fp_u64 sum;       /* of that, but for its first two words */
-    fp_u32 ifindex;
-    fp_u32 most;  /* bytes of an IP packet that pass */
-    fp_u32 modes; /* 1 << mode: those that are straight */
+    fp_u64 key;             /* version | number of the backend */
+    fp_u64 addresses;       /* of the outer IPv4 header */
+    fp_straight_sum *count; /* of the backend */
+    struct fp_result result;
+    fp_u8
+        ethernet[FP_STRAIGHT_ETHERNET]; /* the header's first bytes, and what may be written over */
+    fp_u32 sum;   /* 16 bits: of the outer header but for its first two words */
+    fp_u32 most;  /* bytes of an inner IP packet that pass; 0: none goes straight */
+    fp_u32 outer; /* bytes of the outer header, 0: none */
+    fp_u32 grow;  /* bytes that the frame gets more */
 } __attribute__((aligned(FP_CACHE_LINE)));
+FP_STATIC_ASSERT(sizeof(struct fp_straight_way) == FP_CACHE_LINE, "a way is one line");
+FP_STATIC_ASSERT(FP_MODE_DSR_IPIP == 0 && FP_MODE_DSR_L2 == 1, "modes of direct return");
 
 /* What is known of a packet on the way. */
 struct fp_straight_item {
     struct fp_straight_service *service;
+    const fp_u32 *bucket; /* NULL: it doesn't go straight */
     struct fp_ahead_access access;
     fp_u32 number; /* in the burst */
 };
@@ -62,24 +80,30 @@ struct fp_straight_said {
     fp_u64 key[FP_BURST_MAX];    /* of its service */
     fp_u64 bytes[FP_BURST_MAX];  /* of the IP packet */
     fp_u64 outer[FP_BURST_MAX];  /* an outer IPv4 header's first two words, */
-    fp_u64 sum[FP_BURST_MAX];    /* and their sum */
+    fp_u64 sum[FP_BURST_MAX];    /* and their sum, of 16 bits */
 } __attribute__((aligned(FP_CACHE_LINE)));
 
-#define FP_STRAIGHT_LOG2 10u /* of the services and of the ways that are remembered */
+#define FP_STRAIGHT_MODES 2u
+#define FP_STRAIGHT_LOG2 10u /* of the services that are remembered, and of each mode's ways */
+#define FP_STRAIGHT_STEP (1u << 16) /* leaves room for a backend in a way's key */
 struct fp_straight {
-    void (*say)(struct fp_straight *straight); /* fp_straight_vectors(); NULL: still to be chosen */
-    fp_u64 version; /* counts the changes that were seen: never 0 after the first burst */
+    /* fp_straight_vectors(); NULL: still to be chosen */
+    fp_u32 (*run)(struct fp_env *env, struct fp_straight *straight, struct fp_packet *packets,
+                  fp_u32 count, struct fp_result *results);
+    fp_u64 version; /* steps by FP_STRAIGHT_STEP at changes: never 0 after the first burst */
     const void *base;
-    fp_u32 generation, locals; /* of the region at that version */
+    fp_u32 generation, locals; /* of the region at that version, */
+    fp_u32 counters;           /* and where counters were */
     fp_u64 seed;               /* of the flows' hash */
     fp_u32 left;               /* packets that take the general way, a bit each */
     fp_u32 count, asked;       /* of `item` and of `ask` */
     struct fp_straight_read read;
     struct fp_straight_said said;
+    fp_straight_sum nowhere; /* is counted where nothing is */
     struct fp_straight_item item[FP_BURST_MAX];
     struct fp_straight_service *ask[FP_BURST_MAX]; /* services to look up */
     struct fp_straight_service service[1u << FP_STRAIGHT_LOG2];
-    struct fp_straight_way way[1u << FP_STRAIGHT_LOG2];
+    struct fp_straight_way way[FP_STRAIGHT_MODES][1u << FP_STRAIGHT_LOG2];
 };
 
 static inline int fp_straight_vectors(struct fp_straight *straight, fp_u32 bits);
@@ -92,9 +116,9 @@ static fp_inline void fp_straight_begin(struct fp_env *env, struct fp_straight *
 
     straight->left = straight->count = straight->asked = 0;
     if (fp_likely(straight->generation == env->generation && straight->locals == locals &&
-                  straight->base == env->base))
+                  straight->base == env->base && straight->counters == env->counters))
         return;
-    if (!straight->say && !fp_straight_vectors(straight, 512) &&
+    if (!straight->run && !fp_straight_vectors(straight, 512) &&
         !fp_straight_vectors(straight, 256))
         fp_straight_vectors(straight, 0);
     config = fp_slot(env, FP_KIND_CONFIG, 0, FP_SLOTS_CONFIG);
@@ -102,8 +126,15 @@ static fp_inline void fp_straight_begin(struct fp_env *env, struct fp_straight *
     straight->base = env->base;
     straight->generation = env->generation;
     straight->locals = locals;
-    straight->version++;
+    straight->counters = env->counters;
+    straight->version += FP_STRAIGHT_STEP;
 }
+
+/* A counter of struct fp_counters. */
+#define FP_STRAIGHT_COUNT(env, straight, field, number)                                            \
+    ((env)->counters                                                                               \
+         ? (fp_straight_sum *)&FP_AT(env, struct fp_counters, (env)->counters)->field[number]      \
+         : &(straight)->nowhere)
 
 /* ---- whose ---- */
 
@@ -127,53 +158,84 @@ fp_straight_service_of(struct fp_env *env, struct fp_straight *straight, fp_u64 
 }
 
 /* Looks a service up. */
-static __attribute__((noinline)) void fp_straight_ask(struct fp_env *env, fp_u64 version,
-                                                      struct fp_straight_service *straight)
+static __attribute__((noinline)) void
+fp_straight_ask(struct fp_env *env, struct fp_straight *straight, struct fp_straight_service *asked)
 {
     struct fp_parsed parsed = {
-        .destination[1] = FP_KEY_IPV4(straight->key >> 32),
+        .destination[1] = FP_KEY_IPV4(asked->key >> 32),
         .family = 4,
-        .protocol = (fp_u8)(straight->key >> 16),
-        .dport = (fp_u16)straight->key,
+        .protocol = (fp_u8)(asked->key >> 16),
+        .dport = (fp_u16)asked->key,
     };
     struct fp_service service = {0};
+    struct fp_pool *pool;
 
-    straight->version = version;
+    asked->version = straight->version;
     if (!fp_service_vip(env, &parsed, &service) || service.nlimits ||
-        service.vip->mode > FP_MODE_DSR_L2)
+        service.vip->mode >= FP_STRAIGHT_MODES)
         return;
-    straight->pool = fp_balance_pool(env, service.vip->pool);
-    straight->vip = service.vip->id & (FP_COUNT_VIPS - 1);
-    straight->mode = service.vip->mode;
+    pool = fp_balance_pool(env, service.vip->pool);
+    if (!pool)
+        return;
+    asked->bucket = pool->bucket;
+    asked->mask = fp_balance_mask(pool);
+    asked->count = FP_STRAIGHT_COUNT(env, straight, vip, service.vip->id & (FP_COUNT_VIPS - 1));
+    asked->mode = service.vip->mode;
+    asked->ways = straight->way[asked->mode];
 }
-FP_STATIC_ASSERT(FP_MODE_DSR_IPIP == 0 && FP_MODE_DSR_L2 == 1, "modes of direct return");
+
+/* Finds the flow's place in its service's pool, and asks for it. */
+static fp_inline void fp_straight_place(struct fp_straight_item *item, fp_u64 flow)
+{
+    const struct fp_straight_service *service = item->service;
+
+    item->bucket = 0;
+    if (fp_likely(service && service->bucket)) {
+        item->bucket = &service->bucket[fp_balance_place(flow, service->mask)];
+        fp_prefetch(item->bucket);
+    }
+}
 
 /* ---- where ---- */
 
-/* Finds out where a backend is. */
-static __attribute__((noinline)) void fp_straight_locate(struct fp_env *env, fp_u32 number,
-                                                         fp_u64 key, struct fp_straight_way *way)
+/* Finds out where a backend is, for a mode. */
+static __attribute__((noinline)) void fp_straight_locate(struct fp_env *env,
+                                                         struct fp_straight *straight,
+                                                         fp_u32 number, fp_u32 mode,
+                                                         struct fp_straight_way *to)
 {
     struct fp_rec *hop = fp_slot(env, FP_KIND_NEXTHOP, number, FP_SLOTS_NEXTHOP);
     struct fp_rec *record = fp_slot(env, FP_KIND_BACKEND, number, FP_SLOTS_BACKEND);
+    fp_u8 ethernet[FP_ETH_BYTES + FP_VLAN_BYTES] = {0};
     struct fp_nexthop *nexthop;
     struct fp_backend *backend;
+    struct fp_way way;
+    fp_u32 mtu;
 
-    *way = (struct fp_straight_way){.key = key};
+    *to = (struct fp_straight_way){.key = straight->version | number};
     if (!hop || !record)
         return;
     nexthop = FP_BODY(struct fp_nexthop, hop);
     backend = FP_BODY(struct fp_backend, record);
-    if (!nexthop->ifindex)
+    if (!nexthop->ifindex || (mode == FP_MODE_DSR_IPIP ? fp_family_of(backend->address) != 4
+                                                       : !(nexthop->flags & FP_NEXTHOP_ONLINK)))
         return;
-    fp_way_load(&way->way, nexthop);
-    way->addresses =
+    fp_way_load(&way, nexthop);
+    fp_way_put(ethernet, &way, fp_htons(FP_ETH_IPV4));
+    __builtin_memcpy(to->ethernet, ethernet, sizeof(to->ethernet));
+    to->addresses =
         FP_WORDS(nexthop->source)[1] >> 32 | (FP_WORDS(backend->address)[1] & ~0xffffffffull);
-    way->sum = fp_encap_third(4) + (way->addresses & 0xffffffff) + (way->addresses >> 32);
-    way->ifindex = nexthop->ifindex;
-    way->most = nexthop->mtu ? nexthop->mtu : ~0u;
-    way->modes = (fp_family_of(backend->address) == 4 ? 1u << FP_MODE_DSR_IPIP : 0) |
-                 (nexthop->flags & FP_NEXTHOP_ONLINK ? 1u << FP_MODE_DSR_L2 : 0);
+    to->sum = fp_sum_fold(fp_encap_third(4) + (to->addresses & 0xffffffff) + (to->addresses >> 32));
+    to->count = FP_STRAIGHT_COUNT(env, straight, backend, number);
+    to->result = (struct fp_result){
+        .verdict = FP_VERDICT_FORWARD,
+        .reason = (fp_u8)(FP_LB_IPIP + mode),
+        .ifindex = nexthop->ifindex,
+    };
+    to->outer = mode == FP_MODE_DSR_IPIP ? FP_IPV4_BYTES : 0;
+    to->grow = fp_way_bytes(way.vlan) - FP_ETH_BYTES + to->outer;
+    mtu = nexthop->mtu ? nexthop->mtu : ~0u;
+    to->most = mtu > to->outer ? mtu - to->outer : 0;
 }
 
 /* ---- the steps ---- */
@@ -214,7 +276,8 @@ static fp_inline struct fp_plain fp_straight_plain(const struct fp_straight_read
     };
 }
 
-/* Says what was read. Always of FP_BURST_MAX frames, what lies behind the burst's is void. */
+/* Says what was read. Always of FP_BURST_MAX frames, what lies behind the burst's is void. Three
+ * loops, for the vectors of one alone fill the registers. */
 static fp_inline void fp_straight_say(struct fp_straight *straight)
 {
     const struct fp_straight_read *read = &straight->read;
@@ -223,77 +286,54 @@ static fp_inline void fp_straight_say(struct fp_straight *straight)
 
     for (fp_u32 i = 0; i < FP_BURST_MAX; i++) {
         struct fp_plain plain = fp_straight_plain(read, i);
-        fp_u64 protocol = plain.middle >> 24 & 0xff, port = FP_PLAIN_16(plain.l4, 16);
-        fp_u64 word = protocol << 32 | FP_PLAIN_16(plain.l4, 0) << 16 | port;
-        fp_u64 outer = fp_encap_words(plain.head >> 24 & 0xff, FP_PLAIN_16(plain.head, 32),
-                                      plain.middle & 0x40, plain.head >> 48);
+
+        said->plain[i] = fp_plain_check(&plain) & ~fp_plain_source_is_bad(&plain);
+    }
+    for (fp_u32 i = 0; i < FP_BURST_MAX; i++) {
+        struct fp_plain plain = fp_straight_plain(read, i);
+        fp_u64 protocol = plain.middle >> 24 & 0xff, ports = FP_PLAIN_32(plain.l4);
         struct fp_parsed parsed = {
             .source[1] = FP_MAPPED | plain.addresses << 32,
             .destination[1] = FP_MAPPED | (plain.addresses & ~0xffffffffull),
             .family = 4,
         };
 
-        said->plain[i] = fp_plain_check(&plain) & ~fp_plain_source_is_bad(&plain);
-        said->flow[i] = fp_flow_hash(&parsed, word, seed);
+        said->flow[i] = fp_flow_hash(&parsed, protocol << 32 | ports, seed);
         said->source[i] = parsed.source[1];
-        said->key[i] = (plain.addresses & ~0xffffffffull) | protocol << 16 | port;
-        said->bytes[i] = FP_PLAIN_16(plain.head, 32);
+        said->key[i] = (plain.addresses & ~0xffffffffull) | protocol << 16 | (ports & 0xffff);
+    }
+    for (fp_u32 i = 0; i < FP_BURST_MAX; i++) {
+        fp_u64 head = read->head[i], bytes = FP_PLAIN_16(head, 32);
+        fp_u64 outer = fp_encap_words(head >> 24 & 0xff, bytes, read->middle[i] & 0x40, head >> 48);
+
+        said->bytes[i] = bytes;
         said->outer[i] = outer;
-        said->sum[i] = (outer & 0xffffffff) + (outer >> 32);
+        said->sum[i] = fp_plain_fold((outer & 0xffffffff) + (outer >> 32));
     }
 }
 
-/* The same for what the CPU can do: the compiler makes vectors of it. */
-#define FP_STRAIGHT_SAY(name, attributes)                                                          \
-    static __attribute__((noinline)) attributes void name(struct fp_straight *straight)            \
-    {                                                                                              \
-        fp_straight_say(straight);                                                                 \
-    }
-FP_STRAIGHT_SAY(fp_straight_say_any, )
-#ifdef __x86_64__
-#define FP_STRAIGHT_AVX512 "avx512f,avx512bw,avx512dq,avx512vl"
-FP_STRAIGHT_SAY(fp_straight_say_avx2, __attribute__((target("avx2"))))
-FP_STRAIGHT_SAY(fp_straight_say_avx512, __attribute__((target(FP_STRAIGHT_AVX512))))
-#endif
-
-/* Chooses vectors of at most `bits` (512, 256; 0: what every CPU has). False: this CPU has less. */
-static inline int fp_straight_vectors(struct fp_straight *straight, fp_u32 bits)
-{
-#ifdef __x86_64__
-    if (bits == 512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-        straight->say = fp_straight_say_avx512;
-        return 1;
-    }
-    if (bits == 256 && __builtin_cpu_supports("avx2")) {
-        straight->say = fp_straight_say_avx2;
-        return 1;
-    }
-#endif
-    if (!bits)
-        straight->say = fp_straight_say_any;
-    return !bits;
-}
-
-/* Takes in the packets that may go straight; `access`: there is an access list. */
+/* Takes in the packets that may go straight. Asks for their pools' places, or, when there is an
+ * access list (`access`), for what that says of them. */
 static fp_inline void fp_straight_take(struct fp_env *env, struct fp_straight *straight,
                                        fp_u32 count, fp_u32 access)
 {
     const struct fp_straight_said *said = &straight->said;
+    struct fp_straight_item *item = straight->item;
 
     for (fp_u32 i = 0; i < count; i++) {
-        struct fp_straight_item *item = &straight->item[straight->count];
-
         if (!said->plain[i]) {
             straight->left |= 1u << i;
             continue;
         }
         item->number = i;
+        item->service = fp_straight_service_of(env, straight, said->key[i]);
         if (access)
             fp_ahead_access(env, &item->access, 0, said->source[i]);
-        item->service = fp_straight_service_of(env, straight, said->key[i]);
-        straight->count++;
+        else
+            fp_straight_place(item, said->flow[i]);
+        item++;
     }
+    straight->count = (fp_u32)(item - straight->item);
 }
 
 /* Drops what the access list denies. */
@@ -321,60 +361,60 @@ static fp_inline void fp_straight_admit(struct fp_env *env, struct fp_straight *
     straight->count = kept;
 }
 
-/* Knows each packet's service, asks for its pool's place. */
-static fp_inline void fp_straight_whose(struct fp_env *env, struct fp_straight *straight)
+/* Looks up the services that weren't known, and finds all places again. */
+static __attribute__((noinline)) void fp_straight_whose(struct fp_env *env,
+                                                        struct fp_straight *straight)
 {
     for (fp_u32 i = 0; i < straight->asked; i++)
-        fp_straight_ask(env, straight->version, straight->ask[i]);
-    for (fp_u32 i = 0; i < straight->count; i++) {
-        const struct fp_straight_item *item = &straight->item[i];
-        struct fp_pool *pool = item->service ? item->service->pool : 0;
-
-        if (pool)
-            fp_prefetch(&pool->bucket[fp_balance_bucket(pool, straight->said.flow[item->number])]);
-    }
+        fp_straight_ask(env, straight, straight->ask[i]);
+    for (fp_u32 i = 0; i < straight->count; i++)
+        fp_straight_place(&straight->item[i], straight->said.flow[straight->item[i].number]);
 }
+
+/* What was sent, in all and without an outer header. */
+struct fp_straight_sent {
+    fp_straight_sum all, bare;
+};
 
 /* Sends a packet to its backend. False: it doesn't go straight, nothing was changed. */
 static fp_inline int fp_straight_forward(struct fp_env *env, struct fp_straight *straight,
                                          struct fp_packet *packet,
-                                         const struct fp_straight_service *service, fp_u32 i,
-                                         struct fp_result *result)
+                                         const struct fp_straight_item *item,
+                                         struct fp_result *result, struct fp_straight_sent *sent)
 {
     const struct fp_straight_said *said = &straight->said;
-    fp_u32 number = service->pool->bucket[fp_balance_bucket(service->pool, said->flow[i])];
-    struct fp_straight_way *way = &straight->way[number & ((1u << FP_STRAIGHT_LOG2) - 1)];
-    fp_u64 key = straight->version << 16 | number;
-    fp_u32 bytes = (fp_u32)straight->read.size[i];
-    fp_u32 outer = service->mode == FP_MODE_DSR_IPIP ? FP_IPV4_BYTES : 0, l2;
-    fp_u8 *data, *ip;
+    const struct fp_straight_service *service = item->service;
+    fp_u32 number = *item->bucket, i = item->number, sum;
+    struct fp_straight_way *way = &service->ways[number & ((1u << FP_STRAIGHT_LOG2) - 1)];
+    fp_straight_sum one = {1, straight->read.size[i]};
+    fp_u8 *l3 = packet->data + FP_ETH_BYTES, *data;
 
-    if (fp_unlikely(!number || number > 0xffff)) /* moving */
+    if (fp_unlikely(number - 1 >= 0xffff)) /* none, or moving */
         return 0;
-    if (fp_unlikely(way->key != key))
-        fp_straight_locate(env, number, key, way);
-    l2 = fp_way_bytes(way->way.vlan);
-    data = packet->data + FP_ETH_BYTES - (l2 + outer);
-    if (fp_unlikely(!(way->modes >> service->mode & 1) || said->bytes[i] + outer > way->most ||
-                    data < packet->head))
+    if (fp_unlikely(way->key != (straight->version | number)))
+        fp_straight_locate(env, straight, number, service->mode, way);
+    data = packet->data - way->grow;
+    if (fp_unlikely(said->bytes[i] > way->most || data < packet->head))
         return 0;
     packet->data = data;
-    fp_way_put(data, &way->way, fp_htons(FP_ETH_IPV4));
-    if (outer) {
-        ip = data + l2;
-        fp_store64(ip, said->outer[i]);
-        fp_store32(ip + 8, fp_encap_third(4) | (fp_u32)fp_sum_finish(said->sum[i] + way->sum)
-                                                   << 16);
-        fp_store64(ip + 12, way->addresses);
+    *result = way->result;
+    *service->count += one;
+    *way->count += one;
+    sent->all += one;
+    if (way->outer) {
+        sum = (fp_u32)said->sum[i] + way->sum;
+        sum = ~(sum + (sum >> 16));
+        l3 -= FP_IPV4_BYTES;
+        __builtin_memcpy(data, way->ethernet, FP_STRAIGHT_ETHERNET);
+        fp_store16(l3 - 2, fp_htons(FP_ETH_IPV4));
+        fp_store64(l3, said->outer[i]);
+        fp_store32(l3 + 8, fp_encap_third(4) | sum << 16);
+        fp_store64(l3 + 12, way->addresses);
+    } else {
+        __builtin_memcpy(data, way->ethernet, way->grow ? FP_STRAIGHT_ETHERNET : FP_ETH_BYTES);
+        fp_store16(l3 - 2, fp_htons(FP_ETH_IPV4));
+        sent->bare += one;
     }
-    *result = (struct fp_result){
-        .verdict = FP_VERDICT_FORWARD,
-        .reason = (fp_u8)(FP_LB_IPIP + service->mode),
-        .ifindex = way->ifindex,
-    };
-    fp_count(env, vip, service->vip, bytes);
-    fp_count(env, backend, number, bytes);
-    fp_count(env, reason, FP_LB_IPIP + service->mode, bytes);
     return 1;
 }
 
@@ -382,15 +422,78 @@ static fp_inline int fp_straight_forward(struct fp_env *env, struct fp_straight 
 static fp_inline void fp_straight_send(struct fp_env *env, struct fp_straight *straight,
                                        struct fp_packet *packets, struct fp_result *results)
 {
-    for (fp_u32 i = 0; i < straight->count; i++) {
-        const struct fp_straight_service *service = straight->item[i].service;
-        fp_u32 number = straight->item[i].number;
+    const struct fp_straight_item *end = straight->item + straight->count;
+    struct fp_straight_sent sent = {0};
+    fp_u32 left = straight->left;
 
-        if (!service || !service->pool ||
-            !fp_straight_forward(env, straight, &packets[number], service, number,
-                                 &results[number]))
-            straight->left |= 1u << number;
+    for (const struct fp_straight_item *item = straight->item; item < end; item++) {
+        fp_u32 i = item->number;
+
+        if (!item->bucket ||
+            !fp_straight_forward(env, straight, &packets[i], item, &results[i], &sent))
+            left |= 1u << i;
     }
+    straight->left = left;
+    *FP_STRAIGHT_COUNT(env, straight, reason, FP_LB_IPIP) += sent.all - sent.bare;
+    *FP_STRAIGHT_COUNT(env, straight, reason, FP_LB_L2) += sent.bare;
+}
+
+/* All the steps but the first. */
+static fp_inline fp_u32 fp_straight_steps(struct fp_env *env, struct fp_straight *straight,
+                                          struct fp_packet *packets, fp_u32 count,
+                                          struct fp_result *results)
+{
+    fp_u32 access = fp_published(&FP_ROOT(env)->access_count);
+    struct fp_env here = *env; /* which no store to a frame can change */
+
+    fp_straight_read(straight, packets, count);
+    fp_straight_say(straight);
+    fp_straight_take(&here, straight, count, access);
+    if (access)
+        fp_straight_admit(&here, straight, packets, results);
+    if (access || fp_unlikely(straight->asked))
+        fp_straight_whose(&here, straight);
+    fp_straight_send(&here, straight, packets, results);
+    return straight->left;
+}
+
+/* The same for what the CPU can do: of fp_straight_say() the compiler makes vectors. */
+#define FP_STRAIGHT_STEPS(name, attributes)                                                        \
+    static __attribute__((noinline)) attributes fp_u32 name(                                       \
+        struct fp_env *env, struct fp_straight *straight, struct fp_packet *packets, fp_u32 count, \
+        struct fp_result *results)                                                                 \
+    {                                                                                              \
+        return fp_straight_steps(env, straight, packets, count, results);                          \
+    }
+FP_STRAIGHT_STEPS(fp_straight_steps_any, )
+#ifdef __x86_64__
+#define FP_STRAIGHT_AVX2 "avx2,bmi,bmi2"
+#define FP_STRAIGHT_AVX512 FP_STRAIGHT_AVX2 ",avx512f,avx512bw,avx512dq,avx512vl"
+FP_STRAIGHT_STEPS(fp_straight_steps_avx2, __attribute__((target(FP_STRAIGHT_AVX2))))
+FP_STRAIGHT_STEPS(fp_straight_steps_avx512, __attribute__((target(FP_STRAIGHT_AVX512))))
+#endif
+
+/* Chooses vectors of at most `bits` (512, 256; 0: what every CPU has). False: this CPU has less. */
+static inline int fp_straight_vectors(struct fp_straight *straight, fp_u32 bits)
+{
+#ifdef __x86_64__
+    int some = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+               __builtin_cpu_supports("bmi2");
+
+    if (bits == 512 && some && __builtin_cpu_supports("avx512f") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl")) {
+        straight->run = fp_straight_steps_avx512;
+        return 1;
+    }
+    if (bits == 256 && some) {
+        straight->run = fp_straight_steps_avx2;
+        return 1;
+    }
+#endif
+    if (!bits)
+        straight->run = fp_straight_steps_any;
+    return !bits;
 }
 
 /* Does what fp_process() does, but for fp_env_begin(), for those of `count` (at most FP_BURST_MAX)
@@ -399,18 +502,8 @@ static inline fp_u32 fp_straight_run(struct fp_env *env, struct fp_straight *str
                                      struct fp_packet *packets, fp_u32 count,
                                      struct fp_result *results)
 {
-    fp_u32 access = fp_published(&FP_ROOT(env)->access_count);
-    struct fp_env here = *env; /* which no store to a frame can change */
-
-    fp_straight_begin(&here, straight);
-    fp_straight_read(straight, packets, count);
-    straight->say(straight);
-    fp_straight_take(&here, straight, count, access);
-    if (access)
-        fp_straight_admit(&here, straight, packets, results);
-    fp_straight_whose(&here, straight);
-    fp_straight_send(&here, straight, packets, results);
-    return straight->left;
+    fp_straight_begin(env, straight);
+    return straight->run(env, straight, packets, count, results);
 }
 
 #endif

@@ -292,7 +292,9 @@ static void run_frame(unsigned family, fp_u16 sport, unsigned verdict, unsigned 
     fp_u8 buffer[2048];
     struct fp_build_spec spec = {
         .family = (fp_u8)family, .protocol = FP_IP_UDP, .sport = sport, .dport = 53};
-    struct fp_packet packet = {.head = buffer, .limit = buffer + sizeof(buffer)};
+    fp_u8 scratch[FP_SCRATCH_BYTES];
+    struct fp_packet packet = {
+        .head = buffer, .limit = buffer + sizeof(buffer), .scratch = scratch};
     struct fp_env env = make_env();
     struct fp_parsed parsed;
     struct fp_result result;
