@@ -16,8 +16,9 @@ static fp_inline void fp_ahead_bucket(struct fp_env *env, fp_u64 hash)
     fp_prefetch(fp_bucket_at(env, fp_published(&FP_ROOT(env)->index), (fp_u32)hash));
 }
 
-/* Asks for the first `bytes` (at most two lines) of the record that the bucket of a hash has. */
-static fp_inline void fp_ahead_record(struct fp_env *env, fp_u64 hash, fp_u32 bytes)
+/* Asks for the first `bytes` (at most two lines) of the record that the bucket of a hash has.
+ * Returns its ref: probably that of the key, for fp_find_ahead(); or 0. */
+static fp_inline fp_u32 fp_ahead_record(struct fp_env *env, fp_u64 hash, fp_u32 bytes)
 {
     const struct fp_bucket *bucket =
         fp_bucket_at(env, fp_published(&FP_ROOT(env)->index), (fp_u32)hash);
@@ -25,17 +26,19 @@ static fp_inline void fp_ahead_record(struct fp_env *env, fp_u64 hash, fp_u32 by
     fp_u32 ref;
 
     if (!ways)
-        return;
+        return 0;
     ref = fp_published(&bucket->ref[__builtin_ctz(ways)]);
     fp_prefetch(FP_AT(env, char, ref));
     if ((ref & (FP_CACHE_LINE - 1)) + bytes > FP_CACHE_LINE)
         fp_prefetch(FP_AT(env, char, ref + FP_CACHE_LINE));
+    return ref;
 }
 
 /* The entry of the access list that a source is looked up by first: that of the longest prefix
  * which may cover it. Most sources have no other. */
 struct fp_ahead_access {
     fp_u64 hash;  /* of its key */
+    fp_u32 ref;   /* fp_ahead_record() */
     fp_u8 length; /* of the prefix, or FP_AHEAD_NONE: none covers the source */
 };
 #define FP_AHEAD_NONE 0xffu
@@ -62,11 +65,11 @@ static fp_inline void fp_ahead_access(struct fp_env *env, struct fp_ahead_access
 }
 
 /* Asks for the entry itself. */
-static fp_inline void fp_ahead_access_record(struct fp_env *env,
-                                             const struct fp_ahead_access *ahead)
+static fp_inline void fp_ahead_access_record(struct fp_env *env, struct fp_ahead_access *ahead)
 {
     if (ahead->length != FP_AHEAD_NONE)
-        fp_ahead_record(env, ahead->hash, sizeof(struct fp_rec) + sizeof(struct fp_access));
+        ahead->ref =
+            fp_ahead_record(env, ahead->hash, sizeof(struct fp_rec) + sizeof(struct fp_access));
 }
 
 /* What fp_access_find() says. */
@@ -80,7 +83,7 @@ static fp_inline fp_u32 fp_ahead_access_find(struct fp_env *env,
     if (ahead->length == FP_AHEAD_NONE)
         return FP_ACCESS_NONE;
     fp_prefix_cut(&cut_a, &cut_b, ahead->length);
-    ref = fp_find_hashed(env, ahead->hash, cut_a, cut_b, ahead->length, FP_KIND_ACCESS);
+    ref = fp_find_ahead(env, ahead->ref, ahead->hash, cut_a, cut_b, ahead->length, FP_KIND_ACCESS);
     if (fp_unlikely(!ref))
         return fp_access_find(env, a, b);
     return FP_BODY(struct fp_access, FP_AT(env, struct fp_rec, ref))->action;

@@ -25,7 +25,6 @@ struct fp_burst_item {
     fp_u32 bytes;
     fp_u8 same;   /* number of an item before with the same destination, or its own */
     fp_u8 served; /* `service` is set, or `reason` says why not */
-    struct fp_dns_ahead dns;
 };
 
 /* A burst's frames, and which of them was the first to each destination. */
@@ -33,7 +32,8 @@ struct fp_burst_item {
 struct fp_burst {
     fp_u8 first[FP_BURST_FIRSTS]; /* number of an item, by a hash of the destination */
     struct fp_burst_item item[FP_BURST_MAX];
-    fp_u8 scratch[FP_BURST_MAX][FP_SCRATCH_BYTES];
+    struct fp_dns_burst dns;
+    int no_dns; /* the site has no configuration for it */
 };
 
 /* What not all frames need, kept out of the loops that all go through. */
@@ -139,27 +139,11 @@ static inline void fp_burst_pool(struct fp_env *env, struct fp_burst_item *item,
         fp_prefetch(&item->pool->bucket[fp_balance_bucket(item->pool, item->flow)]);
 }
 
-/* Reads a DNS query, asks for the bucket of its name. */
-static __attribute__((noinline)) void fp_burst_query(struct fp_env *env, struct fp_packet *packet,
-                                                     struct fp_burst_item *item, fp_u8 *scratch)
+/* Reads a DNS query. */
+fp_burst_rare void fp_burst_query(struct fp_burst *burst, struct fp_packet *packet,
+                                  const struct fp_parsed *parsed)
 {
-    struct fp_dns_ahead *ahead = &item->dns;
-    struct fp_dns_site site;
-
-    if (fp_dns_site(env, &site))
-        return;
-    packet->scratch = scratch;
-    fp_dns_place(&ahead->query, &item->parsed);
-    ahead->reason = fp_dns_read(packet, &ahead->query);
-    ahead->hash = 0;
-    packet->dns = ahead;
-    if (ahead->reason || ahead->query.labels > site.max_labels)
-        return;
-    fp_dns_hash(packet->scratch, FP_SCRATCH_BYTES, FP_DNS_HEADER, ahead->query.name_end, site.k0,
-                site.k1, &ahead->a, &ahead->b);
-    ahead->hash =
-        fp_key_hash(ahead->a, ahead->b, FP_DNS_KEY_NODE, FP_KIND_DNS, FP_ROOT(env)->index_seed);
-    fp_ahead_bucket(env, ahead->hash);
+    fp_dns_burst_add(&burst->dns, packet, parsed);
 }
 
 /* fp_whose(), for the first of a burst to its destination. */
@@ -190,9 +174,9 @@ static inline void fp_burst_whose(struct fp_env *env, struct fp_packet *packet,
         fp_burst_meter(env, item);
     if (item->service.vip)
         fp_burst_pool(env, item, same);
-    else if (item->service.flags & FP_ADDRESS_DNS && parsed->dport == FP_PORT_DNS &&
-             parsed->protocol == FP_IP_UDP && fp_is_plain(parsed))
-        fp_burst_query(env, packet, item, burst->scratch[number]);
+    else if (!burst->no_dns && item->service.flags & FP_ADDRESS_DNS &&
+             parsed->dport == FP_PORT_DNS && parsed->protocol == FP_IP_UDP && fp_is_plain(parsed))
+        fp_burst_query(burst, packet, parsed);
 }
 
 /* A frame of a virtual IP of which all is known. */
@@ -246,18 +230,15 @@ static __attribute__((noinline)) void fp_burst_general(struct fp_env *env,
     for (; left; left &= left - 1)
         place[count++] = (fp_u8)__builtin_ctz(left);
     __builtin_memset(burst.first, FP_BURST_MAX, sizeof(burst.first));
+    burst.no_dns = fp_dns_burst_begin(env, &burst.dns);
     for (fp_u32 i = 0; i < count; i++)
         fp_burst_parse(env, straight, place[i], &packets[place[i]], &burst, i);
     for (fp_u32 i = 0; i < count; i++)
         fp_ahead_access_record(env, &burst.item[i].access);
     for (fp_u32 i = 0; i < count; i++)
         fp_burst_whose(env, &packets[place[i]], &burst, i);
-    for (fp_u32 i = 0; i < count; i++) {
-        const struct fp_dns_ahead *dns = packets[place[i]].dns;
-
-        if (dns && dns->hash)
-            fp_ahead_record(env, dns->hash, 2 * FP_CACHE_LINE);
-    }
+    if (burst.dns.count)
+        fp_dns_burst_look(env, &burst.dns, straight->hash);
     for (fp_u32 i = 0; i < count; i++)
         fp_burst_decide(env, &packets[place[i]], &burst.item[i], &results[place[i]]);
 }

@@ -36,6 +36,9 @@ FP_BYTES_ACCESS(16)
 FP_BYTES_ACCESS(32)
 FP_BYTES_ACCESS(64)
 
+/* 1 when `a` is below `b`, else 0, without a branch; both are below 2^63. */
+#define FP_LESS(a, b) (((fp_u64)(a) - (fp_u64)(b)) >> 63)
+
 /* fp_barrier(): the compiler keeps this very pointer, so that the bound which the verifier learnt
  * for it holds for every access through it.
  *

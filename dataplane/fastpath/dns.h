@@ -152,7 +152,7 @@ static fp_inline fp_u32 fp_dns_reply(struct fp_env *env, struct fp_packet *packe
     fp_u32 limit;
     fp_u32 reason;
 
-    if (fp_dns_site(env, &site))
+    if (fp_dns_site_of(env, packet, &site))
         return FP_DROP_INTERNAL;
     reason = fp_dns_query_of(packet, query);
     if (!reason)

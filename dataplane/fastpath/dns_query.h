@@ -40,6 +40,8 @@
 #define FP_DNS_COUNT_AT (FP_DNS_LABEL_AT + FP_DNS_LABELS_MAX + 1)
 FP_STATIC_ASSERT(FP_DNS_IMAGE + 16 <= FP_DNS_LABEL_AT && FP_DNS_COUNT_AT < FP_SCRATCH_BYTES, "");
 
+#define FP_DNS_SHORT 64u /* bytes of a query that is copied without a look at its length */
+
 struct fp_dns_query {
     fp_u32 at;       /* offset of the message in the frame, up to FP_L4_MASK + 8 */
     fp_u32 length;   /* of the message; then that of the reply */
@@ -51,12 +53,21 @@ struct fp_dns_query {
     fp_u8 dok;  /* DO bit, as the byte it lies in (0x80) */
 };
 
+/* What a search needs of the site's configuration. */
+struct fp_dns_site {
+    fp_u64 k0, k1;
+    fp_u32 udp_max;
+    fp_u32 max_labels;
+};
+
 #ifndef FP_BPF
 /* A query that was read, and its name hashed, before its turn. */
 struct fp_dns_ahead {
     fp_u64 a, b;   /* hash of the question's name, when it may be a node's */
     fp_u64 hash;   /* the index's, of the node's key; 0: the name may not be a node's */
+    fp_u32 ref;    /* the record that the index probably has for it, or 0 */
     fp_u32 reason; /* what fp_dns_read() returned */
+    const struct fp_dns_site *site;
     struct fp_dns_query query;
 };
 #endif
@@ -121,6 +132,22 @@ static fp_inline fp_u32 fp_dns_read_opt(struct fp_packet *packet, struct fp_dns_
     return opt[6] ? FP_DNS_BADVERS : 0;
 }
 
+/* Copies the first `have` bytes of the message to the scratch, and perhaps void ones behind them.
+ * Returns 0, or -1: the frame is shorter. */
+static fp_inline int fp_dns_image(struct fp_packet *packet, fp_u32 at, fp_u8 *scratch, fp_u32 have)
+{
+#ifndef FP_BPF
+    /* Most queries are short, and a copy of a known length is far quicker than that of any. */
+    if (fp_likely(have <= FP_DNS_SHORT &&
+                  (fp_u64)at + have <= (fp_u64)(packet->end - packet->data) &&
+                  (fp_u64)at + FP_DNS_SHORT <= (fp_u64)(packet->limit - packet->data))) {
+        __builtin_memcpy(scratch, packet->data + at, FP_DNS_SHORT);
+        return 0;
+    }
+#endif
+    return fp_load_bytes(packet, at, scratch, have);
+}
+
 /* Reads the query at query->at, whose length is set. Returns 0 when it asks for data of
  * class IN, or the reason to end here: what the message deserves. `name_end` is 0 unless the
  * question can be repeated. */
@@ -138,7 +165,7 @@ static fp_inline fp_u32 fp_dns_read(struct fp_packet *packet, struct fp_dns_quer
     query->payload = FP_DNS_UDP_MIN;
     if (have < FP_DNS_HEADER)
         return FP_DROP_DNS_SHORT;
-    if (fp_load_bytes(packet, query->at, scratch, have))
+    if (fp_dns_image(packet, query->at, scratch, have))
         return FP_DROP_SHORT;
     if (scratch[2] & FP_DNS_QR)
         return FP_DROP_DNS_RESPONSE;

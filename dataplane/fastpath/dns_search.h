@@ -48,13 +48,6 @@ static inline fp_u32 fp_dns_lookup(struct fp_env *env, const fp_u8 *bytes, fp_u6
     return fp_dns_node_at(env, fp_find_here(env, a, b, (fp_u32)(range >> 32), FP_KIND_DNS));
 }
 
-/* What a search needs of the site's configuration. */
-struct fp_dns_site {
-    fp_u64 k0, k1;
-    fp_u32 udp_max;
-    fp_u32 max_labels;
-};
-
 static fp_inline int fp_dns_site(struct fp_env *env, struct fp_dns_site *site)
 {
     struct fp_rec FP_REGION *record = fp_slot(env, FP_KIND_CONFIG, 0, 1);
@@ -68,6 +61,20 @@ static fp_inline int fp_dns_site(struct fp_env *env, struct fp_dns_site *site)
     site->udp_max = config->dns_udp_max;
     site->max_labels = config->dns_max_labels;
     return 0;
+}
+
+/* The same, once: not again for a query that was read ahead. */
+static fp_inline int fp_dns_site_of(struct fp_env *env, const struct fp_packet *packet,
+                                    struct fp_dns_site *site)
+{
+#ifndef FP_BPF
+    if (packet->dns) {
+        *site = *packet->dns->site;
+        return 0;
+    }
+#endif
+    (void)packet;
+    return fp_dns_site(env, site);
 }
 
 static fp_inline fp_u32 fp_dns_lookup_at(struct fp_env *env, struct fp_packet *packet,
@@ -93,8 +100,8 @@ static fp_inline fp_u32 fp_dns_lookup_name(struct fp_env *env, struct fp_packet 
     const struct fp_dns_ahead *ahead = packet->dns;
 
     if (ahead && c == FP_DNS_KEY_NODE)
-        return fp_dns_node_at(env,
-                              fp_find_hashed(env, ahead->hash, ahead->a, ahead->b, c, FP_KIND_DNS));
+        return fp_dns_node_at(
+            env, fp_find_ahead(env, ahead->ref, ahead->hash, ahead->a, ahead->b, c, FP_KIND_DNS));
     if (ahead)
         return fp_dns_node_at(env, fp_find_here(env, ahead->a, ahead->b, c, FP_KIND_DNS));
 #endif

@@ -31,7 +31,7 @@ static fp_inline fp_u32 fp_hash_tag(fp_u64 hash)
 {
     fp_u32 tag = (fp_u32)(hash >> 32);
 
-    return tag ? tag : 1;
+    return tag | !tag;
 }
 
 /* The offset in the region of what `at` points to. The arena's base is a multiple of 4 GiB. */
@@ -155,6 +155,16 @@ static fp_inline fp_u32 fp_find_hashed(struct fp_env *env, fp_u64 hash, fp_u64 a
     }
     return 0;
 }
+
+#ifndef FP_BPF
+/* The same, where `ref` (0: none) was found in the index for the hash since the reader began. */
+static fp_inline fp_u32 fp_find_ahead(struct fp_env *env, fp_u32 ref, fp_u64 hash, fp_u64 a,
+                                      fp_u64 b, fp_u32 c, fp_u32 kind)
+{
+    ref = fp_entry_ref(env, ref, a, b, c, kind);
+    return fp_likely(ref) ? ref : fp_find_hashed(env, hash, a, b, c, kind);
+}
+#endif
 
 static fp_inline fp_u32 fp_find_here(struct fp_env *env, fp_u64 a, fp_u64 b, fp_u32 c, fp_u32 kind)
 {

@@ -76,9 +76,6 @@ static fp_inline void fp_plain_say(const struct fp_plain *plain, struct fp_parse
     parsed->hops = (fp_u8)(plain->middle >> 16);
 }
 
-/* 1 when `a` is below `b`, else 0; both are below 2^63. */
-#define FP_PLAIN_LESS(a, b) (((a) - (b)) >> 63)
-
 /* A sum of at most 48 bits, folded to 16 as fp_sum_fold() does. */
 static fp_inline fp_u64 fp_plain_fold(fp_u64 sum)
 {
@@ -103,9 +100,9 @@ static fp_inline fp_u64 fp_plain_check(const struct fp_plain *plain)
 
     wrong |= (plain->middle & FP_PLAIN_FRAGMENT) | (plain->group & 1);
     wrong |= ~tcp & (protocol ^ FP_IP_UDP);
-    wrong |= FP_PLAIN_LESS(bytes, FP_IPV4_BYTES + FP_UDP_BYTES);
-    wrong |= FP_PLAIN_LESS(plain->size, FP_ETH_BYTES + bytes);
-    wrong |= FP_PLAIN_LESS(header, least) | FP_PLAIN_LESS(left, header);
+    wrong |= FP_LESS(bytes, FP_IPV4_BYTES + FP_UDP_BYTES);
+    wrong |= FP_LESS(plain->size, FP_ETH_BYTES + bytes);
+    wrong |= FP_LESS(header, least) | FP_LESS(left, header);
     wrong |= fp_plain_fold(sum) ^ 0xffff;
     return wrong == 0;
 }
@@ -116,8 +113,7 @@ static fp_inline fp_u64 fp_plain_source_is_bad(const struct fp_plain *plain)
     fp_u64 first = plain->addresses & 0xff;
     fp_u64 same = (plain->addresses ^ plain->addresses >> 32) & 0xffffffff;
 
-    return FP_PLAIN_LESS(same, 1) | FP_PLAIN_LESS(first, 1) | FP_PLAIN_LESS(first ^ 127, 1) |
-           FP_PLAIN_LESS(223, first);
+    return FP_LESS(same, 1) | FP_LESS(first, 1) | FP_LESS(first ^ 127, 1) | FP_LESS(223, first);
 }
 
 #endif

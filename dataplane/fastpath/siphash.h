@@ -45,11 +45,9 @@ static fp_inline void fp_sip_word(struct fp_sip *s, fp_u64 word)
     s->v0 ^= word;
 }
 
-/* The last word holds the `length` & 7 bytes that are left, zeros above; two halves come out. */
-static fp_inline void fp_sip_final(struct fp_sip *s, fp_u64 rest, fp_u32 length, fp_u64 *a,
-                                   fp_u64 *b)
+/* The end, after the last word: two halves come out. */
+static fp_inline void fp_sip_end(struct fp_sip *s, fp_u64 *a, fp_u64 *b)
 {
-    fp_sip_word(s, rest | (fp_u64)length << 56);
     s->v2 ^= 0xee;
     fp_sip_round(s);
     fp_sip_round(s);
@@ -60,6 +58,14 @@ static fp_inline void fp_sip_final(struct fp_sip *s, fp_u64 rest, fp_u32 length,
     fp_sip_round(s);
     fp_sip_round(s);
     *b = s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+}
+
+/* The last word holds the `length` & 7 bytes that are left, zeros above. */
+static fp_inline void fp_sip_final(struct fp_sip *s, fp_u64 rest, fp_u32 length, fp_u64 *a,
+                                   fp_u64 *b)
+{
+    fp_sip_word(s, rest | (fp_u64)length << 56);
+    fp_sip_end(s, a, b);
 }
 
 #endif

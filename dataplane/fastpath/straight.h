@@ -16,6 +16,7 @@
 #define CULVERT_FASTPATH_STRAIGHT_H
 
 #include "dataplane/fastpath/ahead.h"
+#include "dataplane/fastpath/dns_burst.h"
 #include "dataplane/fastpath/fastpath.h"
 #include "dataplane/fastpath/plain.h"
 
@@ -39,7 +40,8 @@ struct fp_straight_service {
     struct fp_straight_way *ways; /* those of its mode */
     fp_straight_sum *count;       /* of the virtual IP */
     fp_u32 mask;                  /* of the pool's places */
-    fp_u32 mode;                  /* enum fp_mode */
+    fp_u16 mode;                  /* enum fp_mode */
+    fp_u16 dns;                   /* its packets are DNS queries for us */
 } __attribute__((aligned(FP_CACHE_LINE)));
 
 /* Where a backend is, for a mode. */
@@ -77,7 +79,8 @@ struct fp_straight_said {
     fp_u64 plain[FP_BURST_MAX];  /* it may go straight; else the rest is void */
     fp_u64 flow[FP_BURST_MAX];   /* its flow's hash */
     fp_u64 source[FP_BURST_MAX]; /* in key form, the lower half */
-    fp_u64 key[FP_BURST_MAX];    /* of its service */
+    fp_u64 key[FP_BURST_MAX];    /* of its service, */
+    fp_u64 place[FP_BURST_MAX];  /* and where that is remembered */
     fp_u64 bytes[FP_BURST_MAX];  /* of the IP packet */
     fp_u64 outer[FP_BURST_MAX];  /* an outer IPv4 header's first two words, */
     fp_u64 sum[FP_BURST_MAX];    /* and their sum, of 16 bits */
@@ -90,12 +93,14 @@ struct fp_straight {
     /* fp_straight_vectors(); NULL: still to be chosen */
     fp_u32 (*run)(struct fp_env *env, struct fp_straight *straight, struct fp_packet *packets,
                   fp_u32 count, struct fp_result *results);
+    void (*hash)(struct fp_dns_names *names, fp_u64 k0, fp_u64 k1, fp_u64 seed);
     fp_u64 version; /* steps by FP_STRAIGHT_STEP at changes: never 0 after the first burst */
     const void *base;
     fp_u32 generation, locals; /* of the region at that version, */
     fp_u32 counters;           /* and where counters were */
     fp_u64 seed;               /* of the flows' hash */
-    fp_u32 left;               /* packets that take the general way, a bit each */
+    fp_u32 left;               /* packets that take the general way, a bit each, */
+    fp_u32 queries;            /* and DNS queries that don't */
     fp_u32 count, asked;       /* of `item` and of `ask` */
     struct fp_straight_read read;
     struct fp_straight_said said;
@@ -114,7 +119,7 @@ static fp_inline void fp_straight_begin(struct fp_env *env, struct fp_straight *
     fp_u32 locals = fp_published(&FP_ROOT(env)->locals);
     struct fp_rec *config;
 
-    straight->left = straight->count = straight->asked = 0;
+    straight->left = straight->queries = straight->count = straight->asked = 0;
     if (fp_likely(straight->generation == env->generation && straight->locals == locals &&
                   straight->base == env->base && straight->counters == env->counters))
         return;
@@ -138,13 +143,13 @@ static fp_inline void fp_straight_begin(struct fp_env *env, struct fp_straight *
 
 /* ---- whose ---- */
 
-/* The service with a key, or NULL: its place is another one's that is asked for in this burst. A
+/* The service of packet `number`, or NULL: its place is another one's that is asked for in this burst. A
  * new one's bucket is asked for. */
 static fp_inline struct fp_straight_service *
-fp_straight_service_of(struct fp_env *env, struct fp_straight *straight, fp_u64 key)
+fp_straight_service_of(struct fp_env *env, struct fp_straight *straight, fp_u32 number)
 {
-    struct fp_straight_service *service =
-        &straight->service[key * 0x9e3779b97f4a7c15ull >> (64 - FP_STRAIGHT_LOG2)];
+    struct fp_straight_service *service = &straight->service[straight->said.place[number]];
+    fp_u64 key = straight->said.key[number];
 
     if (fp_likely(service->key == key && service->version == straight->version))
         return service;
@@ -171,8 +176,13 @@ fp_straight_ask(struct fp_env *env, struct fp_straight *straight, struct fp_stra
     struct fp_pool *pool;
 
     asked->version = straight->version;
-    if (!fp_service_vip(env, &parsed, &service) || service.nlimits ||
-        service.vip->mode >= FP_STRAIGHT_MODES)
+    if (!fp_service_vip(env, &parsed, &service)) {
+        fp_service_address(env, &parsed, &service);
+        asked->dns = service.flags & FP_ADDRESS_DNS && !service.nlimits &&
+                     parsed.dport == FP_PORT_DNS && parsed.protocol == FP_IP_UDP;
+        return;
+    }
+    if (service.nlimits || service.vip->mode >= FP_STRAIGHT_MODES)
         return;
     pool = fp_balance_pool(env, service.vip->pool);
     if (!pool)
@@ -301,6 +311,7 @@ static fp_inline void fp_straight_say(struct fp_straight *straight)
         said->flow[i] = fp_flow_hash(&parsed, protocol << 32 | ports, seed);
         said->source[i] = parsed.source[1];
         said->key[i] = (plain.addresses & ~0xffffffffull) | protocol << 16 | (ports & 0xffff);
+        said->place[i] = said->key[i] * 0x9e3779b97f4a7c15ull >> (64 - FP_STRAIGHT_LOG2);
     }
     for (fp_u32 i = 0; i < FP_BURST_MAX; i++) {
         fp_u64 head = read->head[i], bytes = FP_PLAIN_16(head, 32);
@@ -326,7 +337,7 @@ static fp_inline void fp_straight_take(struct fp_env *env, struct fp_straight *s
             continue;
         }
         item->number = i;
-        item->service = fp_straight_service_of(env, straight, said->key[i]);
+        item->service = fp_straight_service_of(env, straight, i);
         if (access)
             fp_ahead_access(env, &item->access, 0, said->source[i]);
         else
@@ -424,16 +435,21 @@ static fp_inline void fp_straight_send(struct fp_env *env, struct fp_straight *s
 {
     const struct fp_straight_item *end = straight->item + straight->count;
     struct fp_straight_sent sent = {0};
-    fp_u32 left = straight->left;
+    fp_u32 left = straight->left, queries = 0;
 
     for (const struct fp_straight_item *item = straight->item; item < end; item++) {
         fp_u32 i = item->number;
 
-        if (!item->bucket ||
-            !fp_straight_forward(env, straight, &packets[i], item, &results[i], &sent))
+        if (item->bucket &&
+            fp_straight_forward(env, straight, &packets[i], item, &results[i], &sent))
+            continue;
+        if (item->service && item->service->dns)
+            queries |= 1u << i;
+        else
             left |= 1u << i;
     }
     straight->left = left;
+    straight->queries = queries;
     *FP_STRAIGHT_COUNT(env, straight, reason, FP_LB_IPIP) += sent.all - sent.bare;
     *FP_STRAIGHT_COUNT(env, straight, reason, FP_LB_L2) += sent.bare;
 }
@@ -457,20 +473,26 @@ static fp_inline fp_u32 fp_straight_steps(struct fp_env *env, struct fp_straight
     return straight->left;
 }
 
-/* The same for what the CPU can do: of fp_straight_say() the compiler makes vectors. */
-#define FP_STRAIGHT_STEPS(name, attributes)                                                        \
-    static __attribute__((noinline)) attributes fp_u32 name(                                       \
+/* The same, and fp_dns_names_hash(), for what the CPU can do: the compiler makes vectors of what is
+ * done side by side. */
+#define FP_STRAIGHT_FOR(cpu, attributes)                                                           \
+    static __attribute__((noinline)) attributes fp_u32 fp_straight_steps_##cpu(                    \
         struct fp_env *env, struct fp_straight *straight, struct fp_packet *packets, fp_u32 count, \
         struct fp_result *results)                                                                 \
     {                                                                                              \
         return fp_straight_steps(env, straight, packets, count, results);                          \
+    }                                                                                              \
+    static __attribute__((noinline)) attributes void fp_straight_hash_##cpu(                       \
+        struct fp_dns_names *names, fp_u64 k0, fp_u64 k1, fp_u64 seed)                             \
+    {                                                                                              \
+        fp_dns_names_hash(names, k0, k1, seed);                                                    \
     }
-FP_STRAIGHT_STEPS(fp_straight_steps_any, )
+FP_STRAIGHT_FOR(any, )
 #ifdef __x86_64__
 #define FP_STRAIGHT_AVX2 "avx2,bmi,bmi2"
 #define FP_STRAIGHT_AVX512 FP_STRAIGHT_AVX2 ",avx512f,avx512bw,avx512dq,avx512vl"
-FP_STRAIGHT_STEPS(fp_straight_steps_avx2, __attribute__((target(FP_STRAIGHT_AVX2))))
-FP_STRAIGHT_STEPS(fp_straight_steps_avx512, __attribute__((target(FP_STRAIGHT_AVX512))))
+FP_STRAIGHT_FOR(avx2, __attribute__((target(FP_STRAIGHT_AVX2))))
+FP_STRAIGHT_FOR(avx512, __attribute__((target(FP_STRAIGHT_AVX512))))
 #endif
 
 /* Chooses vectors of at most `bits` (512, 256; 0: what every CPU has). False: this CPU has less. */
@@ -484,16 +506,51 @@ static inline int fp_straight_vectors(struct fp_straight *straight, fp_u32 bits)
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl")) {
         straight->run = fp_straight_steps_avx512;
+        straight->hash = fp_straight_hash_avx512;
         return 1;
     }
     if (bits == 256 && some) {
         straight->run = fp_straight_steps_avx2;
+        straight->hash = fp_straight_hash_avx2;
         return 1;
     }
 #endif
-    if (!bits)
-        straight->run = fp_straight_steps_any;
-    return !bits;
+    if (bits)
+        return 0;
+    straight->run = fp_straight_steps_any;
+    straight->hash = fp_straight_hash_any;
+    return 1;
+}
+
+/* Answers the DNS queries. Returns those that it leaves, a bit each. */
+static __attribute__((noinline)) fp_u32 fp_straight_answer(struct fp_env *env,
+                                                           struct fp_straight *straight,
+                                                           struct fp_packet *packets,
+                                                           struct fp_result *results)
+{
+    struct fp_parsed parsed[FP_BURST_MAX];
+    struct fp_dns_burst burst;
+    fp_u32 count = 0;
+
+    if (fp_dns_burst_begin(env, &burst))
+        return straight->queries;
+    for (fp_u32 queries = straight->queries; queries; queries &= queries - 1, count++) {
+        fp_u32 i = (fp_u32)__builtin_ctz(queries);
+        struct fp_plain plain = fp_straight_plain(&straight->read, i);
+
+        fp_plain_say(&plain, &parsed[count]);
+        fp_dns_burst_add(&burst, &packets[i], &parsed[count]);
+    }
+    fp_dns_burst_look(env, &burst, straight->hash);
+    count = 0;
+    for (fp_u32 queries = straight->queries; queries; queries &= queries - 1, count++) {
+        fp_u32 i = (fp_u32)__builtin_ctz(queries);
+
+        results[i] = fp_dns_process(env, &packets[i], &parsed[count]);
+        fp_finish(env, &results[i], (fp_u32)straight->read.size[i]);
+        packets[i].dns = NULL;
+    }
+    return 0;
 }
 
 /* Does what fp_process() does, but for fp_env_begin(), for those of `count` (at most FP_BURST_MAX)
@@ -502,8 +559,13 @@ static inline fp_u32 fp_straight_run(struct fp_env *env, struct fp_straight *str
                                      struct fp_packet *packets, fp_u32 count,
                                      struct fp_result *results)
 {
+    fp_u32 left;
+
     fp_straight_begin(env, straight);
-    return straight->run(env, straight, packets, count, results);
+    left = straight->run(env, straight, packets, count, results);
+    if (straight->queries)
+        left |= fp_straight_answer(env, straight, packets, results);
+    return left;
 }
 
 #endif

@@ -246,6 +246,9 @@ static inline void site_fill(struct tables *tables)
     site_natbacks(tables);
     site_put(tables, site_key(FP_KIND_ADDRESS, "192.0.2.53", 0), &dns, sizeof(dns));
     site_put(tables, site_key(FP_KIND_ADDRESS, "2001:db8::53", 0), &dns, sizeof(dns));
+    dns.nlimits = 1;
+    dns.limit[0] = SITE_LIMIT_SOURCE;
+    site_put(tables, site_key(FP_KIND_ADDRESS, "192.0.2.54", 0), &dns, sizeof(dns));
     site_backends(tables, 0);
     if (tables_commit(tables, 1))
         abort();

@@ -132,6 +132,7 @@ static size_t query_make(uint8_t *to, const char *name, uint16_t type, bool edns
     return at + (edns ? sizeof(opt) : 0);
 }
 
+/* Bits of `variant`: IPv6, EDNS, to a listener with a limit. */
 static void add_question(struct pair *pair, const char *name, uint16_t type, unsigned variant)
 {
     struct corpus_case *item = &pair->frames[pair->count++];
@@ -148,7 +149,9 @@ static void add_question(struct pair *pair, const char *name, uint16_t type, uns
     assert_true(pair->count < FRAMES_MAX);
     snprintf(item->name, sizeof(item->name), "%s %u", name, type);
     site_address(spec.source, spec.family == 4 ? "198.18.0.1" : "2001:db8:5::1");
-    site_address(spec.destination, spec.family == 4 ? "192.0.2.53" : "2001:db8::53");
+    site_address(spec.destination, spec.family == 6 ? "2001:db8::53"
+                                   : variant & 4    ? "192.0.2.54"
+                                                    : "192.0.2.53");
     item->length = fp_build_frame(item->frame, sizeof(item->frame), &spec);
     assert_true(item->length);
 }
@@ -182,7 +185,7 @@ static int setup(void **state)
         assert_true(++pair->count < FRAMES_MAX);
     fclose(file);
     for (unsigned i = 0; i < sizeof(questions) / sizeof(*questions); i++)
-        for (unsigned variant = 0; variant < 4; variant++)
+        for (unsigned variant = 0; variant < 5; variant++)
             add_question(pair, questions[i].name, questions[i].type, variant);
     add_solicitation(pair);
     pair->tables = site_open();
