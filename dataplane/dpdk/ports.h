@@ -24,7 +24,7 @@
 
 #define PORTS_MAX STATUS_INTERFACES_MAX
 #define PORT_QUEUES_MAX 16
-#define PORT_BURST 32
+#define PORT_BURST 64 /* frames taken from a queue at once */
 #define PORT_REASON_BYTES 256
 
 /* One direction out: the queue of a worker, or one that workers share. */

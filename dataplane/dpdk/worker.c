@@ -18,6 +18,7 @@
 #include "dataplane/fastpath/burst.h"
 #include "dataplane/plane/clock.h"
 
+#define TAP_TURNS 8     /* of a busy worker, until it looks at a TAP again */
 #define SPIN_TURNS 2000 /* empty turns before the first sleep: some ten microseconds */
 
 /* Sleeps of a worker without frames, with the timer's slack set to 1 ns: the longer it has had
@@ -33,25 +34,24 @@ static const struct {
 };
 #define NAPS_A_FRAME 100
 
-_Static_assert(PORT_BURST <= FP_BURST_MAX, "a burst is processed at once");
-
 /* Frames on their way out of one device, or to be freed. Never more than a burst's before another
  * burst is processed (flush_more()), which then fits in without a look. */
 struct outbox {
     uint16_t count;
     struct rte_mbuf *frame[2 * PORT_BURST];
 };
+_Static_assert(FP_BURST_MAX <= PORT_BURST, "what is processed at once fits in");
 
 struct worker {
     unsigned number;
     const struct ports *ports;
     struct fp_env env;
     struct fp_straight straight;
-    struct fp_packet packet[PORT_BURST];
-    struct fp_result result[PORT_BURST];
+    struct fp_packet packet[FP_BURST_MAX];
+    struct fp_result result[FP_BURST_MAX];
     struct outbox nic[PORTS_MAX], tap[PORTS_MAX]; /* by place in the layout */
     struct outbox dropped;
-    unsigned empty, naps;
+    unsigned turns, empty, naps;
     uint64_t frames; /* taken in; atomic, written by the worker alone */
 } __rte_cache_aligned;
 
@@ -60,12 +60,18 @@ static struct worker *workers;
 static unsigned workers_count;
 static bool stopping;
 
+/* A number that many have, as one of `count`: most often it is. */
+static inline uint16_t share(unsigned number, unsigned count)
+{
+    return (uint16_t)(likely(number < count) ? number : number % count);
+}
+
 /* ---- out ---- */
 
 /* Sends what waits; what the device has no room for is dropped and counted. */
 static void flush(const struct worker *worker, struct port_out *out, struct outbox *box)
 {
-    uint16_t queue = (uint16_t)(worker->number % out->queues), sent;
+    uint16_t queue = share(worker->number, out->queues), sent;
 
     if (out->shared)
         rte_spinlock_lock(&out->lock[queue]);
@@ -184,7 +190,8 @@ static void process(struct worker *worker, const struct ports_layout *layout, un
         box->frame[filled++] = out;
     }
     to->count = filled;
-    rte_pktmbuf_free_bulk(worker->dropped.frame, worker->dropped.count);
+    if (worker->dropped.count)
+        rte_pktmbuf_free_bulk(worker->dropped.frame, worker->dropped.count);
     worker->dropped.count = 0;
     flush_more(worker, layout, PORT_BURST);
 }
@@ -194,20 +201,24 @@ static unsigned turn(struct worker *worker, const struct ports_layout *layout)
 {
     struct rte_mbuf *frame[PORT_BURST];
     unsigned total = 0;
-    uint16_t count;
 
+    worker->turns++;
     for (unsigned place = 0; place < layout->count; place++) {
         struct port *port = layout->port[place];
+        uint16_t count = 0;
 
         for (uint16_t queue = (uint16_t)worker->number; queue < port->queues;
              queue = (uint16_t)(queue + workers_count)) {
             count = rte_eth_rx_burst(port->nic.id, queue, frame, PORT_BURST);
             total += count;
-            if (count)
-                process(worker, layout, place, frame, count);
+            for (uint16_t done = 0; done < count; done = (uint16_t)(done + FP_BURST_MAX))
+                process(worker, layout, place, frame + done,
+                        RTE_MIN((uint16_t)(count - done), (uint16_t)FP_BURST_MAX));
         }
-        /* What the kernel sends is its own business: out as it is. */
-        if (place % workers_count == worker->number) {
+        /* What the kernel sends is its own business: out as it is. While the queues are full it is
+         * looked at now and then, which costs less. */
+        if (share(place, workers_count) == worker->number &&
+            (count < PORT_BURST || !(worker->turns % TAP_TURNS))) {
             count = rte_eth_rx_burst(port->tap.id, 0, frame, PORT_BURST);
             total += count;
             for (uint16_t i = 0; i < count; i++)
