@@ -14,7 +14,7 @@ from tests.lab.wait import wait_until
 
 pytestmark = pytest.mark.long
 
-MAC = "52:54:00:12:34:56"  # QEMU's for a machine's first NIC
+MAC = "52:54:79:4e:7c:0d"  # of tap0 (images/boot)
 USER_DATA = f"""#cloud-config
 hostname: edge1
 ssh_authorized_keys:
@@ -55,10 +55,10 @@ def write(folder, files):
 
 
 @contextlib.contextmanager
-def booted(image, lab, client, name, options):
+def booted(image, lab, client, name, options=(), qemu=()):
     """A machine at its prompt, its stages logged."""
     log = os.path.join(lab.directory, f"console-{name}")
-    with Machine(client, image, log, options=options) as machine:
+    with Machine(client, image, log, options=options, qemu=qemu) as machine:
         machine.boot(name)
         print(f"{name}: prompt")
         wait_until(lambda: machine.run("systemctl is-active culvertd")[1].strip() == "active", "culvertd", timeout=300)
@@ -80,7 +80,7 @@ def is_reachable(machine, client):
 def nocloud(image, lab, client, tmp_path_factory):
     files = {"meta-data": "instance-id: i-1\n", "user-data": USER_DATA, "network-config": NETWORK_CONFIG}
     seed = write(tmp_path_factory.mktemp("seed"), files)
-    with booted(image, lab, client, "edge1", ["--seed", seed, "--", "-device", "i6300esb"]) as machine:
+    with booted(image, lab, client, "edge1", ["--seed", seed], ["-device", "i6300esb"]) as machine:
         yield machine
 
 
@@ -142,10 +142,10 @@ def test_config_drive(image, lab, client, tmp_path):
 
 def test_firmware_credentials(image, lab, client, tmp_path):
     given = {"culvert.hostname": "edge3\n", "culvert.site": SITE, "network.network.50-lab": NETWORK}
-    folder, options = write(tmp_path, given), ["--"]
+    folder, qemu = write(tmp_path, given), []
     for name in given:
-        options += ["-fw_cfg", f"name=opt/io.systemd.credentials/{name},file={folder}/{name}"]
-    with booted(image, lab, client, "edge3", options) as machine:
+        qemu += ["-fw_cfg", f"name=opt/io.systemd.credentials/{name},file={folder}/{name}"]
+    with booted(image, lab, client, "edge3", qemu=qemu) as machine:
         wait_until(lambda: dig(client, "www.example.net"), "an answer", timeout=300)
         status = statuses(machine)
         assert status["node"] == "edge3" and status["site"] == "image" and status["alarms"] == []
@@ -160,8 +160,7 @@ def test_wrong_data(image, lab, client, tmp_path):
         "network-config": NETWORK_CONFIG.replace("addresses", "adresses"),
     }
     extra = "systemd.hostname=edge4 ip=198.18.0.2::198.18.0.1:24::enp0s24:none"
-    options = ["--seed", write(tmp_path, files), "--nics", "1", "--"]
-    options += ["-smbios", f"type=11,value=io.systemd.stub.kernel-cmdline-extra={extra}"]
+    options = ["--seed", write(tmp_path, files), "--nics", "1", "--append", extra]
     log = os.path.join(lab.directory, "console-edge4")
     with Machine(client, image, log, options=options) as machine:
         machine.boot("edge4")
