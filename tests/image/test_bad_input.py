@@ -111,7 +111,7 @@ def member(lab, client, repo):
         return client.run(f"{binaries}/cli/culvert", "--socket", f"{folder}/run/api.sock", *words, **kwargs)
 
     wait_until(lambda: culvert("version", check=False).returncode == 0, "the member", timeout=60)
-    culvert("apply", "/dev/stdin", input=SITE)
+    culvert("apply", "-", input=SITE)
     yield culvert
     process.stop()
 
