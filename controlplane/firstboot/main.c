@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,20 +98,39 @@ static int read_seed(const struct options *options, struct machine *machine,
     return error;
 }
 
-/* A name that no NIC has: each of those that are there asks for an address. */
-static void check_names(const struct machine *machine, struct seed_report *report)
+/* Whether the kernel shows a NIC with this MAC address. */
+static bool has_mac(const char *mac)
+{
+    glob_t found = {0};
+    bool has = false;
+
+    if (!glob("/sys/class/net/*/address", GLOB_NOSORT, NULL, &found))
+        for (size_t i = 0; i < found.gl_pathc && !has; i++) {
+            FILE *file = fopen(found.gl_pathv[i], "re");
+            char text[32];
+
+            has = file && fgets(text, sizeof(text), file) && !strncmp(text, mac, strlen(mac));
+            if (file)
+                fclose(file);
+        }
+    globfree(&found);
+    return has;
+}
+
+/* A name or MAC address that no NIC has: each of those that are there asks for an address. */
+static void check_nics(const struct machine *machine, struct seed_report *report)
 {
     for (unsigned i = 0; i < machine->nic_count; i++) {
-        const char *name = machine->nics[i].name;
+        const char *name = machine->nics[i].name, *mac = machine->nics[i].mac;
         char path[MACHINE_NAME + 32], problem[MACHINE_NAME + 32];
 
-        if (!*name || machine->nics[i].mac[0] || strpbrk(name, "*?"))
-            continue;
         snprintf(path, sizeof(path), "/sys/class/net/%s", name);
-        snprintf(problem, sizeof(problem), "no NIC is named %s", name);
-        if (access(path, F_OK))
-            site_errors_add(&report->warnings, "network", 0, 0, NULL, problem,
-                            "`culvert nic list` shows them; match by MAC address");
+        if (*mac ? has_mac(mac) : !*name || strpbrk(name, "*?") || !access(path, F_OK))
+            continue;
+        snprintf(problem, sizeof(problem),
+                 *mac ? "no NIC has the MAC address %s" : "no NIC is named %s", *mac ? mac : name);
+        site_errors_add(&report->errors, "network", 0, 0, NULL, problem,
+                        "`culvert nic list` shows them; match by MAC address");
     }
 }
 
@@ -126,8 +146,8 @@ static int take_seed(const struct options *options, const struct store *store,
     } else if (!error && store_has(store, machine->instance)) {
         seed_report_free(report); /* told when it was taken */
     } else if (!error && machine->instance[0]) {
-        check_names(machine, report);
         error = store_keep(store, machine, !report->errors.count);
+        check_nics(machine, report);
         if (!error)
             log_info("took the data of instance %s", machine->instance);
     }

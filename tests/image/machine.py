@@ -22,8 +22,8 @@ COMMAND = 120
 class Machine(contextlib.AbstractContextManager):
     """QEMU by images/boot in a namespace, with TAP devices there: enp0s24 and on in the machine."""
 
-    def __init__(self, namespace, image, log_path, credentials=None, options=(), taps=("tap0",)):
-        """`credentials`: names and texts, given through SMBIOS; `options`: of images/boot."""
+    def __init__(self, namespace, image, log_path, credentials=None, options=(), taps=("tap0",), qemu=()):
+        """`credentials`: names and texts, given through SMBIOS; `options`: of images/boot, `qemu`: of QEMU."""
         command = ["--accel", "tcg", "--nics", "0", *options]
         for tap in taps:
             command += ["--tap", tap]
@@ -38,7 +38,7 @@ class Machine(contextlib.AbstractContextManager):
         self.log = open(log_path, "w", encoding="utf-8", errors="replace")
         self.begin = time.monotonic()
         boot = os.path.join(REPO, "images", "boot")
-        words = namespace.command(boot, image, *command, "--", "-pidfile", self._pid)
+        words = namespace.command(boot, image, *command, "--", "-pidfile", self._pid, *qemu)
         self.console = pexpect.spawn(
             words[0], words[1:], timeout=BOOT, encoding="utf-8", codec_errors="replace", logfile=self.log
         )

@@ -14,7 +14,7 @@ from tests.lab.wait import wait_until
 
 pytestmark = pytest.mark.long
 
-MAC = "52:54:00:12:34:56"  # QEMU's for a machine's first NIC
+MAC = "52:54:79:4e:7c:0d"  # of tap0 (images/boot)
 USER_DATA = f"""#cloud-config
 hostname: edge1
 ssh_authorized_keys:
@@ -55,10 +55,10 @@ def write(folder, files):
 
 
 @contextlib.contextmanager
-def booted(image, lab, client, name, options):
+def booted(image, lab, client, name, options=(), qemu=()):
     """A machine at its prompt, its stages logged."""
     log = os.path.join(lab.directory, f"console-{name}")
-    with Machine(client, image, log, options=options) as machine:
+    with Machine(client, image, log, options=options, qemu=qemu) as machine:
         machine.boot(name)
         print(f"{name}: prompt")
         wait_until(lambda: machine.run("systemctl is-active culvertd")[1].strip() == "active", "culvertd", timeout=300)
@@ -80,7 +80,7 @@ def is_reachable(machine, client):
 def nocloud(image, lab, client, tmp_path_factory):
     files = {"meta-data": "instance-id: i-1\n", "user-data": USER_DATA, "network-config": NETWORK_CONFIG}
     seed = write(tmp_path_factory.mktemp("seed"), files)
-    with booted(image, lab, client, "edge1", ["--seed", seed, "--", "-device", "i6300esb"]) as machine:
+    with booted(image, lab, client, "edge1", ["--seed", seed], ["-device", "i6300esb"]) as machine:
         yield machine
 
 
@@ -95,9 +95,10 @@ def test_nocloud(nocloud, client):
     assert nocloud.check("systemctl --failed --no-legend --plain --no-pager") == ""
 
 
-def dropped(machine):
+def packets(machine, rule):
+    """How many packets the firewall's rule has counted."""
     rules = machine.check("nft list chain inet culvert input")
-    return int(re.findall(r"counter packets (\d+) bytes \d+ drop", rules)[-1])
+    return int(re.findall(rf"counter packets (\d+) bytes \d+ {rule}", rules)[-1])
 
 
 def is_open(client, port):
@@ -105,12 +106,20 @@ def is_open(client, port):
 
 
 def test_firewall(nocloud, client):
-    """What culvertd listens on is open, whatever the port; what another listens on isn't."""
+    """What culvertd listens on is open, whatever the port, also when either starts again; what another
+    listens on isn't."""
     nocloud.check("/usr/sbin/sshd -p 8081")
-    before = dropped(nocloud)
+    before = packets(nocloud, "drop")
     assert not is_open(client, 8081)
-    assert dropped(nocloud) > before
-    assert is_open(client, 7480) and is_open(client, 8443)
+    assert packets(nocloud, "drop") > before
+    for unit in (None, "culvert-firewall", "culvertd"):
+        if unit:
+            nocloud.check(f"systemctl restart {unit}")
+        assert "culvertd.service" in nocloud.check("nft list set inet culvert controlplane")
+        before = packets(nocloud, 'accept comment "culvertd"')
+        wait_until(lambda: is_open(client, 8443), "the API's port", timeout=300)
+        assert packets(nocloud, 'accept comment "culvertd"') > before
+        assert is_open(client, 7480) and not is_open(client, 8081)
     assert client.run("ping", "-c", "1", "-W", "10", "198.18.0.2", check=False).returncode == 0
 
 
@@ -125,6 +134,51 @@ def test_support_bundle(nocloud):
     assert "table inet culvert" in nocloud.check("cat /root/culvert-support/network/nft")
     assert "Linux version" in nocloud.check("cat /root/culvert-support/log/kernel")
     nocloud.check("rm -r /root/culvert-support /root/b.tar")
+
+
+# What docs/OPERATIONS.md has for an appliance that runs, in this order.
+COMMANDS = (
+    "culvert status",
+    "culvert nic list",
+    "nft list ruleset",
+    "journalctl --no-pager -u culvert-firstboot",
+    "journalctl --no-pager -u culvert-trial",
+    "systemctl restart culvert-firstboot systemd-networkd",
+    "culvert system status",
+    "culvert node token",
+    "culvert node list",
+    "culvert backup backup",
+    "culvert get >site.yaml",
+    "sed -i 's/ttl: 300/ttl: 400/' site.yaml",
+    "culvert diff site.yaml",
+    "culvert apply site.yaml --comment why",
+    "culvert set zones.example.net.ttl 500",
+    "culvert apply site.yaml --confirm 5m",
+    "culvert confirm",
+    "culvert rollback 1",
+    "culvert history",
+    "culvert audit --stale",
+    "culvert token create ci --role operator --expires 90d >ci.token",
+    "culvert token list",
+    "culvert --server https://198.18.0.2:8443 --token-file ci.token diff site.yaml",
+    "culvert token revoke ci",
+    "culvert top --once",
+    "culvert explain --from 198.51.100.7:4000 --to 192.0.2.10:80/tcp",
+    "culvert counters",
+    "culvert node rotate-ca",
+    "ssh-keygen -q -t ed25519 -N '' -f .ssh/id_ed25519 && cp .ssh/id_ed25519.pub .ssh/authorized_keys",
+    "ssh -o StrictHostKeyChecking=accept-new root@198.18.0.2 culvert support-bundle - | gzip >node.tar.gz",
+    "gunzip -t node.tar.gz && [ $(stat -c %s node.tar.gz) -gt 10000 ]",
+)
+
+
+def test_commands_of_the_manual(nocloud):
+    nocloud.check("set -o pipefail && mkdir -p /root/.ssh && cd /root")
+    for command in COMMANDS:
+        nocloud.check(command, timeout=300)
+    nocloud.check("set +o pipefail")
+    # After a quarter of an hour there is one of the clock, for no time server answers here.
+    wait_until(lambda: all("clock" in one for one in statuses(nocloud)["alarms"]), "no alarm", timeout=300, pause=1)
 
 
 def test_config_drive(image, lab, client, tmp_path):
@@ -142,10 +196,10 @@ def test_config_drive(image, lab, client, tmp_path):
 
 def test_firmware_credentials(image, lab, client, tmp_path):
     given = {"culvert.hostname": "edge3\n", "culvert.site": SITE, "network.network.50-lab": NETWORK}
-    folder, options = write(tmp_path, given), ["--"]
+    folder, qemu = write(tmp_path, given), []
     for name in given:
-        options += ["-fw_cfg", f"name=opt/io.systemd.credentials/{name},file={folder}/{name}"]
-    with booted(image, lab, client, "edge3", options) as machine:
+        qemu += ["-fw_cfg", f"name=opt/io.systemd.credentials/{name},file={folder}/{name}"]
+    with booted(image, lab, client, "edge3", qemu=qemu) as machine:
         wait_until(lambda: dig(client, "www.example.net"), "an answer", timeout=300)
         status = statuses(machine)
         assert status["node"] == "edge3" and status["site"] == "image" and status["alarms"] == []
@@ -160,8 +214,7 @@ def test_wrong_data(image, lab, client, tmp_path):
         "network-config": NETWORK_CONFIG.replace("addresses", "adresses"),
     }
     extra = "systemd.hostname=edge4 ip=198.18.0.2::198.18.0.1:24::enp0s24:none"
-    options = ["--seed", write(tmp_path, files), "--nics", "1", "--"]
-    options += ["-smbios", f"type=11,value=io.systemd.stub.kernel-cmdline-extra={extra}"]
+    options = ["--seed", write(tmp_path, files), "--nics", "1", "--append", extra]
     log = os.path.join(lab.directory, "console-edge4")
     with Machine(client, image, log, options=options) as machine:
         machine.boot("edge4")

@@ -39,6 +39,7 @@ SCRIPTS = (
     "images/root/usr/lib/culvert/first-start",
     "images/root/usr/lib/culvert/isolate-cores",
     "images/root/usr/lib/culvert/system-shell",
+    "images/root/usr/lib/systemd/system-generators/culvert-data",
     "tests/image/variant",
 )
 

@@ -17,7 +17,7 @@ culvert:
   site: |
     site: lab
 """
-NETWORK = "version: 2\nethernets: { enp0s16: { addresses: [192.0.2.7/24] } }\n"
+NETWORK = "version: 2\nethernets: { lo: { addresses: [192.0.2.7/24] } }\n"
 
 
 class Machine:
@@ -123,6 +123,20 @@ def test_wrong_data_is_told_until_it_is_right(machine):
     assert os.listdir(os.path.join(machine.run_dir, "systemd", "network")) == ["75-seed-1.network"]
 
 
+def test_nic_that_is_not_there(machine):
+    """It is kept, and told at the start that took it."""
+    match = "match: { macaddress: '52:54:00:12:34:56' }, dhcp4: true"
+    network = f"version: 2\nethernets: {{ none: {{ dhcp4: true }}, a: {{ {match} }}, e*: {{ dhcp4: true }} }}\n"
+    machine.tell(meta_data="instance-id: i-1\n", network_config=network)
+    machine.start()
+    alarms = machine.alarms()
+    assert len(alarms) == 2
+    assert "no NIC is named none" in alarms[0] and "no NIC has the MAC address 52:54:00:12:34:56" in alarms[1]
+    assert len(os.listdir(os.path.join(machine.store, "network"))) == 3
+    machine.start()
+    assert machine.alarms() == []
+
+
 def test_warnings_are_no_alarms(machine):
     machine.tell(meta_data="instance-id: i-1\n", user_data=USER_DATA + "packages: [nano]\n")
     said = machine.start()[1]
@@ -143,6 +157,7 @@ def test_config_drive(machine):
             file.write(text)
     assert machine.start()[0] == "edge3"
     assert machine.kept("site").endswith("site: lab\n")
+    assert "no NIC has the MAC address 52:54:00:12:34:56" in machine.alarms()[0]
     assert "MACAddress=52:54:00:12:34:56" in machine.kept("network/75-seed-1.network")
 
 
