@@ -191,13 +191,20 @@ make_initrd() {
         zstd -q -19 -T0 -o "$out/initrd" -f
 }
 
+# Its two profiles are two entries of the boot menu: the appliance, and a shell to repair it with. The
+# boot loader sorts entries by the image's id first: with its own one the shell is behind all others.
 make_uki() {
-    local out=$1
-    ukify build --linux="$out/vmlinuz" --initrd="$out/initrd" \
-        --cmdline="roothash=$(cat "$out/roothash") $(list "$here/cmdline" | paste -sd' ')" \
+    local out=$1 cmdline
+    cmdline="roothash=$(cat "$out/roothash") $(list "$here/cmdline" | paste -sd' ')"
+    sed 's/^IMAGE_ID=.*/IMAGE_ID=culvert-rescue/' "$out/root/usr/lib/os-release" >"$out/rescue.release"
+    ukify build --profile=$'ID=rescue\nTITLE=rescue' --os-release="@$out/rescue.release" \
+        --cmdline="$cmdline systemd.unit=culvert-rescue.target" --output="$out/rescue.efi" >/dev/null
+    ukify build --linux="$out/vmlinuz" --initrd="$out/initrd" --cmdline="$cmdline" \
+        --join-profile="$out/rescue.efi" \
         --os-release="@$out/root/usr/lib/os-release" --uname="$(basename "$out"/root/usr/lib/modules/*)" \
         --output="$out/culvert.efi" >/dev/null
     sign "$out" "$out/culvert.efi"
+    rm "$out"/rescue.{release,efi}
 }
 
 # ---- the disk: ESP, slot A (root and hash tree), slot B ----

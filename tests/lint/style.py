@@ -36,8 +36,10 @@ SCRIPTS = (
     "images/kernel",
     "images/root/usr/lib/culvert/care",
     "images/root/usr/lib/culvert/console",
+    "images/root/usr/lib/culvert/console-password",
     "images/root/usr/lib/culvert/first-start",
     "images/root/usr/lib/culvert/isolate-cores",
+    "images/root/usr/lib/culvert/rescue",
     "images/root/usr/lib/culvert/system-shell",
     "tests/image/variant",
 )
