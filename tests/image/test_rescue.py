@@ -55,7 +55,7 @@ def test_rescue(machine):
     assert machine.run("grep ' /var ' /proc/mounts")[0] != 0
     assert "verity" in machine.check("cat /sys/class/block/dm-0/dm/uuid").lower()
     assert "good" in machine.check("culvert system status")
-    machine.check("fsck -n /dev/disk/by-partlabel/culvert-data")
+    machine.check("systemctl start culvert-data && fsck -n /run/culvert-system/data")
     machine.check("systemctl start var.mount && ls /var/root/mine")
     machine.check("systemctl start systemd-networkd")
     assert active(machine, "culvertd") == "inactive"

@@ -37,6 +37,7 @@ SCRIPTS = (
     "images/root/usr/lib/culvert/care",
     "images/root/usr/lib/culvert/console",
     "images/root/usr/lib/culvert/console-password",
+    "images/root/usr/lib/culvert/data",
     "images/root/usr/lib/culvert/first-start",
     "images/root/usr/lib/culvert/isolate-cores",
     "images/root/usr/lib/culvert/rescue",
