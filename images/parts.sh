@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2154 # images/build sets them
 # The steps of images/build; each reads and writes files of the output folder. `here` is the folder of
-# the sources, `version` the version, `key` and `certificate` what signs.
+# the sources, `version` the version, `flavour` vm or metal, `key` and `certificate` what signs.
 
 readonly SECTOR=512
 readonly MIB=$((1024 * 1024))
@@ -40,22 +40,25 @@ debian_tree() {
 
 # Debian's part, kept until the packages change: base/, kernel.deb.
 make_base() {
-    debian_tree "$1/base" "$({ list "$here/packages" && libraries "$1/culvert.deb"; } | sort -u)" \
-        --customize-hook="'$here/kernel' '$1'"
+    local lists=("$here/packages") components=main
+    [ "$flavour" = vm ] || lists+=("$here/packages.$flavour") components=main,non-free-firmware
+    debian_tree "$1/base" "$({ list "${lists[@]}" && libraries "$1/culvert.deb"; } | sort -u)" \
+        --components="$components" --customize-hook="'$here/kernel' '$1' '$flavour'"
 }
 
 make_root() {
     rm -rf --one-file-system "$1/root"
     cp -a "$1/base" "$1/root"
-    "$here/customize" "$1/root" "$here" "$1" "$version"
+    "$here/customize" "$1/root" "$here" "$1" "$version" "$flavour"
     name_root "$1/root"
 }
 
 # What says which system it is, and who may sign the next one.
 name_root() {
     local file=$1/usr/lib/os-release
-    sed -i '/^PRETTY_NAME=/d; /^IMAGE_/d' "$file"
-    printf 'PRETTY_NAME="Culvert %s"\nIMAGE_ID=culvert\nIMAGE_VERSION=%s\n' "$version" "$version" >>"$file"
+    sed -i '/^PRETTY_NAME=/d; /^IMAGE_/d; /^VARIANT_ID=/d' "$file"
+    printf 'PRETTY_NAME="Culvert %s"\nIMAGE_ID=culvert\nIMAGE_VERSION=%s\nVARIANT_ID=%s\n' \
+        "$version" "$version" "$flavour" >>"$file"
     install -D -m 644 "$certificate" "$1/usr/share/culvert/update.crt"
 }
 
@@ -146,8 +149,8 @@ make_update() {
     for part in kernel root hash; do
         jq -n --arg part "$part" --arg sha256 "$(sha256sum <"$work/$part" | cut -c 1-64)" \
             --argjson size "$(stat -c %s "$work/$part")" '{($part): {size: $size, sha256: $sha256}}'
-    done | jq -s --arg version "$version" --arg hash "$(cat "$out/roothash")" \
-        '{format: 1, product: "culvert", version: $version, root_hash: $hash} + add' >"$work/manifest.json"
+    done | jq -s --arg version "$version" --arg flavour "$flavour" --arg hash "$(cat "$out/roothash")" \
+        '{format: 1, product: "culvert", version: $version, flavour: $flavour, root_hash: $hash} + add' >"$work/manifest.json"
     openssl dgst -sha256 -sign "$key" -out "$work/manifest.sig" "$work/manifest.json"
     tar -C "$work" --format=ustar --owner=0 --group=0 --numeric-owner --mode=644 \
         --mtime="@$SOURCE_DATE_EPOCH" -cf "$file" manifest.json manifest.sig kernel root hash
@@ -164,7 +167,8 @@ copy_program() {
 }
 
 make_initrd() {
-    local out=$1 root=$1/root kernel work=$1/initrd.tree name
+    local out=$1 root=$1/root kernel work=$1/initrd.tree name lists=("$here/initrd/modules")
+    [ "$flavour" = vm ] || lists+=("$here/initrd/modules.$flavour")
     kernel=$(basename "$root"/usr/lib/modules/*)
     rm -rf "$work"
     mkdir -p "$work"/{bin,proc,sys,dev,root,run}
@@ -174,11 +178,11 @@ make_initrd() {
     done
     copy_program "$work" /usr/sbin/veritysetup
     install -m 755 "$here/initrd/init" "$work/init"
-    list "$here/initrd/modules" >"$work/modules"
+    list "${lists[@]}" >"$work/modules"
     # The modules and what they depend on, uncompressed: the whole is compressed once.
-    list "$here/initrd/modules" | while read -r name; do
+    while read -r name; do
         modprobe -d "$root" -S "$kernel" --show-depends "$name"
-    done | sed -n "s|^insmod .*/lib/modules/||p" | sort -u | while read -r name; do
+    done <"$work/modules" | sed -n "s|^insmod .*/lib/modules/||p" | sort -u | while read -r name; do
         install -D "$root/usr/lib/modules/$name" "$work/lib/modules/$name"
         xz -d "$work/lib/modules/$name"
     done
@@ -191,13 +195,20 @@ make_initrd() {
         zstd -q -19 -T0 -o "$out/initrd" -f
 }
 
+# Its two profiles are two entries of the boot menu: the appliance, and a shell to repair it with. The
+# boot loader sorts entries by the image's id first: with its own one the shell is behind all others.
 make_uki() {
-    local out=$1
-    ukify build --linux="$out/vmlinuz" --initrd="$out/initrd" \
-        --cmdline="roothash=$(cat "$out/roothash") $(list "$here/cmdline" | paste -sd' ')" \
+    local out=$1 cmdline
+    cmdline="roothash=$(cat "$out/roothash") $(list "$here/cmdline" | paste -sd' ')"
+    sed 's/^IMAGE_ID=.*/IMAGE_ID=culvert-rescue/' "$out/root/usr/lib/os-release" >"$out/rescue.release"
+    ukify build --profile=$'ID=rescue\nTITLE=rescue' --os-release="@$out/rescue.release" \
+        --cmdline="$cmdline systemd.unit=culvert-rescue.target" --output="$out/rescue.efi" >/dev/null
+    ukify build --linux="$out/vmlinuz" --initrd="$out/initrd" --cmdline="$cmdline" \
+        --join-profile="$out/rescue.efi" \
         --os-release="@$out/root/usr/lib/os-release" --uname="$(basename "$out"/root/usr/lib/modules/*)" \
         --output="$out/culvert.efi" >/dev/null
     sign "$out" "$out/culvert.efi"
+    rm "$out"/rescue.{release,efi}
 }
 
 # ---- the disk: ESP, slot A (root and hash tree), slot B ----

@@ -238,13 +238,33 @@ static int run_factory_reset(struct cli *cli)
     return system_restart();
 }
 
+/* ---- console-password ---- */
+
+static int run_console_password(struct cli *cli)
+{
+    const char *const argv[] = {"/usr/lib/culvert/console-password",
+                                cli_option(cli, "remove") ? "remove" : "set", NULL};
+    struct appliance appliance;
+    int code = system_open(cli, &appliance);
+
+    if (code)
+        return code;
+    return process_run(argv) ? CLI_FAILED : CLI_OK;
+}
+
 const struct cli_verb cli_system_verbs[] = {
-    {"status", "", 0, run_status},     {"update", "FILE|URL", 1, system_update},
-    {"rollback", "", 0, run_rollback}, {"factory-reset", "", 0, run_factory_reset},
-    {"trial", "", 0, system_trial},    {NULL, NULL, 0, NULL},
+    {"status", "", 0, run_status},
+    {"update", "FILE|URL", 1, system_update},
+    {"rollback", "", 0, run_rollback},
+    {"factory-reset", "", 0, run_factory_reset},
+    {"console-password", "", 0, run_console_password},
+    {"trial", "", 0, system_trial},
+    {NULL, NULL, 0, NULL},
 };
 
 int command_system(struct cli *cli)
 {
-    return cli_run_verb(cli, cli_system_verbs, "status, update, rollback, factory-reset or trial");
+    return cli_run_verb(cli, cli_system_verbs,
+                        "status, update, rollback, factory-reset, "
+                        "console-password or trial");
 }

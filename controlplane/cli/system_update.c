@@ -150,8 +150,8 @@ static bool close_source(const char *source, int fd, pid_t child, bool wanted)
 static int take(struct cli *cli, const struct appliance *appliance, int fd, struct update *update,
                 char why[SYSTEM_WHY])
 {
-    bool older = cli_option(cli, "force");
-    int error = update_open(update, appliance, fd, older, why);
+    bool forced = cli_option(cli, "force");
+    int error = update_open(update, appliance, fd, forced, why);
 
     if (error)
         return error;

@@ -77,6 +77,10 @@ class Machine(contextlib.AbstractContextManager):
     def system_shell(self, name="culvert"):
         """From the appliance's shell to the system's, where run() works."""
         self.console.send("bash\r")
+        self.shell(name)
+
+    def shell(self, name="culvert"):
+        """Waits for the prompt of the system's shell, and makes run() work there."""
         self.expect(re.escape(f"{name}# "))
         self.run("stty cols 200 -echo; PS1=; bind 'set enable-bracketed-paste off'")
 

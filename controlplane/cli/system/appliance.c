@@ -177,6 +177,9 @@ int appliance_open(struct appliance *appliance, const char *folder, char why[SYS
     snprintf(path, sizeof(path), "%s/usr/lib/os-release", folder);
     read_value(path, "IMAGE_ID", product, sizeof(product));
     read_value(path, "IMAGE_VERSION", appliance->version, sizeof(appliance->version));
+    read_value(path, "VARIANT_ID", appliance->flavour, sizeof(appliance->flavour));
+    if (!*appliance->flavour)
+        snprintf(appliance->flavour, SYSTEM_FLAVOUR, "%s", SYSTEM_FLAVOUR_DEFAULT);
     if (strcmp(product, "culvert") != 0 || !version_valid(appliance->version))
         return unsupported(why);
     if (!read_slots(appliance))

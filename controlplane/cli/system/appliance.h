@@ -26,6 +26,7 @@ struct slot {
 struct appliance {
     const char *folder; /* "" for the machine itself; outlives this */
     char version[SYSTEM_VERSION];
+    char flavour[SYSTEM_FLAVOUR];
     struct slot slots[SLOTS]; /* a and b */
     unsigned running;         /* the slot */
 };

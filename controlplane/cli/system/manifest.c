@@ -141,6 +141,7 @@ static int read_part(yyjson_val *root, const char *name, struct update_part *par
 static int read_root(yyjson_val *root, struct manifest *manifest, char why[SYSTEM_WHY])
 {
     const char *version = text_of(root, "version"), *hash = text_of(root, "root_hash");
+    const char *flavour = text_of(root, "flavour");
     int error = 0;
 
     if (yyjson_get_uint(yyjson_obj_get(root, "format")) != FORMAT) {
@@ -157,6 +158,9 @@ static int read_root(yyjson_val *root, struct manifest *manifest, char why[SYSTE
         return bad(why, "version");
     if (!digest_valid(hash))
         return bad(why, "root_hash");
+    if (strlen(flavour) >= SYSTEM_FLAVOUR)
+        return bad(why, "flavour");
+    snprintf(manifest->flavour, SYSTEM_FLAVOUR, "%s", *flavour ? flavour : SYSTEM_FLAVOUR_DEFAULT);
     memcpy(manifest->version, version, strlen(version) + 1);
     memcpy(manifest->root_hash, hash, DIGEST_TEXT);
     for (unsigned i = 0; i < UPDATE_PARTS && !error; i++)

@@ -14,6 +14,8 @@
 
 #define SYSTEM_WHY 384
 #define SYSTEM_VERSION 49 /* with the NUL */
+#define SYSTEM_FLAVOUR 16
+#define SYSTEM_FLAVOUR_DEFAULT "vm" /* of what doesn't say */
 #define MANIFEST_BYTES ((size_t)64 << 10)
 #define MANIFEST_SIGNATURE_BYTES ((size_t)4 << 10)
 
@@ -27,7 +29,8 @@ struct update_part {
 
 struct manifest {
     char version[SYSTEM_VERSION];
-    char root_hash[DIGEST_TEXT]; /* dm-verity's */
+    char flavour[SYSTEM_FLAVOUR]; /* of the kernel and its drivers: "vm", "metal" */
+    char root_hash[DIGEST_TEXT];  /* dm-verity's */
     struct update_part parts[UPDATE_PARTS];
 };
 

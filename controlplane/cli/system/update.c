@@ -107,13 +107,24 @@ static int check_version(const struct update *update, char why[SYSTEM_WHY])
 
     if (!order)
         snprintf(why, SYSTEM_WHY, "%s is what runs already", version);
-    else if (order < 0 && !update->older)
+    else if (order < 0 && !update->forced)
         snprintf(why, SYSTEM_WHY,
                  "%s is older than %s, which runs: `culvert system rollback` starts what the other "
                  "slot has, --force takes the older one",
                  version, running);
     else
         return 0;
+    return CULVERT_EREJECTED;
+}
+
+/* Another flavour's kernel may have no driver of this machine's disk. */
+static int check_flavour(const struct update *update, char why[SYSTEM_WHY])
+{
+    if (update->forced || !strcmp(update->manifest.flavour, update->appliance->flavour))
+        return 0;
+    snprintf(why, SYSTEM_WHY,
+             "the update is of the flavour %s, this appliance of %s: --force takes it nevertheless",
+             update->manifest.flavour, update->appliance->flavour);
     return CULVERT_EREJECTED;
 }
 
@@ -171,13 +182,15 @@ static int check_settled(const struct appliance *appliance, char why[SYSTEM_WHY]
     return 0;
 }
 
-int update_open(struct update *update, const struct appliance *appliance, int fd, bool older,
+int update_open(struct update *update, const struct appliance *appliance, int fd, bool forced,
                 char why[SYSTEM_WHY])
 {
     int error;
 
-    *update = (struct update){.appliance = appliance, .older = older, .tar.fd = fd};
+    *update = (struct update){.appliance = appliance, .forced = forced, .tar.fd = fd};
     error = read_head(update, why);
+    if (!error)
+        error = check_flavour(update, why);
     if (!error)
         error = check_version(update, why);
     if (!error)

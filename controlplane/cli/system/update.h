@@ -12,7 +12,7 @@
 
 struct update {
     const struct appliance *appliance;
-    bool older; /* take also a version older than the running one */
+    bool forced; /* take also a version older than the running one, or another flavour */
     struct tar tar;
     struct manifest manifest;
 };
@@ -20,9 +20,10 @@ struct update {
 /* Reads the head of the update from a descriptor, which the caller closes after: who signed it,
  * whether it is for this appliance. Nothing is changed. 0; CULVERT_EPROTO: it is none, or damaged;
  * CULVERT_EIO: it is truncated or can't be read; CULVERT_EACCES: not signed by a key of this
- * system; CULVERT_EREJECTED: not newer; CULVERT_ETOOLARGE; CULVERT_EBUSY: the running system is on
+ * system; CULVERT_EREJECTED: not newer, or of
+ * another flavour; CULVERT_ETOOLARGE; CULVERT_EBUSY: the running system is on
  * trial; CULVERT_ESYSTEM. */
-int update_open(struct update *update, const struct appliance *appliance, int fd, bool older,
+int update_open(struct update *update, const struct appliance *appliance, int fd, bool forced,
                 char why[SYSTEM_WHY]);
 
 /* Writes the system to the other slot and makes it the one that is tried at the next start. The

@@ -38,7 +38,7 @@ def test_broken_report_is_none(daemon):
 
 
 def test_no_appliance(idle):
-    for words in (["status"], ["update", "x"], ["rollback"], ["factory-reset", "--yes"], ["trial"]):
+    for words in (["status"], ["update", "x"], ["rollback"], ["factory-reset", "--yes"], ["trial"], ["console-password"]):
         done = idle.culvert("system", *words)
         assert done.returncode == 1
         assert done.stderr == "culvert: this machine is no appliance: its system is not Culvert's image\n"

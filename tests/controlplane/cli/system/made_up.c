@@ -284,6 +284,8 @@ static void write_manifest(const struct made_up_update *update, const struct buf
         manifest, "{\"format\":%u,\"product\":\"%s\",\"version\":\"%s\",\"root_hash\":\"%s\"",
         update->format ? update->format : 1, update->product ? update->product : "culvert",
         update->version, update->root_hash);
+    if (update->flavour)
+        buffer_format(manifest, ",\"flavour\":\"%s\"", update->flavour);
     add_part(manifest, "kernel", &parts[0]);
     add_part(manifest, "root", &parts[1]);
     add_part(manifest, "hash", &parts[2]);

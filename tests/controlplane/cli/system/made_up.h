@@ -34,6 +34,7 @@ void made_up_fill_b(const char *entry, const char *root_hash);
 struct made_up_update {
     const char *version, *root_hash;
     const char *product;   /* NULL: ours */
+    const char *flavour;   /* NULL: it doesn't say */
     const char *tree_hash; /* NULL: root_hash */
     bool is_unsigned, other_key, changed_manifest, wrong_digest, short_kernel;
     unsigned format;   /* 0: ours */

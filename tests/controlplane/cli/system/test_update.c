@@ -34,13 +34,13 @@ static int tear_down(void **state)
 }
 
 /* Takes the first `length` bytes in. */
-static int take_bytes(const struct buffer *bytes, size_t length, bool older)
+static int take_bytes(const struct buffer *bytes, size_t length, bool forced)
 {
     int fd = memfd_create("update", MFD_CLOEXEC), error;
 
     assert_true(fd >= 0 && write(fd, bytes->data, length) == (ssize_t)length);
     assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
-    error = update_open(&update, &appliance, fd, older, why);
+    error = update_open(&update, &appliance, fd, forced, why);
     if (!error)
         error = update_write(&update, why);
     close(fd);
@@ -181,6 +181,25 @@ static void test_older_one_by_force(void **state)
     buffer_free(&bytes);
 }
 
+static void test_another_flavour(void **state)
+{
+    const struct made_up_update metal = {.version = "1.1", .root_hash = HASH_C, .flavour = "metal"};
+    struct buffer bytes = {0};
+
+    (void)state;
+    refused(&metal, CULVERT_EREJECTED, "of the flavour metal, this appliance of vm");
+    assert_string_equal(made_up_entries(), "culvert-1.0.efi");
+    made_up_pack(&metal, &bytes);
+    assert_int_equal(take_bytes(&bytes, bytes.length, true), 0);
+    buffer_free(&bytes);
+    made_up_write("usr/lib/os-release", "IMAGE_ID=culvert\nIMAGE_VERSION=1.0\nVARIANT_ID=metal\n",
+                  52);
+    assert_int_equal(appliance_open(&appliance, appliance.folder, why), 0);
+    assert_int_equal(take(&metal), 0);
+    refused(&(struct made_up_update){.version = "1.2", .root_hash = HASH_C}, CULVERT_EREJECTED,
+            "of the flavour vm, this appliance of metal");
+}
+
 static void test_not_while_on_trial(void **state)
 {
     struct entry own;
@@ -284,6 +303,7 @@ int main(void)
         TEST(test_refused_before_anything_is_written),
         TEST(test_damaged_parts),
         TEST(test_older_one_by_force),
+        TEST(test_another_flavour),
         TEST(test_not_while_on_trial),
         TEST(test_no_certificate),
         TEST(test_rollback_to_older),
