@@ -39,6 +39,9 @@ SCRIPTS = (
     "images/root/usr/lib/culvert/first-start",
     "images/root/usr/lib/culvert/isolate-cores",
     "images/root/usr/lib/culvert/system-shell",
+    "packer/acceptance",
+    "packer/build",
+    "packer/seal",
     "tests/image/variant",
 )
 
