@@ -210,7 +210,9 @@ class Data:
 
         def answer():
             assert daemon.alive(), daemon.log()
-            return self.culvert("history", "-o", "json").stdout
+            done = self.culvert("history", "-o", "json")
+            assert done.returncode == 0, done.stderr + daemon.log()
+            return done.stdout
 
         try:
             found = json.loads(wait_until(answer, "culvertd's answer", timeout=60))["revisions"]
