@@ -170,18 +170,28 @@ static void drain(int fd)
     }
 }
 
+/* Restarts into the update. Writing it has taken a while: another node may have gone meanwhile, or
+ * be restarting itself. */
+static int restart(struct cli *cli)
+{
+    if (!system_may_leave(cli))
+        return system_restart();
+    cli_error("it was not restarted: the update is tried at the next start, `reboot`");
+    return CLI_FAILED;
+}
+
 static int report(struct cli *cli, const struct appliance *appliance, const char *version)
 {
     char slot = appliance_slot_letter(appliance_other(appliance));
-    bool restart = cli_option(cli, "restart");
+    bool now = cli_option(cli, "restart");
 
     if (cli->json)
         printf("{\"version\":\"%s\",\"slot\":\"%c\"}\n", version, slot);
     else
-        printf("%s is in slot %c, and is tried %s\n", version, slot,
-               restart ? "now" : "at the next start: `reboot`");
+        printf("%s is in slot %c, and is tried at the next start%s\n", version, slot,
+               now ? "" : ": `reboot`");
     fflush(stdout);
-    return restart ? system_restart() : CLI_OK;
+    return now ? restart(cli) : CLI_OK;
 }
 
 int system_update(struct cli *cli)

@@ -67,7 +67,7 @@ class Replay:
         self.stable = stable
         self._done = 0
         copy(disk, stable)
-        self._disk = open(stable, "r+b")
+        self._disk = open(stable, "r+b", buffering=0)
         self._log = open(log.path, "rb")
 
     def close(self):
@@ -90,7 +90,7 @@ class Replay:
         self._done = kept
         copy(self.stable, path)
         share = random.choice((0.0, 0.2, 0.5, 0.8, 1.0))
-        with open(path, "r+b") as disk:
+        with open(path, "r+b", buffering=0) as disk:
             for entry in entries[kept:index]:
                 if random.random() < share:
                     self._write(disk, entry)
@@ -102,11 +102,21 @@ class Replay:
         if entry.flags & DISCARD:
             return  # what is read of it afterwards may be anything
         data = self.log.read(self._log, entry)
+        if data.count(0) == len(data) and is_hole(disk, entry):
+            return  # else a disk that was zeroed once would be copied in full for each cut
         for begin in range(0, len(data), SECTOR) if random else (0,):
             piece = data[begin : begin + SECTOR] if random else data
             if not random or random.random() < 0.5:
                 disk.seek(entry.begin + begin)
                 disk.write(piece)
+
+
+def is_hole(disk, entry):
+    """Whether nothing was ever written there, so that zeros are read."""
+    try:
+        return os.lseek(disk.fileno(), entry.begin, os.SEEK_DATA) >= entry.begin + entry.length
+    except OSError:
+        return True  # nothing but a hole follows
 
 
 def copy(source, target):

@@ -43,6 +43,9 @@ SCRIPTS = (
     "images/root/usr/lib/culvert/rescue",
     "images/root/usr/lib/culvert/system-shell",
     "images/root/usr/lib/systemd/system-generators/culvert-data",
+    "packer/acceptance",
+    "packer/build",
+    "packer/seal",
     "tests/image/variant",
 )
 
