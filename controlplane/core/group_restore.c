@@ -169,6 +169,15 @@ static void free_start(struct raft_event *event)
     raft_free(event->start.entries);
 }
 
+/* Whether the group is still to begin. Its first term and its first entry are written at once, but a
+ * power cut may have torn that write: nobody was told of what it left. */
+static bool is_new(const struct group *group, struct wal_group *log)
+{
+    if (wal_group(group->wal, group->number, log) == CULVERT_ENOTFOUND)
+        return true;
+    return log->term <= 1 && !log->vote && !log->snapshot_index && log->last < log->first;
+}
+
 int group_restore(struct group *group, const struct group_member *members, size_t count)
 {
     struct wal_group log = {0};
@@ -176,7 +185,7 @@ int group_restore(struct group *group, const struct group_member *members, size_
     struct raft_event event = {.type = RAFT_START};
     int error = 0;
 
-    if (wal_group(group->wal, group->number, &log) == CULVERT_ENOTFOUND && count) {
+    if (is_new(group, &log) && count) {
         error = bootstrap(group, members, count);
         if (!error)
             error = wal_group(group->wal, group->number, &log);

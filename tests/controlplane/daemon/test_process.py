@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import os
 import random
+import shutil
 import socket
 import stat
 import subprocess
@@ -15,6 +16,8 @@ import pytest
 
 from tests.controlplane.daemon.conftest import SITE, ZONE
 from tests.lab.wait import wait_until
+
+FIRST_RECORD, RECORD_HEAD = 4096, 40  # of a log's segment (controlplane/core/wal_format.h)
 
 
 def test_no_server(idle):
@@ -355,3 +358,20 @@ def test_ordinary_user(idle):
         idle.stop()
     finally:
         subprocess.run(["rm", "-r", folder], check=True)
+
+
+def test_founding_that_was_torn(idle):
+    """A power cut may leave the first record of a new log and not the second: it begins again, and leads."""
+    idle.start()
+    idle.kill()
+    shutil.rmtree(os.path.join(idle.state_dir, "db"))
+    log = os.path.join(idle.state_dir, "log")
+    first, *others = sorted(name for name in os.listdir(log) if name.startswith("wal-"))
+    for name in others:
+        os.unlink(os.path.join(log, name))
+    path = os.path.join(log, first)
+    size = os.stat(path).st_size
+    os.truncate(path, FIRST_RECORD + RECORD_HEAD)  # the first one has no body
+    os.truncate(path, size)
+    idle.start()
+    wait_until(lambda: idle.culvert("apply", idle.site).returncode == 0, "a leader")
