@@ -127,7 +127,7 @@ static void try_access(const uint8_t *data, size_t size)
     text[size] = 0;
     if (!access_parse(text, &token)) {
         snprintf(head, sizeof(head), ACCESS_PREFIX "%016llx.", (unsigned long long)token.id);
-        must(size < ACCESS_TEXT && !strncmp(text, head, strlen(head)));
+        must(strlen(text) < ACCESS_TEXT && !strncmp(text, head, strlen(head)));
     }
     free(text);
 }
