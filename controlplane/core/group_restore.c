@@ -169,8 +169,8 @@ static void free_start(struct raft_event *event)
     raft_free(event->start.entries);
 }
 
-/* Whether the group is still to begin. Its first term and its first entry are written at once, but a
- * power cut may have torn that write: nobody was told of what it left. */
+/* Whether the group is still to begin. Its first term and its first entry are written at once, but
+ * a power cut may have torn that write: nobody was told of what it left. */
 static bool is_new(const struct group *group, struct wal_group *log)
 {
     if (wal_group(group->wal, group->number, log) == CULVERT_ENOTFOUND)

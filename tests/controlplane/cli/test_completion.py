@@ -60,7 +60,7 @@ class Shell:
 
     def close(self):
         self.process.send_signal(signal.SIGHUP)
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=120)
         os.close(self.terminal)
 
 
