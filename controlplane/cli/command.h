@@ -127,8 +127,8 @@ void cli_print_errors(const struct answer *answer, FILE *to);
 /* Prints one of them; `message` (NULL: its own and its hint) says what is wrong. */
 void cli_print_error(yyjson_val *error, const char *message, FILE *to);
 
-/* Runs the verb that the first argument names; `names` are all of them, for the one who errs. */
-int cli_run_verb(struct cli *cli, const struct cli_verb *verbs, const char *names);
+/* Runs the verb that the first argument names; who errs is told all of them. */
+int cli_run_verb(struct cli *cli, const struct cli_verb *verbs);
 
 struct table;
 struct table_column;

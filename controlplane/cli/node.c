@@ -412,6 +412,5 @@ const struct cli_verb cli_node_verbs[] = {
 
 int command_node(struct cli *cli)
 {
-    return cli_run_verb(cli, cli_node_verbs,
-                        "token, join, list, remove, promote, rotate-ca, recover or rebuild");
+    return cli_run_verb(cli, cli_node_verbs);
 }

@@ -129,8 +129,10 @@ int cli_print_member(const struct cli *cli, yyjson_doc *doc, const char *before,
     return cli_print(&out);
 }
 
-int cli_run_verb(struct cli *cli, const struct cli_verb *verbs, const char *names)
+int cli_run_verb(struct cli *cli, const struct cli_verb *verbs)
 {
+    struct buffer names = {0};
+
     for (const struct cli_verb *verb = verbs; verb->name; verb++) {
         if (strcmp(verb->name, cli->arguments[0]) != 0)
             continue;
@@ -139,7 +141,15 @@ int cli_run_verb(struct cli *cli, const struct cli_verb *verbs, const char *name
         cli_error("usage: culvert %s %s %s", cli->command->name, verb->name, verb->usage);
         return CLI_USAGE;
     }
-    cli_error("%s does %s, not `%s`", cli->command->name, names, cli->arguments[0]);
+    for (const struct cli_verb *verb = verbs; verb->name; verb++)
+        buffer_format(&names, "%s%s",
+                      verb == verbs  ? ""
+                      : verb[1].name ? ", "
+                                     : " or ",
+                      verb->name);
+    cli_error("%s does %s, not `%s`", cli->command->name, names.data ? names.data : "",
+              cli->arguments[0]);
+    buffer_free(&names);
     return CLI_USAGE;
 }
 

@@ -264,7 +264,5 @@ const struct cli_verb cli_system_verbs[] = {
 
 int command_system(struct cli *cli)
 {
-    return cli_run_verb(cli, cli_system_verbs,
-                        "status, update, rollback, factory-reset, "
-                        "console-password or trial");
+    return cli_run_verb(cli, cli_system_verbs);
 }

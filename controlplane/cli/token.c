@@ -115,5 +115,5 @@ const struct cli_verb cli_token_verbs[] = {
 
 int command_token(struct cli *cli)
 {
-    return cli_run_verb(cli, cli_token_verbs, "create, list or revoke");
+    return cli_run_verb(cli, cli_token_verbs);
 }

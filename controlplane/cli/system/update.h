@@ -20,9 +20,8 @@ struct update {
 /* Reads the head of the update from a descriptor, which the caller closes after: who signed it,
  * whether it is for this appliance. Nothing is changed. 0; CULVERT_EPROTO: it is none, or damaged;
  * CULVERT_EIO: it is truncated or can't be read; CULVERT_EACCES: not signed by a key of this
- * system; CULVERT_EREJECTED: not newer, or of
- * another flavour; CULVERT_ETOOLARGE; CULVERT_EBUSY: the running system is on
- * trial; CULVERT_ESYSTEM. */
+ * system; CULVERT_EREJECTED: not newer, or of another flavour; CULVERT_ETOOLARGE; CULVERT_EBUSY:
+ * the running system is on trial; CULVERT_ESYSTEM. */
 int update_open(struct update *update, const struct appliance *appliance, int fd, bool forced,
                 char why[SYSTEM_WHY]);
 

@@ -60,8 +60,8 @@ class Shell:
 
     def close(self):
         self.process.send_signal(signal.SIGHUP)
+        os.close(self.terminal)  # what it says to nobody it would wait with until it is read
         self.process.wait(timeout=120)
-        os.close(self.terminal)
 
 
 @pytest.fixture
