@@ -273,6 +273,7 @@ def test_culvertd_killed_again_and_again_under_load(fresh_site):
     queries = os.path.join(site.directory, "queries")
     with open(queries, "w") as file:
         file.write("www.example.com A\nftp.example.com AAAA\nnope.example.com A\n")
+    serves(site)  # the neighbours know each other
     finish = start_generator(
         site, "--profile", "dns", "--queries", queries, "--to", DNS4, "--rate", "5k", "--duration", "12"
     )

@@ -19,8 +19,14 @@ def queries(fresh_site):
     return path
 
 
+def meet(site):
+    """The router learns the appliance's neighbour entry: until it has, it queues no more than 10 ms of the load."""
+    site.client.run("dig", f"@{DNS4}", "www.example.com", "+short")
+
+
 def under_load(site, queries, disturb):
     """Runs `disturb` in the middle of a DNS load; returns the generator's report."""
+    meet(site)
     before = site.reasons()
     finish = start_generator(
         site, "--profile", "dns", "--queries", queries, "--to", DNS4, "--rate", "10k", "--duration", "5"
@@ -79,6 +85,7 @@ def test_stopped_data_plane_leaves_traffic_flowing(fresh_site, queries):
         site.xdp.popen.send_signal(signal.SIGTERM)
         wait_until(lambda: not site.xdp.alive(), "the data plane's end")
 
+    meet(site)
     finish = start_generator(
         site, "--profile", "dns", "--queries", queries, "--to", DNS4, "--rate", "5k", "--duration", "3"
     )
@@ -90,7 +97,7 @@ def test_stopped_data_plane_leaves_traffic_flowing(fresh_site, queries):
 
 def test_counters_survive_a_take_over(fresh_site):
     site = fresh_site
-    site.client.run("dig", f"@{DNS4}", "www.example.com", "+short")
+    meet(site)
     wait_until(lambda: site.reasons().get("dns-answer", 0) >= 1, "the counter")
     site.xdp.kill()
     site.start_xdp()
