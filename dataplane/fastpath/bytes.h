@@ -39,18 +39,18 @@ FP_BYTES_ACCESS(64)
 /* 1 when `a` is below `b`, else 0, without a branch; both are below 2^63. */
 #define FP_LESS(a, b) (((fp_u64)(a) - (fp_u64)(b)) >> 63)
 
-/* fp_barrier(): the compiler keeps this very pointer, so that the bound which the verifier learnt
- * for it holds for every access through it.
+/* fp_barrier(): the compiler keeps this very pointer or number, so that the bound which the
+ * verifier learnt for it holds wherever it is used.
  *
  * fp_opaque(): makes the verifier forget the constant in `value` (a u64), so that the paths that
  * lead here are verified once and not once per constant. `unknown` is any number that it doesn't
  * know, of few bits. The caller bounds `value` again with a mask. */
 #ifdef FP_BPF
-#define fp_barrier(pointer) __asm__ volatile("" : "+r"(pointer))
+#define fp_barrier(value) __asm__ volatile("" : "+r"(value))
 #define fp_opaque(value, unknown)                                                                  \
     __asm__ volatile("%0 ^= %1\n\t%0 ^= %1" : "+r"(value) : "r"((fp_u64)(unknown)))
 #else
-#define fp_barrier(pointer) ((void)(pointer))
+#define fp_barrier(value) ((void)(value))
 #define fp_opaque(value, unknown) ((void)(value), (void)(unknown))
 #endif
 

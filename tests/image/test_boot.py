@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 
@@ -107,6 +108,20 @@ def test_site_is_given_once(machine):
     """What the operator has changed since is not undone by the next start."""
     machine.check("systemctl restart culvert-first-start")
     assert len(json.loads(machine.check("culvert history -o json"))["revisions"]) == 1
+
+
+def test_programs_load_on_the_kernel_of_the_image(machine):
+    """The packet generator's and the decapsulator's: its verifier is older than the one of a newer host."""
+    machine.check("ip link add gen0 type veth peer name gen1 && ip link set gen0 up && ip link set gen1 up")
+    machine.check("ip address add 198.18.9.1/24 dev gen0")
+    machine.check("ip neighbour add 198.18.9.2 lladdr $(cat /sys/class/net/gen1/address) dev gen0")
+    machine.check("culvert-decap --interface gen1 --from-any --pin --pin-dir /sys/fs/bpf/decap")
+    machine.check("echo www.example.net A >/tmp/names")
+    for profile in ("dns --queries /tmp/names --to 198.18.9.2", "tcp --size 1400 --to 198.18.9.2:80"):
+        said = machine.check(f"culvert-pktgen --interface gen0 --count 100 -o json --profile {profile}")
+        assert json.loads(said.splitlines()[-1])["sent"] == 100
+    assert int(re.search(r"xdp_packets: (\d+)", machine.check("ethtool -S gen1"))[1]) >= 200
+    machine.check("culvert-decap --interface gen1 --detach --pin-dir /sys/fs/bpf/decap && ip link del gen0")
 
 
 def test_another_root_is_refused(image, lab, client):

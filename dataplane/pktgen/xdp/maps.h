@@ -129,14 +129,19 @@ static fp_inline fp_u64 store_now(void)
 static fp_inline void store_copy_template(struct fp_packet *packet,
                                           const struct pktgen_template *template)
 {
-    fp_u32 length = template->length;
+    fp_u64 rest = template->length;
 
     for (fp_u32 i = 0; i < PKTGEN_HEAD_BYTES; i += 8)
         fp_store64(packet->data + i, fp_load64(template->frame + i));
-    if (length > PKTGEN_HEAD_BYTES && length <= PKTGEN_FRAME_MAX)
+    if (rest <= PKTGEN_HEAD_BYTES)
+        return;
+    rest -= PKTGEN_HEAD_BYTES;
+    /* The compiler would make one comparison of both bounds, of a copy: Linux 6.12 doesn't see
+     * that it bounds `rest` too. */
+    fp_barrier(rest);
+    if (rest <= PKTGEN_FRAME_MAX - PKTGEN_HEAD_BYTES)
         bpf_xdp_store_bytes(packet->ctx, PKTGEN_HEAD_BYTES,
-                            (void *)(template->frame + PKTGEN_HEAD_BYTES),
-                            length - PKTGEN_HEAD_BYTES);
+                            (void *)(template->frame + PKTGEN_HEAD_BYTES), (fp_u32)rest);
 }
 
 #endif
