@@ -39,6 +39,8 @@ source "qemu" "culvert" {
   use_backing_file = false
   disk_size        = "4G"
   disk_discard     = "unmap"
+  # Sealing writes zeros.
+  disk_detect_zeroes = "unmap"
   disk_compression = true
   format           = "qcow2"
   output_directory = var.output
