@@ -167,7 +167,7 @@ copy_program() {
 }
 
 make_initrd() {
-    local out=$1 root=$1/root kernel work=$1/initrd.tree name lists=("$here/initrd/modules")
+    local out=$1 root=$1/root kernel work=$1/initrd.tree name lists=("$here/initrd/modules.disks")
     [ "$flavour" = vm ] || lists+=("$here/initrd/modules.$flavour")
     kernel=$(basename "$root"/usr/lib/modules/*)
     rm -rf "$work"
@@ -178,11 +178,12 @@ make_initrd() {
     done
     copy_program "$work" /usr/sbin/veritysetup
     install -m 755 "$here/initrd/init" "$work/init"
-    list "${lists[@]}" >"$work/modules"
+    list "$here/initrd/modules" >"$work/modules"
+    list "${lists[@]}" >"$work/modules.disks"
     # The modules and what they depend on, uncompressed: the whole is compressed once.
     while read -r name; do
         modprobe -d "$root" -S "$kernel" --show-depends "$name"
-    done <"$work/modules" | sed -n "s|^insmod .*/lib/modules/||p" | sort -u | while read -r name; do
+    done < <(cat "$work"/modules{,.disks}) | sed -n "s|^insmod .*/lib/modules/||p" | sort -u | while read -r name; do
         install -D "$root/usr/lib/modules/$name" "$work/lib/modules/$name"
         xz -d "$work/lib/modules/$name"
     done

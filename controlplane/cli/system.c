@@ -38,7 +38,13 @@ int system_open(const struct cli *cli, struct appliance *appliance)
 
 int system_restart(void)
 {
-    const char *const argv[] = {"systemctl", "reboot", NULL};
+    /* `systemctl reboot` would first ask logind, by a bus: the appliance has neither. */
+    const char *const argv[] = {"systemctl",
+                                "start",
+                                "--no-block",
+                                "--job-mode=replace-irreversibly",
+                                "reboot.target",
+                                NULL};
 
     if (!process_run(argv))
         return CLI_OK;
