@@ -39,8 +39,9 @@ int system_open(const struct cli *cli, struct appliance *appliance)
 int system_restart(void)
 {
     /* `systemctl reboot` would first ask logind, by a bus: the appliance has neither. */
-    const char *const argv[] = {
-        "systemctl", "start", "--no-block", "--job-mode=replace-irreversibly", "reboot.target", NULL};
+    const char *const argv[] = {"systemctl",     "start",
+                                "--no-block",    "--job-mode=replace-irreversibly",
+                                "reboot.target", NULL};
 
     if (!process_run(argv))
         return CLI_OK;
