@@ -90,7 +90,9 @@ class Machine(contextlib.AbstractContextManager):
         self.console.sendline(f"{command}; echo {mark[:6]}''{mark[6:]} $?")
         self.console.expect(rf"{mark} (\d+)\r+\n", timeout=timeout)
         status = int(self.console.match.group(1))
-        text = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]\r*|\r+(?=\n)", "", self.console.before)
+        # What the journal says on the console in between, alarms for instance, is not the command's.
+        said = re.sub(r"(?m)^\[ *\d+\.\d+\] [\w-]+\[\d+\]: [^\n]*\n", "", self.console.before)
+        text = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]\r*|\r+(?=\n)", "", said)
         return status, text.lstrip("\n")
 
     def check(self, command, timeout=COMMAND):
