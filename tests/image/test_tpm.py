@@ -9,6 +9,7 @@ import pytest
 from tests.image.machine import Machine, make_tap
 from tests.image.test_boot import NETWORK
 from tests.image.test_update import GOOD, status, update, variant
+from tests.lab.wait import wait_until
 
 pytestmark = pytest.mark.long
 
@@ -78,6 +79,8 @@ def test_update_opens_it(machine):
     assert code == 0, said
     machine.console.sendline("reboot")
     machine.boot()
+    # On trial it would go back to the old system when the data partition doesn't open.
+    wait_until(lambda: status(machine)["running"]["state"] == "good", "the trial's end", timeout=600, pause=1)
     assert status(machine)["running"]["version"] == GOOD
     assert is_encrypted(machine)
     machine.check("ls /var/root/mine")
