@@ -122,9 +122,9 @@ def test_wrong_token(image, lab, client, member):
     given = {**GIVEN, "culvert.join": f"{token} {MEMBER}"}
     del given["culvert.site"]
     with booted(lab, client, image, "token", given) as machine:
-        until_said(machine, "first start: the token has expired")
+        until_said(machine, "first start: the site did not let this node in: the token has expired")
         machine.boot()
-        until_alarm(machine, "first start: the token has expired")
+        until_alarm(machine, "first start: the site did not let this node in: the token has expired")
         assert is_reachable(client)
         code, said = machine.run(f"culvert node join {token[:-4]}AAAA {MEMBER}")
         assert code != 0 and "not a join token, or it is mistyped" in said, said
