@@ -485,6 +485,7 @@ void group_status(const struct group *group, struct group_status *out)
         .proposals = group->proposals_count,
         .reads = group->reads_count,
         .settled = group_settled(group),
+        .term_kept = group->term_seq == group->term_synced,
     };
     for (unsigned i = 0; i < GROUP_STREAMS_MAX; i++)
         out->sending += group->streams[i].node != 0;

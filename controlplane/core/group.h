@@ -59,6 +59,7 @@ struct group_status {
     unsigned sending; /* snapshots under way to others */
     bool loading;     /* one is being received */
     bool settled;     /* leads, and the members are as they are committed: they may be changed */
+    bool term_kept;   /* the term is on the disk, and so is the founding */
     unsigned proposals, reads;
 };
 

@@ -168,12 +168,17 @@ static bool same_peers(const struct cluster *cluster, const struct look *look)
     return true;
 }
 
-/* The members of the group are the peers, once it has any. */
+/* The members of the group are the peers, once it has any. A node that has noted peers doesn't
+ * found its site again: the founding is on the disk first. */
 static void follow_members(struct cluster *cluster)
 {
     struct join_member list[JOIN_MEMBERS_MAX] = {0};
     struct look look = {.list = list};
+    struct group_status status;
 
+    group_status(cluster->group, &status);
+    if (cluster->founds && !status.term_kept)
+        return;
     group_members(cluster->group, add_member, &look);
     if (!look.count || same_peers(cluster, &look))
         return;

@@ -54,9 +54,9 @@ class Daemon:
         folders = ["--state-dir", self.state_dir, "--run-dir", self.run_dir, "--alarms-dir", self.alarms_dir]
         return [self.program, *folders, *alone]
 
-    def start(self):
+    def start(self, **environment):
         self.log = open(os.path.join(self.folder, "log"), "a+")
-        self.process = subprocess.Popen(self.command(), stderr=self.log)
+        self.process = subprocess.Popen(self.command(), stderr=self.log, env={**os.environ, **environment})
         deadline = time.monotonic() + 20
         while self.culvert("version").returncode:
             assert self.process.poll() is None and time.monotonic() < deadline, self.text()

@@ -360,6 +360,51 @@ def test_ordinary_user(idle):
         subprocess.run(["rm", "-r", folder], check=True)
 
 
+# A disk that takes its time: the log is not synced while the file named by GATE is there.
+SLOW_DISK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int fdatasync(int descriptor)
+{
+    int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
+    char link[64], path[4096] = "";
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", descriptor);
+    readlink(link, path, sizeof(path) - 1);
+    while (strstr(path, "/log/wal-") && access(getenv("GATE"), F_OK) == 0)
+        poll(NULL, 0, 10);
+    return real(descriptor);
+}
+"""
+
+
+def test_founding_that_was_lost(idle, tmp_path):
+    """A power cut before the first sync of the log: the site is founded at the next start."""
+    gate, source, library = (str(tmp_path / name) for name in ("gate", "slow.c", "slow.so"))
+    for path, text in ((gate, ""), (source, SLOW_DISK)):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    # With an address of its own it has something to note of itself.
+    command = [*idle.command(), "--listen", "127.0.0.1:7480"]
+    alone = 'ip link set lo up && exec "$@"'
+    idle.command = lambda: ["unshare", "--net", "sh", "-c", alone, "sh", *command]
+    idle.start(LD_PRELOAD=library, GATE=gate)
+    done = idle.culvert("apply", idle.site)  # gives up after a while
+    assert done.returncode != 0 and "the outcome is not known" in done.stderr, done.stderr
+    idle.kill()
+    for name in ("log", "db"):
+        shutil.rmtree(os.path.join(idle.state_dir, name))
+    idle.start()
+    wait_until(lambda: idle.culvert("apply", idle.site).returncode == 0, "a leader")
+
+
 def test_founding_that_was_torn(idle):
     """A power cut may leave the first record of a new log and not the second: it begins again, and leads."""
     idle.start()
