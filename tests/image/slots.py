@@ -7,6 +7,7 @@ last, else the newest version is first (docs/decisions/0015-updates.md).
 
 import dataclasses
 import json
+import os
 import re
 import tarfile
 
@@ -59,10 +60,19 @@ class Disk:
         self.esp = f"{path}@@{self.begins['esp']}"
 
     def entries(self):
-        """The names of the kernel images, the one that is started first at the front."""
+        """The names of the kernel images, the one that is started first at the front.
+
+        FAT renames by an entry without content first: a file that a cut left empty is no program, which
+        systemd-boot passes over.
+        """
         listed = sh("mdir", "-b", "-i", self.esp, "::EFI/Linux").stdout.split()
         names = [name.rsplit("/", 1)[1] for name in listed if name.endswith((".efi", ".EFI"))]
-        return sorted(names, key=order)
+        return sorted((name for name in names if self._fetch(name)), key=order)
+
+    def _fetch(self, name):
+        """Copies an entry's file to `work`; its size."""
+        sh("mcopy", "-n", "-o", "-i", self.esp, f"::EFI/Linux/{name}", self.work)
+        return os.path.getsize(self.work)
 
     def whole(self, name):
         """Whether an entry would start: its kernel image is whole, and a slot has its system."""
@@ -70,7 +80,7 @@ class Disk:
         system = found and self.systems.get(found["version"])
         if not system:
             return False
-        sh("mcopy", "-n", "-o", "-i", self.esp, f"::EFI/Linux/{name}", self.work)
+        self._fetch(name)
         return system.is_at("kernel", self.work) and self._slot_has(system)
 
     def _slot_has(self, system):
