@@ -64,6 +64,7 @@ struct cluster {
     uint64_t led; /* ns of the environment, when a leader was known last; 0: never */
     bool failed, stopped, settled, ticking, removed;
     bool founds;   /* the group begins with this node; who joins is added by the leader */
+    bool unnoted;  /* the peers are not in their file yet */
     bool waits;    /* to join a site: made with cluster_addresses.joins, or rebuilt */
     bool changing; /* the group's members, by this node */
     bool storing;  /* a record of a node, likewise */

@@ -168,17 +168,25 @@ static bool same_peers(const struct cluster *cluster, const struct look *look)
     return true;
 }
 
-/* The members of the group are the peers, once it has any. A node that has noted peers doesn't
- * found its site again: the founding is on the disk first. */
+/* A node that has noted peers doesn't found its site again: the founding is on the disk first. */
+static void note_peers(struct cluster *cluster)
+{
+    struct group_status status;
+
+    group_status(cluster->group, &status);
+    if (!cluster->unnoted || (cluster->founds && !status.term_kept))
+        return;
+    cluster->unnoted = false;
+    if (cluster_peers_save(cluster))
+        log_warn("the addresses of the site's nodes can't be noted");
+}
+
+/* The members of the group are the peers, once it has any. */
 static void follow_members(struct cluster *cluster)
 {
     struct join_member list[JOIN_MEMBERS_MAX] = {0};
     struct look look = {.list = list};
-    struct group_status status;
 
-    group_status(cluster->group, &status);
-    if (cluster->founds && !status.term_kept)
-        return;
     group_members(cluster->group, add_member, &look);
     if (!look.count || same_peers(cluster, &look))
         return;
@@ -188,8 +196,7 @@ static void follow_members(struct cluster *cluster)
     memcpy(cluster->peers, list, sizeof(list));
     cluster->peer_count = look.count;
     set_peers(cluster);
-    if (cluster_peers_save(cluster))
-        log_warn("the addresses of the site's nodes can't be noted");
+    cluster->unnoted = true;
 }
 
 /* ---- this node was removed ---- */
@@ -264,6 +271,7 @@ void cluster_net_tick(struct cluster *cluster)
         cluster_net_address(cluster);
     }
     follow_members(cluster);
+    note_peers(cluster);
     look_for_removal(cluster);
 }
 
