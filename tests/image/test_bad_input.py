@@ -148,7 +148,7 @@ def test_full_disk(image, lab, client):
     with booted(lab, client, image, "full") as machine:
         machine.until(lambda: dig(client, "www.example.net"), "an answer")
         machine.boot()
-        machine.check("fallocate -l $(df --output=avail -BM /var | tail -n 1 | tr -d ' ') /var/fill")
+        machine.check("fallocate -l $(($(df --output=avail -BM /var | tail -n 1 | tr -d ' M') - 8))M /var/fill")
         assert machine.run("head -c 1G /dev/zero >>/var/fill", timeout=600)[0] != 0  # what is kept for root
         until_said(machine, "the data partition is nearly full: 0 of")
         check_full(machine, client)
