@@ -173,8 +173,10 @@ static void note_peers(struct cluster *cluster)
 {
     struct group_status status;
 
+    if (!cluster->unnoted)
+        return;
     group_status(cluster->group, &status);
-    if (!cluster->unnoted || (cluster->founds && !status.term_kept))
+    if (cluster->founds && !status.term_kept)
         return;
     cluster->unnoted = false;
     if (cluster_peers_save(cluster))
