@@ -7,6 +7,7 @@ import re
 import subprocess
 import tempfile
 
+import dns.message
 import pytest
 
 from tests.image.machine import Machine, make_tap, network
@@ -44,7 +45,7 @@ while True:
         break
     except OSError:  # nothing came, or nobody is there yet
         pass
-""" % (bytes(4) + b"\0\1" + bytes(6) + b"\3www\7example\3net\0\0\1\0\1").hex()
+""" % dns.message.make_query("www.example.net", "A").to_wire().hex()
 
 
 @pytest.fixture(scope="module")
