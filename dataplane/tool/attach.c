@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,17 +16,50 @@
 
 #include "controlplane/base/error.h"
 
-static char last_log[256];
+#define VERIFIER_LOG "-- BEGIN PROG LOAD LOG --\n"
 
+static struct {
+    char text[256];
+    bool of_verifier;
+} last_log;
+
+static void keep_line(const char *line, size_t length)
+{
+    snprintf(last_log.text, sizeof(last_log.text), "%.*s", (int)length, line);
+}
+
+/* The verifier's reason is the last line of its log before the statistics. */
+static void keep_reason(const char *log)
+{
+    const char *end = strstr(log, "\nprocessed ");
+    const char *line;
+
+    if (!end)
+        end = strstr(log, "\n-- END");
+    if (!end)
+        end = log + strlen(log);
+    for (line = end; line > log && line[-1] != '\n';)
+        line--;
+    keep_line(line, (size_t)(end - line));
+}
+
+/* The warnings that follow the verifier's log only say that it was so. */
 static int keep_log(enum libbpf_print_level level, const char *format, va_list args)
 {
-    size_t length;
+    const char *log;
+    char *text;
 
-    if (level != LIBBPF_WARN)
+    if (level != LIBBPF_WARN || vasprintf(&text, format, args) < 0)
         return 0;
-    vsnprintf(last_log, sizeof(last_log), format, args);
-    length = strcspn(last_log, "\n");
-    last_log[length] = '\0';
+    log = strstr(text, VERIFIER_LOG);
+    if (log) {
+        keep_reason(log + strlen(VERIFIER_LOG));
+        last_log.of_verifier = true;
+    } else if (!last_log.of_verifier || !strstr(text, "failed to load")) {
+        keep_line(text, strcspn(text, "\n"));
+        last_log.of_verifier = false;
+    }
+    free(text);
     return 0;
 }
 
@@ -36,11 +70,11 @@ void attach_log_quiet(void)
 
 const char *attach_log_last(void)
 {
-    static char text[sizeof(last_log) + sizeof(struct utsname)];
+    static char text[sizeof(last_log.text) + sizeof(struct utsname)];
     struct utsname name = {.release = "?"};
 
     uname(&name);
-    snprintf(text, sizeof(text), "refused by Linux %s: %s", name.release, last_log);
+    snprintf(text, sizeof(text), "refused by Linux %s: %s", name.release, last_log.text);
     return text;
 }
 

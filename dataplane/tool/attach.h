@@ -29,7 +29,8 @@ void attach_end(struct attachment *attachment);
 uint32_t attach_find(uint32_t ifindex);
 
 /* Keeps libbpf from printing: errors are told in one line of ours. attach_log_last() gives
- * the last warning's text after the kernel's release, for it tells what an old one can't do. */
+ * the verifier's reason, or else the last warning's text, after the kernel's release, for it tells
+ * what an old one can't do. */
 void attach_log_quiet(void);
 const char *attach_log_last(void);
 

@@ -16,6 +16,7 @@
 
 #include "controlplane/base/error.h"
 #include "dataplane/tool/attach.h"
+#include "tests/dataplane/tool/refused.skel.h"
 
 #define SKIPPED 77
 #define LOOPBACK 1u
@@ -82,12 +83,21 @@ static void test_refused(void **state)
     close(program);
 }
 
+/* Of all that libbpf says, the line that tells what is wrong. */
+static void test_reason(void **state)
+{
+    (void)state;
+    assert_null(refused_bpf__open_and_load());
+    assert_non_null(strstr(attach_log_last(), "R1 offset is outside of the packet"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_on_and_off),
         cmocka_unit_test(test_another_is_left_alone),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_reason),
     };
 
     if (attach_check_privilege() || unshare(CLONE_NEWNET)) {
