@@ -23,7 +23,7 @@ struct setup {
     struct nic_list *nics;
     struct candidate candidate;
     struct setup_network network;
-    char key[ANSWER];
+    struct machine *told; /* name, time servers, an SSH key */
     bool appliance;
 };
 
@@ -66,6 +66,23 @@ static bool ask_checked(const char *question, const char *initial,
         if (!ask(question, initial, answer))
             return false;
         wrong = *answer ? check(answer) : NULL;
+        if (wrong)
+            printf("  %s\n", wrong);
+    } while (wrong);
+    return true;
+}
+
+/* Asks until the machine takes the answer; an empty one is none. */
+static bool ask_told(struct setup *setup, const char *question, const char *initial,
+                     const char *(*take)(struct machine *told, const char *text))
+{
+    char answer[ANSWER];
+    const char *wrong;
+
+    do {
+        if (!ask(question, initial, answer))
+            return false;
+        wrong = *answer ? take(setup->told, answer) : NULL;
         if (wrong)
             printf("  %s\n", wrong);
     } while (wrong);
@@ -231,6 +248,37 @@ static bool ask_static(struct setup *setup)
     return true;
 }
 
+static void host_name(char name[MACHINE_HOSTNAME])
+{
+    if (gethostname(name, MACHINE_HOSTNAME))
+        name[0] = 0;
+    name[MACHINE_HOSTNAME - 1] = 0;
+}
+
+static const char *take_time_servers(struct machine *told, const char *text)
+{
+    char words[ANSWER], *save = NULL;
+    const char *wrong = NULL;
+
+    buffer_clear(&told->time_servers);
+    snprintf(words, sizeof(words), "%s", text);
+    for (char *word = strtok_r(words, " ,", &save); word && !wrong;
+         word = strtok_r(NULL, " ,", &save))
+        wrong = machine_add_time_server(told, word);
+    return wrong;
+}
+
+static bool ask_identity(struct setup *setup)
+{
+    char name[MACHINE_HOSTNAME];
+
+    host_name(name);
+    return ask_told(setup, "This node's name", name, machine_set_hostname) &&
+           ask_told(setup, "Time servers, parted by blanks (empty: what DHCP says, or Debian's)",
+                    "", take_time_servers) &&
+           ask_told(setup, "An SSH key that may log in (empty: none)", "", machine_add_key);
+}
+
 static bool ask_management(struct setup *setup)
 {
     char answer[ANSWER], first[IF_NAMESIZE] = "";
@@ -241,7 +289,7 @@ static bool ask_management(struct setup *setup)
             snprintf(first, sizeof(first), "%s", first_name(&setup->nics->items[i]));
     if (!*first) {
         printf("(no NIC has an interface: plug one in, then `setup` again, or go on without)\n");
-        return true;
+        return !setup->appliance || ask_identity(setup);
     }
     do {
         if (!ask("The NIC that you manage it by", first, answer))
@@ -262,30 +310,60 @@ static bool ask_management(struct setup *setup)
     setup->network.is_static = !strcmp(answer, "static");
     if (setup->network.is_static && !ask_static(setup))
         return false;
-    return ask_checked("An SSH key that may log in (empty: none)", "", setup_check_key, setup->key);
+    return ask_identity(setup);
+}
+
+/* Writes what was told; `path`: of what could not be written. */
+static int write_machine(const struct setup *setup, struct buffer *path)
+{
+    struct buffer *key = &setup->told->keys;
+    int error = 0;
+
+    if (key->length) {
+        key->data[strcspn(key->data, "\n")] = 0;
+        error = setup_key_write("", key->data, path);
+        buffer_clear(key); /* it is the operator's, not a seed's */
+    }
+    if (!error && *setup->network.name)
+        error = setup_network_write("", &setup->network, path);
+    return error ? error : setup_told_write("", setup->told, path);
+}
+
+/* culvertd takes the host's name when it starts. */
+static void put_in_force(const char *wanted, bool key)
+{
+    static const char *const start_ssh[] = {"systemctl", "start", "ssh", NULL};
+    /* networkctl needs a D-Bus. */
+    static const char *const restart[] = {
+        "systemctl", "restart", "culvert-firstboot", "systemd-networkd", "systemd-timesyncd", NULL};
+    static const char *const restart_culvertd[] = {"systemctl", "restart", "culvertd", NULL};
+    char before[MACHINE_HOSTNAME], after[MACHINE_HOSTNAME];
+
+    host_name(before);
+    process_run(restart);
+    if (key)
+        process_run(start_ssh);
+    host_name(after);
+    if (strcmp(before, after) != 0)
+        process_run(restart_culvertd);
+    if (*wanted && strcmp(wanted, after) != 0)
+        printf("(it is named %s still: a credential or the kernel's command line says so)\n",
+               after);
 }
 
 static int finish_machine(struct setup *setup)
 {
-    static const char *const start_ssh[] = {"systemctl", "start", "ssh", NULL};
-    /* networkctl needs a D-Bus. */
-    static const char *const restart_network[] = {"systemctl", "restart", "systemd-networkd", NULL};
+    bool key = setup->told->keys.length;
     struct buffer path = {0};
-    int error = 0;
+    int error;
 
-    if (!setup->appliance || !*setup->network.name)
+    if (!setup->appliance)
         return CLI_OK;
-    if (*setup->key) {
-        error = setup_key_write("", setup->key, &path);
-        if (!error)
-            process_run(start_ssh);
-    }
-    if (!error)
-        error = setup_network_write("", &setup->network, &path);
+    error = write_machine(setup, &path);
     if (error)
         cli_error("%s: %s", path.data ? path.data : "", culvert_strerror(error));
     else
-        process_run(restart_network);
+        put_in_force(setup->told->hostname, key);
     buffer_free(&path);
     return error ? CLI_FAILED : CLI_OK;
 }
@@ -317,6 +395,8 @@ static int apply(struct setup *setup)
     int code;
 
     printf("\n%s\n", setup->candidate.text);
+    if (*setup->told->hostname)
+        printf("this node is named %s\n", setup->told->hostname);
     if (setup->network.is_static)
         printf("%s gets %s\n", setup->network.name, setup->network.address);
     if (!ask_yes("Make this the site?")) {
@@ -376,13 +456,18 @@ int command_setup(struct cli *cli)
         return CLI_USAGE;
     }
     setup.nics = calloc(1, sizeof(*setup.nics));
-    if (!setup.nics) {
+    setup.told = calloc(1, sizeof(*setup.told));
+    if (!setup.nics || !setup.told) {
         cli_error("%s", culvert_strerror(CULVERT_ENOMEM));
-        return CLI_FAILED;
+        code = CLI_FAILED;
+    } else {
+        code = begin(&setup);
     }
-    code = begin(&setup);
     if (!code)
         code = run(&setup);
+    if (setup.told)
+        machine_free(setup.told);
+    free(setup.told);
     free(setup.nics);
     candidate_free(&setup.candidate);
     return code;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "controlplane/base/buffer.h"
+#include "controlplane/firstboot/machine.h"
 
 #define SETUP_ANSWER 512u /* bytes of what is typed */
 
@@ -21,8 +22,6 @@ struct setup_network {
 /* Reads "ADDRESS/LENGTH" of a host; "ADDRESS". NULL, or what is wrong. */
 const char *setup_check_host(const char *text);
 const char *setup_check_address(const char *text);
-/* A line of authorized_keys: its type, the key, a comment. NULL, or what is wrong. */
-const char *setup_check_key(const char *line);
 
 /* The systemd.network file. */
 void setup_network_text(const struct setup_network *network, struct buffer *text);
@@ -33,5 +32,8 @@ int setup_network_write(const char *root, const struct setup_network *network, s
 
 /* Adds a key that may come in by SSH, unless it is there. Likewise. */
 int setup_key_write(const char *root, const char *line, struct buffer *path);
+
+/* Keeps the host's name and the time servers for each start of culvert-firstboot. Likewise. */
+int setup_told_write(const char *root, const struct machine *told, struct buffer *path);
 
 #endif

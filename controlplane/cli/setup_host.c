@@ -11,8 +11,10 @@
 #include "controlplane/base/error.h"
 #include "controlplane/base/file.h"
 #include "controlplane/base/units.h"
+#include "controlplane/firstboot/store.h"
 
-#define KEPT "/var/lib/culvert-system/network" /* brought to the next one at each boot */
+#define STORE "/var/lib/culvert-system"
+#define KEPT STORE "/network" /* brought to the next one at each boot */
 #define WORKS "/run/systemd/network"
 #define NAME "10-setup.network"
 #define KEYS_MAX ((size_t)1 << 20)
@@ -33,20 +35,6 @@ const char *setup_check_host(const char *text)
     if (!strchr(text, '/') ||
         (units_parse_prefix(text, &address, &length, &host_bits) && !host_bits))
         return "an address with the length of its prefix is wanted, such as 192.0.2.10/24";
-    return NULL;
-}
-
-const char *setup_check_key(const char *line)
-{
-    const char *blank = strchr(line, ' ');
-
-    for (const char *at = line; *at; at++)
-        if ((unsigned char)*at < ' ' || *at == 0x7f)
-            return "a key is one line";
-    if (!blank || strncmp(blank + 1, "AAAA", 4) != 0 ||
-        (strncmp(line, "ssh-", 4) != 0 && strncmp(line, "ecdsa-", 6) != 0 &&
-         strncmp(line, "sk-", 3) != 0))
-        return "the line of a .pub file is wanted: ssh-ed25519 AAAA... NAME";
     return NULL;
 }
 
@@ -142,5 +130,25 @@ int setup_key_write(const char *root, const char *line, struct buffer *path)
     }
     buffer_free(&keys);
     free(old);
+    return error;
+}
+
+int setup_told_write(const char *root, const struct machine *told, struct buffer *path)
+{
+    struct buffer run = {0};
+    struct store store;
+    int error;
+
+    buffer_clear(path);
+    buffer_format(path, "%s" STORE, root);
+    buffer_format(&run, "%s/run", root);
+    error = path->error ? path->error : run.error;
+    if (!error)
+        error = store_open(&store, path->data, run.data);
+    if (!error) {
+        error = store_keep(&store, told, false);
+        store_close(&store);
+    }
+    buffer_free(&run);
     return error;
 }

@@ -260,8 +260,6 @@ int command_shell(struct cli *cli)
 
     if (code)
         return code;
-    if (gethostname(shell.host, sizeof(shell.host) - 1))
-        strcpy(shell.host, "culvert");
     code = shell.terminal ? run_terminal(&shell) : run_script(&shell);
     candidate_free(&shell.candidate);
     return code;

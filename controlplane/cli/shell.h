@@ -29,7 +29,6 @@ struct shell {
     struct site_path above; /* what `edit` went to; its words are in: */
     char above_text[SITE_PATH_TEXT];
     bool done;
-    char host[65];
 };
 
 struct shell_command {

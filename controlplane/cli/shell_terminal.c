@@ -32,15 +32,17 @@ static void on_interrupt(int number)
 
 /* ---- the prompt ---- */
 
+/* With the host's name, which `setup` may change. */
 static char *prompt(EditLine *edit)
 {
+    char host[HOST_NAME_MAX + 1] = "";
     struct shell_terminal *terminal;
     const struct shell *shell;
 
     el_get(edit, EL_CLIENTDATA, &terminal);
     shell = terminal->shell;
     buffer_clear(&terminal->prompt);
-    buffer_text(&terminal->prompt, shell->host);
+    buffer_text(&terminal->prompt, gethostname(host, HOST_NAME_MAX) ? "culvert" : host);
     for (size_t i = 0; shell->configuring && i < shell->above.count; i++)
         buffer_format(&terminal->prompt, "%s%s", i ? "." : " ", shell->above.word[i]);
     buffer_text(&terminal->prompt, !shell->configuring                       ? "> "
