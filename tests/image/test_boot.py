@@ -142,6 +142,16 @@ def test_programs_load_on_the_kernel_of_the_image(machine):
     machine.check("culvert-decap --interface gen1 --detach --pin-dir /sys/fs/bpf/decap && ip link del gen0")
 
 
+def test_console_password(machine):
+    """As an EFI variable keeps it: tests/image/test_console_password.py has a file in its place."""
+    ask = "/usr/lib/culvert/console-password ask"
+    machine.check("echo 'of the console' | culvert system console-password")
+    machine.check(f"echo 'of the console' | {ask}")
+    assert machine.run(f"printf 'a wrong one\\n%.0s' 1 2 3 | {ask}")[0] == 1
+    machine.check("culvert system console-password --remove")
+    machine.check(f"{ask} </dev/null")
+
+
 def test_another_root_is_refused(image, lab, client):
     """The hash tree is not the one that the kernel image names: the console says so."""
     folder = tempfile.mkdtemp(dir=lab.directory)
