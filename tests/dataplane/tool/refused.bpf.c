@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* A program that every verifier refuses: it reads a packet whose length it did not look at. */
 #include <linux/bpf.h>
 
