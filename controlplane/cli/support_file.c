@@ -9,9 +9,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "controlplane/base/clock.h"
 #include "controlplane/cli/process.h"
 #include "controlplane/cli/support.h"
 
@@ -72,14 +72,6 @@ int support_end(int fd)
 
 /* ---- programs ---- */
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Reads until the program closes its output. NULL, or why it is to be killed. */
 static const char *collect(int fd, int64_t deadline, struct buffer *out)
 {
@@ -87,7 +79,7 @@ static const char *collect(int fd, int64_t deadline, struct buffer *out)
 
     for (;;) {
         struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-        int64_t left = deadline - now_ms();
+        int64_t left = deadline - (int64_t)clock_ms();
         ssize_t got;
 
         if (left <= 0)
@@ -134,7 +126,7 @@ static int spawn(const char *const argv[], int output, pid_t *pid)
 
 int support_run(const char *const argv[], unsigned seconds, struct buffer *out)
 {
-    int64_t deadline = now_ms() + (int64_t)seconds * 1000;
+    int64_t deadline = (int64_t)clock_ms() + (int64_t)seconds * 1000;
     const char *problem;
     int ends[2], status, error;
     pid_t pid;

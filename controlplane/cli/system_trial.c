@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "controlplane/base/clock.h"
 #include "controlplane/base/units.h"
 #include "controlplane/cli/process.h"
 #include "controlplane/cli/system.h"
@@ -90,19 +91,11 @@ static const char *problem(struct cli *cli)
     return what ? what : failed_unit();
 }
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* Waits until it has been healthy for some time: NULL, or what was wrong at the end. */
 static const char *wait_healthy(struct cli *cli, uint64_t within_ms)
 {
     const struct timespec second = {.tv_sec = 1};
-    uint64_t deadline = now_ms() + within_ms;
+    uint64_t deadline = clock_ms() + within_ms;
     unsigned steady = 0;
 
     for (;;) {
@@ -111,7 +104,7 @@ static const char *wait_healthy(struct cli *cli, uint64_t within_ms)
         steady = what ? 0 : steady + 1;
         if (steady == STEADY)
             return NULL;
-        if (now_ms() >= deadline)
+        if (clock_ms() >= deadline)
             return what ? what : "it was not healthy for long enough";
         nanosleep(&second, NULL);
     }

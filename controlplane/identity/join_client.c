@@ -5,10 +5,10 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "controlplane/base/bytes.h"
+#include "controlplane/base/clock.h"
 #include "controlplane/base/error.h"
 #include "controlplane/identity/join.h"
 #include "controlplane/identity/pin.h"
@@ -23,14 +23,6 @@ struct client {
     uint64_t deadline; /* ms */
 };
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static int wait_for(const struct client *client, short events)
 {
     struct pollfd one = {.fd = client->fd, .events = events};
@@ -38,7 +30,7 @@ static int wait_for(const struct client *client, short events)
     int ready;
 
     do {
-        now = now_ms();
+        now = clock_ms();
         if (now >= client->deadline)
             return CULVERT_ETIMEOUT;
         ready = poll(&one, 1, (int)(client->deadline - now));
@@ -201,7 +193,7 @@ int join_run(const struct endpoint *at, const struct join_options *options, stru
     int error;
 
     *out = (struct join_result){0};
-    client.deadline = now_ms() + (options->timeout_ms ? options->timeout_ms : TIMEOUT_MS);
+    client.deadline = clock_ms() + (options->timeout_ms ? options->timeout_ms : TIMEOUT_MS);
     error = join_request_write(options, &request);
     if (!error)
         error = dial(&client, at);

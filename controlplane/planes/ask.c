@@ -2,22 +2,14 @@
 /* Questions to data planes: counters and explain. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "controlplane/base/clock.h"
 #include "controlplane/base/error.h"
 #include "controlplane/planes/internal.h"
 
 #define STATS_FRESH_NS 200000000ull
 #define STATS_WAIT_MS 1000u
 #define EXPLAIN_WAIT_MS 2000u
-
-static uint64_t clock_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static uint32_t next_cookie(struct planes *planes)
 {
