@@ -74,12 +74,23 @@ static int connect_problem(struct client *client, int number)
     return error;
 }
 
+/* Whether culvertd has ended a connection that was kept, for it was silent or culvertd was started
+ * anew: nothing else is to come on one. */
+static bool has_ended(const struct client *client)
+{
+    struct pollfd wait = {.fd = client->fd, .events = POLLIN};
+
+    return client->fd >= 0 && poll(&wait, 1, 0) > 0;
+}
+
 static int client_connect(struct client *client)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     const char *path = client->options.socket;
     int error = client_token(client);
 
+    if (has_ended(client))
+        client_close(client);
     if (error || client->fd >= 0)
         return error;
     if (client->options.server)

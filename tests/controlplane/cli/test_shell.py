@@ -426,6 +426,21 @@ def test_setup(daemon):
     assert daemon.json("get", "dns.listen")["value"] == ["192.0.2.53"]
 
 
+def test_setup_outlives_a_restart_of_culvertd(daemon):
+    """Which also ends a connection that is silent for as long as it takes somebody to answer."""
+    with Setup(daemon) as setup:
+        setup.answer("Join a site that is there already?", "")
+        daemon.stop()
+        daemon.start()
+        setup.answer("The site's name", "first")
+        if setup.child.expect(["The NIC that you manage it by.*: ", "no NIC has an interface"]) == 0:
+            setup.child.send("\r")
+        setup.answer("NICs that serve", "-")
+        setup.answer("The address that answers DNS", "192.0.2.53")
+        setup.answer("Make this the site?", "y")
+        assert "revision 1: " in setup.prompt()
+
+
 def test_setup_changes_nothing_without_a_yes(daemon):
     with Setup(daemon) as setup:
         setup.answer("Join a site that is there already?", "")
