@@ -7,7 +7,6 @@ last, else the newest version is first (docs/decisions/0015-updates.md).
 
 import dataclasses
 import json
-import os
 import re
 import tarfile
 
@@ -62,17 +61,17 @@ class Disk:
     def entries(self):
         """The names of the kernel images, the one that is started first at the front.
 
-        FAT renames by an entry without content first: a file that a cut left empty is no program, which
-        systemd-boot passes over.
+        A file that a cut left without its head is no program, which systemd-boot passes over.
         """
         listed = sh("mdir", "-b", "-i", self.esp, "::EFI/Linux").stdout.split()
         names = [name.rsplit("/", 1)[1] for name in listed if name.endswith((".efi", ".EFI"))]
-        return sorted((name for name in names if self._fetch(name)), key=order)
+        return sorted((name for name in names if self._is_program(name)), key=order)
 
-    def _fetch(self, name):
-        """Copies an entry's file to `work`; its size."""
+    def _is_program(self, name):
+        """Copies an entry's file to `work`."""
         sh("mcopy", "-n", "-o", "-i", self.esp, f"::EFI/Linux/{name}", self.work)
-        return os.path.getsize(self.work)
+        with open(self.work, "rb") as file:
+            return file.read(2) == b"MZ"
 
     def whole(self, name):
         """Whether an entry would start: its kernel image is whole, and a slot has its system."""
@@ -80,7 +79,7 @@ class Disk:
         system = found and self.systems.get(found["version"])
         if not system:
             return False
-        self._fetch(name)
+        self._is_program(name)
         return system.is_at("kernel", self.work) and self._slot_has(system)
 
     def _slot_has(self, system):
@@ -96,10 +95,10 @@ class Disk:
             return disk.read(16).hex()
 
     def complaints(self):
-        """What fsck.fat finds wrong with the EFI system partition."""
+        """What fsck.fat finds wrong with the EFI system partition, in lines."""
         sh("dd", f"if={self.path}", f"of={self.work}", "bs=1M", f"skip={self.begins['esp'] >> 20}", "count=128")
         said = sh("fsck.fat", "-n", self.work, check=False).stdout
-        return [line for line in said.splitlines()[1:] if line and not line.startswith((" ", self.work))]
+        return [line.strip() for line in said.splitlines()[1:] if line and not line.startswith(self.work)]
 
 
 def order(name):

@@ -36,6 +36,7 @@ CUTS = int(os.environ.get("CULVERT_POWER_CUTS") or "200")
 SEED = int(os.environ.get("CULVERT_SEED") or random.SystemRandom().randrange(1 << 32))
 CHANGES = 12
 DISK_MIB = 1400
+ESP, ESP_BYTES = 1 << 20, 128 << 20  # images/parts.sh
 # How many of the cuts are of which phase, in tenths.
 SHARES = {"first": 4, "second": 2, "update": 4}
 UPDATED = "the update"
@@ -235,9 +236,12 @@ def check(disk, known, data):
     assert entries and disk.whole(entries[0]), f"{entries}: the first doesn't start"
     assert disk.whole(f"culvert-{old}.efi"), f"{entries}: nothing to return to"
     assert UPDATED not in known or version_of(entries[0]) == GOOD, f"{entries}: the update is lost"
+    complaints = disk.complaints()
+    # Who removes one of two names then, takes the content of the other.
+    assert "share clusters." not in complaints, f"{entries}: {complaints}"
     lost = known - {UPDATED} - (data.comments() if data else set())
     assert not lost, f"{lost} had been acknowledged"
-    return entries[0].removeprefix("culvert-")
+    return entries[0].removeprefix("culvert-"), complaints
 
 
 @pytest.mark.parametrize("name", SHARES)
@@ -254,12 +258,32 @@ def test_cuts(phases, systems, lab, build, name):
             disk = Disk(path, systems, work)
             data = Data(lab, build, disk) if "culvert-data" in disk.begins else None
             try:
-                seen[check(disk, phase.known(index), data)] += 1
+                first, found = check(disk, phase.known(index), data)
             except Exception as error:
                 raise AssertionError(f"after a cut at {index} of {len(phase.log.entries)} in {name}: {error}") from error
+            seen[first] += 1
             seen["without data partition"] += not data
-            complaints.update(disk.complaints())
+            complaints.update(found)
     print(f"{count} cuts, would start: {dict(seen)}; fsck.fat: {dict(complaints)}")
+
+
+def test_cuts_while_entries_change(phases, systems, lab):
+    """At each small write to the EFI system partition of an update: names are in them, and file tables."""
+    phase = phases["update"]
+    print(f"CULVERT_SEED={SEED}")
+    generator = random.Random(f"{SEED} entries")
+    path, work = (os.path.join(lab.directory, file) for file in ("cut.raw", "work"))
+    esp = range(ESP, ESP + ESP_BYTES)
+    places = [i + 1 for i, one in enumerate(phase.log.entries) if 0 < one.length <= 4096 and one.begin in esp]
+    seen = collections.Counter()
+    with Replay(phase.disk, phase.log, os.path.join(lab.directory, "stable.raw")) as replay:
+        for index in places:
+            replay.cut(index, generator, path)
+            try:
+                seen[check(Disk(path, systems, work), phase.known(index) & {UPDATED}, None)[0]] += 1
+            except Exception as error:
+                raise AssertionError(f"after a cut at {index} of {len(phase.log.entries)}: {error}") from error
+    print(f"{len(places)} cuts, would start: {dict(seen)}")
 
 
 @pytest.mark.parametrize("name, share", [("first", 0.05), ("first", 0.6), ("second", 0.3), ("update", 0.4), ("update", 0.8)])

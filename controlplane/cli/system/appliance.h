@@ -50,7 +50,8 @@ bool appliance_slot_has(const struct appliance *appliance, unsigned slot, const 
 /* Opens the folder of the kernel images; -1 with errno. */
 int appliance_open_entries(const struct appliance *appliance);
 
-/* The entries, *count of them, best first as systemd-boot sorts them. 0 or CULVERT_ESYSTEM. */
+/* The entries, *count of them, best first as systemd-boot sorts them; files that it passes over,
+ * for they are no programs, are none. 0 or CULVERT_ESYSTEM. */
 int appliance_entries(const struct appliance *appliance, struct entry entries[ENTRIES_MAX],
                       unsigned *count, char why[SYSTEM_WHY]);
 
@@ -61,10 +62,20 @@ const struct entry *appliance_other_entry(const struct appliance *appliance,
 const struct entry *appliance_own_entry(const struct appliance *appliance,
                                         const struct entry *entries, unsigned count);
 
-/* Gives the entry other counters, so that there is the old name or the new one after a crash.
- * 0 or CULVERT_ESYSTEM. */
+/* Gives a file in the folder of the entries another name, by a copy: FAT's own rename has both names
+ * lead to the same clusters for a moment, and whoever removes one of them after a crash then, takes
+ * the content of the other. The copy is no program until all of it is on the disk. 0, or
+ * CULVERT_ESYSTEM with errno; after an error or a crash the old name is there as it was. */
+int appliance_move_file(int folder, const char *old, const char *new);
+
+/* Gives the entry other counters, so that the old name or the new one, or both, are there after a
+ * crash. 0 or CULVERT_ESYSTEM. */
 int appliance_rename_entry(const struct appliance *appliance, const struct entry *from, int left,
                            int done, char why[SYSTEM_WHY]);
+
+/* The running system's entry becomes good: it is what there is to return to. All others go, and what
+ * a crash has left. 0 or CULVERT_ESYSTEM. */
+int appliance_keep_only_own(const struct appliance *appliance, char why[SYSTEM_WHY]);
 
 /* Makes the other entry the one that boots. The running one is set aside when systemd-boot would
  * prefer it. 0; CULVERT_ENOTFOUND: there is none, or its slot has another system;

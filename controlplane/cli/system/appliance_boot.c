@@ -6,12 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/cli/system/appliance.h"
 
 #define FOLDER "/efi/EFI/Linux"
+#define HEAD_BYTES 512 /* a sector: written as a whole or not at all */
+#define COPY_BYTES ((size_t)1 << 30)
 
 int appliance_open_entries(const struct appliance *appliance)
 {
@@ -32,8 +35,21 @@ static int compare(const void *a, const void *b)
     return entry_compare(a, b);
 }
 
-int appliance_entries(const struct appliance *appliance, struct entry entries[ENTRIES_MAX],
-                      unsigned *count, char why[SYSTEM_WHY])
+/* Whether the boot loader takes the file for a program. */
+static bool has_head(int folder, const char *name)
+{
+    int file = openat(folder, name, O_RDONLY | O_CLOEXEC);
+    char head[2] = "";
+    bool has = file >= 0 && pread(file, head, 2, 0) == 2 && !memcmp(head, "MZ", 2);
+
+    if (file >= 0)
+        close(file);
+    return has;
+}
+
+/* `all`: what a crash has left among them. */
+static int list(const struct appliance *appliance, bool all, struct entry entries[ENTRIES_MAX],
+                unsigned *count, char why[SYSTEM_WHY])
 {
     int fd = appliance_open_entries(appliance);
     DIR *folder = fd < 0 ? NULL : fdopendir(fd);
@@ -47,10 +63,17 @@ int appliance_entries(const struct appliance *appliance, struct entry entries[EN
         return CULVERT_ESYSTEM;
     }
     while (*count < ENTRIES_MAX && (item = readdir(folder)))
-        *count += entry_parse(item->d_name, &entries[*count]);
+        *count +=
+            entry_parse(item->d_name, &entries[*count]) && (all || has_head(fd, item->d_name));
     closedir(folder);
     qsort(entries, *count, sizeof(*entries), compare);
     return 0;
+}
+
+int appliance_entries(const struct appliance *appliance, struct entry entries[ENTRIES_MAX],
+                      unsigned *count, char why[SYSTEM_WHY])
+{
+    return list(appliance, false, entries, count, why);
 }
 
 const struct entry *appliance_own_entry(const struct appliance *appliance,
@@ -91,8 +114,43 @@ const struct entry *appliance_other_entry(const struct appliance *appliance,
     return NULL;
 }
 
-/* The file system is mounted so that folders are written in order (dirsync): the new name is there
- * before the old one goes. */
+/* Copies a file, its head last, when the rest is on the disk. */
+static int copy_head_last(int from, int to)
+{
+    char head[HEAD_BYTES], none[HEAD_BYTES] = "";
+    ssize_t size = pread(from, head, sizeof(head), 0), done = 1;
+
+    if (size < 0 || pwrite(to, none, (size_t)size, 0) != size)
+        return CULVERT_ESYSTEM;
+    if (lseek(from, size, SEEK_SET) < 0 || lseek(to, size, SEEK_SET) < 0)
+        return CULVERT_ESYSTEM;
+    while (done > 0)
+        done = sendfile(to, from, NULL, COPY_BYTES);
+    if (done < 0 || syncfs(to) || pwrite(to, head, (size_t)size, 0) != size || fsync(to))
+        return CULVERT_ESYSTEM;
+    return 0;
+}
+
+int appliance_move_file(int folder, const char *old, const char *new)
+{
+    int from = openat(folder, old, O_RDONLY | O_CLOEXEC);
+    int to = from < 0 ? -1 : openat(folder, new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int error = to < 0 ? CULVERT_ESYSTEM : copy_head_last(from, to), number = errno;
+
+    if (from >= 0)
+        close(from);
+    if (to >= 0)
+        close(to);
+    if (to >= 0 && error)
+        unlinkat(folder, new, 0);
+    if (!error && (unlinkat(folder, old, 0) || syncfs(folder))) {
+        error = CULVERT_ESYSTEM;
+        number = errno;
+    }
+    errno = number;
+    return error;
+}
+
 int appliance_rename_entry(const struct appliance *appliance, const struct entry *from, int left,
                            int done, char why[SYSTEM_WHY])
 {
@@ -106,8 +164,37 @@ int appliance_rename_entry(const struct appliance *appliance, const struct entry
     to.done = done;
     entry_name(from, old);
     entry_name(&to, new);
-    if (strcmp(old, new) != 0 && (renameat(folder, old, folder, new) || syncfs(folder)))
+    if (strcmp(old, new) != 0 && appliance_move_file(folder, old, new))
         error = failed(why, old);
+    close(folder);
+    return error;
+}
+
+int appliance_keep_only_own(const struct appliance *appliance, char why[SYSTEM_WHY])
+{
+    struct entry entries[ENTRIES_MAX], own = {.left = ENTRY_GOOD};
+    char name[ENTRY_NAME], kept[ENTRY_NAME];
+    const struct entry *found;
+    unsigned count;
+    int folder, error = appliance_entries(appliance, entries, &count, why);
+
+    found = error ? NULL : appliance_own_entry(appliance, entries, count);
+    if (found)
+        error = appliance_rename_entry(appliance, found, ENTRY_GOOD, 0, why);
+    if (!error)
+        error = list(appliance, true, entries, &count, why);
+    folder = error ? -1 : appliance_open_entries(appliance);
+    if (folder < 0)
+        return error ? error : failed(why, "");
+    memcpy(own.version, appliance->version, SYSTEM_VERSION);
+    entry_name(&own, kept);
+    for (unsigned i = 0; i < count && !error; i++) {
+        entry_name(&entries[i], name);
+        if (strcmp(name, kept) != 0 && unlinkat(folder, name, 0))
+            error = failed(why, name);
+    }
+    if (!error && syncfs(folder))
+        error = failed(why, "");
     close(folder);
     return error;
 }

@@ -73,7 +73,12 @@ int entry_compare(const struct entry *a, const struct entry *b)
 {
     if ((a->left == 0) != (b->left == 0))
         return a->left == 0 ? 1 : -1;
-    return -version_compare(a->version, b->version);
+    if (strcmp(a->version, b->version) != 0)
+        return -version_compare(a->version, b->version);
+    /* A crash while one was renamed: systemd-boot may start either, and both are the same. */
+    if ((a->left == ENTRY_GOOD) != (b->left == ENTRY_GOOD))
+        return a->left == ENTRY_GOOD ? -1 : 1;
+    return a->left != b->left ? b->left - a->left : a->done - b->done;
 }
 
 enum entry_state entry_state(const struct entry *entry)

@@ -321,36 +321,7 @@ static int clear_slot(const struct appliance *appliance, const char *device, cha
     return error;
 }
 
-/* ---- the entries ---- */
-
-/* The running system's entry becomes good: it is what there is to return to. All others go. */
-static int forget_others(const struct appliance *appliance, int folder, char why[SYSTEM_WHY])
-{
-    struct entry entries[ENTRIES_MAX];
-    const struct entry *own;
-    unsigned count;
-    int error = appliance_entries(appliance, entries, &count, why);
-
-    if (error)
-        return error;
-    own = appliance_own_entry(appliance, entries, count);
-    if (own)
-        error = appliance_rename_entry(appliance, own, ENTRY_GOOD, 0, why);
-    for (unsigned i = 0; i < count && !error; i++) {
-        char name[ENTRY_NAME];
-
-        if (!strcmp(entries[i].version, appliance->version))
-            continue;
-        entry_name(&entries[i], name);
-        if (unlinkat(folder, name, 0)) {
-            snprintf(why, SYSTEM_WHY, "/efi/EFI/Linux/%s: %s", name, strerror(errno));
-            error = CULVERT_ESYSTEM;
-        }
-    }
-    if (!error && syncfs(folder))
-        error = fail(why, CULVERT_ESYSTEM, "/efi can't be written");
-    return error;
-}
+/* ---- all of it ---- */
 
 static int take_parts(struct update *update, int folder, char why[SYSTEM_WHY])
 {
@@ -382,7 +353,7 @@ static int enter(const struct update *update, int folder, char why[SYSTEM_WHY])
     memcpy(new.version, update->manifest.version, SYSTEM_VERSION);
     memcpy(own.version, appliance->version, SYSTEM_VERSION);
     entry_name(&new, name);
-    if (renameat(folder, PART_NAME, folder, name) || syncfs(folder)) {
+    if (appliance_move_file(folder, PART_NAME, name)) {
         snprintf(why, SYSTEM_WHY, "/efi/EFI/Linux/%s: %s", name, strerror(errno));
         return CULVERT_ESYSTEM;
     }
@@ -399,7 +370,7 @@ int update_write(struct update *update, char why[SYSTEM_WHY])
         snprintf(why, SYSTEM_WHY, "/efi/EFI/Linux: %s", strerror(errno));
         return CULVERT_ESYSTEM;
     }
-    error = forget_others(update->appliance, folder, why);
+    error = appliance_keep_only_own(update->appliance, why);
     if (!error)
         error = take_parts(update, folder, why);
     if (!error)

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -220,6 +222,76 @@ static void test_no_certificate(void **state)
             "no certificate");
 }
 
+/* ---- what a power cut leaves ---- */
+
+/* A kernel image whose head was not written yet is none, and goes with the next update. */
+static void test_half_an_entry(void **state)
+{
+    static const char half[2000];
+    struct entry entries[ENTRIES_MAX];
+    unsigned count;
+
+    (void)state;
+    made_up_write("efi/EFI/Linux/culvert-1.1+3.efi", half, sizeof(half));
+    made_up_write("efi/EFI/Linux/culvert-1.0+2-1.efi", half, 0);
+    assert_int_equal(appliance_entries(&appliance, entries, &count, why), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(entry_state(appliance_own_entry(&appliance, entries, count)), ENTRY_IS_GOOD);
+    assert_int_equal(take(&(struct made_up_update){.version = "1.2", .root_hash = HASH_C}), 0);
+    assert_string_equal(made_up_entries(), "culvert-1.0.efi culvert-1.2+3.efi");
+}
+
+/* Cut off while it was renamed: the new name counts, the old one goes with the next update. */
+static void test_two_names(void **state)
+{
+    static const char *const olds[] = {"culvert-1.0+2-1.efi", "culvert-1.0+0.efi"};
+    struct entry entries[ENTRIES_MAX];
+    struct buffer kernel = {0};
+    unsigned count;
+    char name[64];
+
+    (void)state;
+    made_up_kernel(HASH_A, &kernel);
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(name, sizeof(name), "efi/EFI/Linux/%s", olds[i]);
+        made_up_write(name, kernel.data, kernel.length);
+    }
+    buffer_free(&kernel);
+    assert_int_equal(appliance_entries(&appliance, entries, &count, why), 0);
+    assert_int_equal(count, 3);
+    assert_int_equal(entry_state(&entries[0]), ENTRY_IS_GOOD);
+    assert_int_equal(entry_state(&entries[1]), ENTRY_IS_ON_TRIAL);
+    assert_int_equal(entry_state(&entries[2]), ENTRY_IS_ASIDE);
+    assert_int_equal(take(&(struct made_up_update){.version = "1.1", .root_hash = HASH_C}), 0);
+    assert_string_equal(made_up_entries(), "culvert-1.0.efi culvert-1.1+3.efi");
+}
+
+static void test_move(void **state)
+{
+    static const size_t sizes[] = {0, 100, 512, 100000};
+    int folder = appliance_open_entries(&appliance);
+    char data[100000], got[sizeof(data) + 1];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (char)(i * 2654435761u >> 13);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        int file;
+
+        made_up_write("efi/EFI/Linux/old", data, sizes[i]);
+        made_up_write("efi/EFI/Linux/new", "what was there before, longer than some", 40);
+        assert_int_equal(appliance_move_file(folder, "old", "new"), 0);
+        file = openat(folder, "new", O_RDONLY | O_CLOEXEC);
+        assert_int_equal(read(file, got, sizeof(got)), (ssize_t)sizes[i]);
+        assert_memory_equal(got, data, sizes[i]);
+        close(file);
+        assert_int_equal(made_up_size("efi/EFI/Linux/old"), -1);
+        assert_int_equal(appliance_move_file(folder, "old", "new"), CULVERT_ESYSTEM);
+        assert_int_equal(errno, ENOENT);
+    }
+    close(folder);
+}
+
 /* ---- rollback ---- */
 
 static void check_switch(const char *entry, const char *to, const char *entries)
@@ -306,6 +378,9 @@ int main(void)
         TEST(test_another_flavour),
         TEST(test_not_while_on_trial),
         TEST(test_no_certificate),
+        TEST(test_half_an_entry),
+        TEST(test_two_names),
+        TEST(test_move),
         TEST(test_rollback_to_older),
         TEST(test_rollback_to_what_was_set_aside),
         TEST(test_rollback_to_bad_one_tries_it_again),
