@@ -62,9 +62,9 @@ const struct entry *appliance_other_entry(const struct appliance *appliance,
 const struct entry *appliance_own_entry(const struct appliance *appliance,
                                         const struct entry *entries, unsigned count);
 
-/* Gives a file in the folder of the entries another name, by a copy: FAT's own rename has both names
- * lead to the same clusters for a moment, and whoever removes one of them after a crash then, takes
- * the content of the other. The copy is no program until all of it is on the disk. 0, or
+/* Gives a file in the folder of the entries another name, by a copy: FAT's own rename has both
+ * names lead to the same clusters for a moment, and whoever removes one of them after a crash then,
+ * takes the content of the other. The copy is no program until all of it is on the disk. 0, or
  * CULVERT_ESYSTEM with errno; after an error or a crash the old name is there as it was. */
 int appliance_move_file(int folder, const char *old, const char *new);
 
@@ -73,8 +73,8 @@ int appliance_move_file(int folder, const char *old, const char *new);
 int appliance_rename_entry(const struct appliance *appliance, const struct entry *from, int left,
                            int done, char why[SYSTEM_WHY]);
 
-/* The running system's entry becomes good: it is what there is to return to. All others go, and what
- * a crash has left. 0 or CULVERT_ESYSTEM. */
+/* The running system's entry becomes good: it is what there is to return to. All others go, and
+ * what a crash has left. 0 or CULVERT_ESYSTEM. */
 int appliance_keep_only_own(const struct appliance *appliance, char why[SYSTEM_WHY]);
 
 /* Makes the other entry the one that boots. The running one is set aside when systemd-boot would
