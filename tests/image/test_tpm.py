@@ -109,6 +109,6 @@ def test_without_its_tpm(machine, disk, image, lab, client):
         other.expect("[Pp]assphrase|[Rr]ecovery [Kk]ey|[Pp]assword")
         other.console.send(f"{disk.recovery_key}\r")
         other.check("ls /dev/mapper/culvert-data", timeout=600)
-        other.console.send("systemctl default\r")
+        other.console.send("systemctl isolate default.target\r")
         other.boot()
         other.check("ls /var/root/mine")
