@@ -150,6 +150,7 @@ static bool close_source(const char *source, int fd, pid_t child, bool wanted)
 static int take(struct cli *cli, const struct appliance *appliance, int fd, struct update *update,
                 char why[SYSTEM_WHY])
 {
+    static const char *const check[] = {"systemctl", "start", "culvert-efi-check", NULL};
     bool forced = cli_option(cli, "force");
     int error = update_open(update, appliance, fd, forced, why);
 
@@ -158,6 +159,7 @@ static int take(struct cli *cli, const struct appliance *appliance, int fd, stru
     *why = 0; /* the site's answer is printed where it is asked for */
     if (system_may_leave(cli))
         return CULVERT_EREJECTED;
+    process_run(check);
     return update_write(update, why);
 }
 

@@ -140,6 +140,17 @@ def test_refused(machine, first, image, served):
     assert machine.check("ls /efi/EFI/Linux").split() == [f"culvert-{first}.efi"]
 
 
+def test_lost_clusters_come_back(machine):
+    """What a power cut may leave: space that no file has, and more of it than an update can do without."""
+    machine.check("head -c 90M /dev/zero >/efi/FILL && sync /efi/FILL && systemctl stop efi.mount")
+    machine.check("at=$(grep -abo -m 1 'FILL       ' /dev/disk/by-partlabel/esp | cut -d : -f 1) && [ -n \"$at\" ]")
+    machine.check("printf '\\345' | dd of=/dev/disk/by-partlabel/esp bs=1 seek=$at conv=notrunc status=none && sync")
+    assert int(machine.check("df --output=avail -BM /efi | tail -n 1").strip(" M\n")) < 30
+    machine.check("systemctl start culvert-efi-check")
+    assert int(machine.check("df --output=avail -BM /efi | tail -n 1").strip(" M\n")) > 90
+    assert "eclaimed" in machine.check("journalctl --no-pager -b -u culvert-efi-check")
+
+
 def test_update(machine, client, first):
     """One restart; the stages' times are told."""
     begin = machine.seconds()
