@@ -140,19 +140,16 @@ def test_refused(machine, first, image, served):
     assert machine.check("ls /efi/EFI/Linux").split() == [f"culvert-{first}.efi"]
 
 
-def test_lost_clusters_come_back(machine):
+def test_clusters_are_lost(machine):
     """What a power cut may leave: space that no file has, and more of it than an update can do without."""
     machine.check("head -c 90M /dev/zero >/efi/FILL && sync /efi/FILL && systemctl stop efi.mount")
     machine.check("at=$(grep -abo -m 1 'FILL       ' /dev/disk/by-partlabel/esp | cut -d : -f 1) && [ -n \"$at\" ]")
     machine.check("printf '\\345' | dd of=/dev/disk/by-partlabel/esp bs=1 seek=$at conv=notrunc status=none && sync")
     assert int(machine.check("df --output=avail -BM /efi | tail -n 1").strip(" M\n")) < 30
-    machine.check("systemctl start culvert-efi-check")
-    assert int(machine.check("df --output=avail -BM /efi | tail -n 1").strip(" M\n")) > 90
-    assert "eclaimed" in machine.check("journalctl --no-pager -b -u culvert-efi-check")
 
 
 def test_update(machine, client, first):
-    """One restart; the stages' times are told."""
+    """One restart; the stages' times are told. What was lost has come back by it."""
     begin = machine.seconds()
     code, said = update(machine, f"{GOOD}.update")
     assert code == 0 and f"{GOOD} is in slot b, and is tried at the next start" in said, said
@@ -172,6 +169,7 @@ def test_update(machine, client, first):
     assert running == {"slot": "b", "version": GOOD, "state": "good", "tries_left": None, "tries_done": None}
     other = status(machine)["other"]
     assert other["version"] == first and other["state"] == "good"
+    assert int(machine.check("df --output=avail -BM /efi | tail -n 1").strip(" M\n")) > 80
     assert json.loads(machine.check("culvert status -o json"))["system"]["running"] == running
     assert update(machine, f"{GOOD}.update")[1].count(f"{GOOD} is what runs already") == 1
 
