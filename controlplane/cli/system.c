@@ -87,6 +87,16 @@ static void report_alarm(const struct appliance *appliance, const struct entry *
                   other->version, other->done, appliance->version);
 }
 
+/* Of lost clusters fsck.fat makes files. */
+void system_check_efi(void)
+{
+    static const char *const check[] = {"systemctl", "start", "culvert-efi-check", NULL};
+    static const char *const remove[] = {"sh", "-c", "rm -f /efi/FSCK[0-9]*.REC", NULL};
+
+    process_run(check);
+    process_run(remove);
+}
+
 int system_report(const struct appliance *appliance, struct buffer *json, char why[SYSTEM_WHY])
 {
     struct entry entries[ENTRIES_MAX];
@@ -187,6 +197,7 @@ static int run_rollback(struct cli *cli)
     code = system_may_leave(cli);
     if (code)
         return code;
+    system_check_efi();
     if (appliance_switch(&appliance, version, why)) {
         cli_error("%s", why);
         return CLI_FAILED;

@@ -12,6 +12,10 @@ int system_open(const struct cli *cli, struct appliance *appliance);
 /* Restarts the machine in order; the exit code. */
 int system_restart(void);
 
+/* Has the EFI system partition checked, before it is written: what power cuts have left there is
+ * freed. */
+void system_check_efi(void);
+
 /* What runs, from which slot, what the other one has, and what came of the last update: an object.
  * `alarm` in it is a text when the operator should know, else null. 0 or CULVERT_ESYSTEM. */
 int system_report(const struct appliance *appliance, struct buffer *json, char why[SYSTEM_WHY]);

@@ -139,6 +139,7 @@ static int keep(const struct appliance *appliance)
     struct entry own;
     bool can_return;
 
+    system_check_efi();
     /* It may have been rolled back meanwhile. */
     if (find_trial(appliance, &own, &can_return) &&
         appliance_rename_entry(appliance, &own, ENTRY_GOOD, 0, why)) {

@@ -147,16 +147,6 @@ static bool close_source(const char *source, int fd, pid_t child, bool wanted)
 
 /* ---- the update ---- */
 
-/* fsck.fat makes files of what power cuts have left on the EFI system partition. */
-static void free_lost_clusters(void)
-{
-    static const char *const check[] = {"systemctl", "start", "culvert-efi-check", NULL};
-    static const char *const remove[] = {"sh", "-c", "rm -f /efi/FSCK[0-9]*.REC", NULL};
-
-    process_run(check);
-    process_run(remove);
-}
-
 static int take(struct cli *cli, const struct appliance *appliance, int fd, struct update *update,
                 char why[SYSTEM_WHY])
 {
@@ -168,7 +158,7 @@ static int take(struct cli *cli, const struct appliance *appliance, int fd, stru
     *why = 0; /* the site's answer is printed where it is asked for */
     if (system_may_leave(cli))
         return CULVERT_EREJECTED;
-    free_lost_clusters();
+    system_check_efi();
     return update_write(update, why);
 }
 

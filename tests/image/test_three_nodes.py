@@ -172,7 +172,7 @@ def test_no_restart_without_another(machines, updates):
     name = next(name for name in machines if name != leader)
     machine = machines[name]
     machine.check(f"culvert system update --restart http://198.18.0.1:8000/{NEXT}.update >/root/said 2>&1 &")
-    wait_until(lambda: machine.run("ls /efi/EFI/Linux/culvert.part")[0] == 0, "its begin", timeout=UPDATE)
+    wait_until(lambda: machine.run(f"ls /efi/EFI/Linux/culvert-{NEXT}+3.efi")[0] == 0, "its begin", timeout=UPDATE)
     updates.popen.send_signal(signal.SIGSTOP)  # until the loss is seen
     machines.pop(leader).kill()
     wait_until(lambda: not all(node["self"] or node["connected"] for node in nodes(machine)), "the loss", timeout=50)

@@ -62,13 +62,20 @@ const struct entry *appliance_other_entry(const struct appliance *appliance,
 const struct entry *appliance_own_entry(const struct appliance *appliance,
                                         const struct entry *entries, unsigned count);
 
-/* Gives a file in the folder of the entries another name, by a copy: FAT's own rename has both
- * names lead to the same clusters for a moment, and whoever removes one of them after a crash then,
- * takes the content of the other. The copy is no program until all of it is on the disk. 0, or
- * CULVERT_ESYSTEM with errno; after an error or a crash the old name is there as it was. */
-int appliance_move_file(int folder, const char *old, const char *new);
+/* A kernel image becomes an entry in the file of its name, its first bytes last: without them it is
+ * no program. No name is changed, for FAT's rename has both names lead to the same clusters for a
+ * moment, and whoever removes one of them after a crash then, takes the content of the other. */
+#define ENTRY_HEAD 512 /* bytes: a sector, which is written as a whole or not at all */
 
-/* Gives the entry other counters, so that the old name or the new one, or both, are there after a
+/* Writes the head of a file when the rest of it, where zeros are in its place, is on the disk. 0 or
+ * CULVERT_ESYSTEM with errno. */
+int appliance_write_head(int file, const void *head, size_t length);
+
+/* Removes a file, its head first: what is freed must not look like a program in a new file whose
+ * own zeros don't reach the disk. 0 or CULVERT_ESYSTEM with errno. */
+int appliance_remove_file(int folder, const char *name);
+
+/* Gives the entry other counters, by a copy: the old name or the new one, or both, are there after a
  * crash. 0 or CULVERT_ESYSTEM. */
 int appliance_rename_entry(const struct appliance *appliance, const struct entry *from, int left,
                            int done, char why[SYSTEM_WHY]);

@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "controlplane/base/error.h"
 #include "controlplane/cli/system/appliance.h"
 
 #define FOLDER "/efi/EFI/Linux"
-#define HEAD_BYTES 512 /* a sector: written as a whole or not at all */
 #define COPY_BYTES ((size_t)1 << 30)
 
 int appliance_open_entries(const struct appliance *appliance)
@@ -114,10 +114,34 @@ const struct entry *appliance_other_entry(const struct appliance *appliance,
     return NULL;
 }
 
-/* Copies a file, its head last, when the rest is on the disk. */
-static int copy_head_last(int from, int to)
+int appliance_write_head(int file, const void *head, size_t length)
 {
-    char head[HEAD_BYTES], none[HEAD_BYTES] = "";
+    if (syncfs(file) || pwrite(file, head, length, 0) != (ssize_t)length || fsync(file))
+        return CULVERT_ESYSTEM;
+    return 0;
+}
+
+int appliance_remove_file(int folder, const char *name)
+{
+    static const char none[ENTRY_HEAD];
+    int file = openat(folder, name, O_RDWR | O_CLOEXEC), error = 0;
+    struct stat info;
+
+    if (file < 0)
+        return CULVERT_ESYSTEM;
+    if (fstat(file, &info))
+        error = CULVERT_ESYSTEM;
+    else if (info.st_size > 0)
+        error = appliance_write_head(file, none,
+                                     info.st_size < ENTRY_HEAD ? (size_t)info.st_size : ENTRY_HEAD);
+    close(file);
+    return error || unlinkat(folder, name, 0) ? CULVERT_ESYSTEM : 0;
+}
+
+/* Copies a file, its head last. */
+static int copy_file(int from, int to)
+{
+    char head[ENTRY_HEAD], none[ENTRY_HEAD] = "";
     ssize_t size = pread(from, head, sizeof(head), 0), done = 1;
 
     if (size < 0 || pwrite(to, none, (size_t)size, 0) != size)
@@ -126,16 +150,14 @@ static int copy_head_last(int from, int to)
         return CULVERT_ESYSTEM;
     while (done > 0)
         done = sendfile(to, from, NULL, COPY_BYTES);
-    if (done < 0 || syncfs(to) || pwrite(to, head, (size_t)size, 0) != size || fsync(to))
-        return CULVERT_ESYSTEM;
-    return 0;
+    return done < 0 ? CULVERT_ESYSTEM : appliance_write_head(to, head, (size_t)size);
 }
 
-int appliance_move_file(int folder, const char *old, const char *new)
+static int move_file(int folder, const char *old, const char *new)
 {
     int from = openat(folder, old, O_RDONLY | O_CLOEXEC);
     int to = from < 0 ? -1 : openat(folder, new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    int error = to < 0 ? CULVERT_ESYSTEM : copy_head_last(from, to), number = errno;
+    int error = to < 0 ? CULVERT_ESYSTEM : copy_file(from, to), number = errno;
 
     if (from >= 0)
         close(from);
@@ -143,12 +165,8 @@ int appliance_move_file(int folder, const char *old, const char *new)
         close(to);
     if (to >= 0 && error)
         unlinkat(folder, new, 0);
-    if (!error && (unlinkat(folder, old, 0) || syncfs(folder))) {
-        error = CULVERT_ESYSTEM;
-        number = errno;
-    }
     errno = number;
-    return error;
+    return error ? error : appliance_remove_file(folder, old);
 }
 
 int appliance_rename_entry(const struct appliance *appliance, const struct entry *from, int left,
@@ -164,7 +182,7 @@ int appliance_rename_entry(const struct appliance *appliance, const struct entry
     to.done = done;
     entry_name(from, old);
     entry_name(&to, new);
-    if (strcmp(old, new) != 0 && appliance_move_file(folder, old, new))
+    if (strcmp(old, new) != 0 && (move_file(folder, old, new) || syncfs(folder)))
         error = failed(why, old);
     close(folder);
     return error;
@@ -190,7 +208,7 @@ int appliance_keep_only_own(const struct appliance *appliance, char why[SYSTEM_W
     entry_name(&own, kept);
     for (unsigned i = 0; i < count && !error; i++) {
         entry_name(&entries[i], name);
-        if (strcmp(name, kept) != 0 && unlinkat(folder, name, 0))
+        if (strcmp(name, kept) != 0 && appliance_remove_file(folder, name))
             error = failed(why, name);
     }
     if (!error && syncfs(folder))

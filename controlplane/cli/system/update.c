@@ -13,7 +13,6 @@
 
 #define CERTIFICATES "/usr/share/culvert/update.crt"
 #define CERTIFICATES_BYTES ((size_t)256 << 10)
-#define PART_NAME "culvert.part" /* no name that systemd-boot takes for a kernel image */
 #define KERNEL_BYTES ((uint64_t)128 << 20)
 #define PIECE ((size_t)1 << 20)
 #define SUPERBLOCK_BYTES 512 /* of dm-verity */
@@ -220,8 +219,19 @@ static int write_all(int file, const char *from, size_t size, char why[SYSTEM_WH
     return 0;
 }
 
+/* Keeps what of a piece belongs to the head of the kernel image, and puts zeros in its place. */
+static void keep_head(struct update *update, char *piece, size_t length)
+{
+    size_t left = ENTRY_HEAD - update->head_length, kept = length < left ? length : left;
+
+    memcpy(update->head + update->head_length, piece, kept);
+    memset(piece, 0, kept);
+    update->head_length += kept;
+}
+
 /* Copies the member that is open to a file. */
-static int copy(struct update *update, int to, struct digest *digest, char why[SYSTEM_WHY])
+static int copy(struct update *update, bool kernel, int to, struct digest *digest,
+                char why[SYSTEM_WHY])
 {
     char *piece = malloc(PIECE);
     size_t got = 0;
@@ -233,9 +243,12 @@ static int copy(struct update *update, int to, struct digest *digest, char why[S
             tar_failed(why, error);
         if (error || !got)
             break;
-        error = write_all(to, piece, got, why);
-        if (!error && digest_add(digest, piece, got))
+        if (digest_add(digest, piece, got))
             error = fail(why, CULVERT_ENOMEM, culvert_strerror(CULVERT_ENOMEM));
+        if (kernel)
+            keep_head(update, piece, got);
+        if (!error)
+            error = write_all(to, piece, got, why);
     }
     free(piece);
     return error;
@@ -258,7 +271,7 @@ static int take_part(struct update *update, enum update_part_index index, int to
     digest = digest_new();
     if (!digest)
         return fail(why, CULVERT_ENOMEM, culvert_strerror(CULVERT_ENOMEM));
-    error = copy(update, to, digest, why);
+    error = copy(update, index == UPDATE_KERNEL, to, digest, why);
     if (digest_end(digest, text) && !error)
         error = fail(why, CULVERT_ENOMEM, culvert_strerror(CULVERT_ENOMEM));
     if (error)
@@ -275,18 +288,12 @@ static int take_part(struct update *update, enum update_part_index index, int to
     return 0;
 }
 
-static int take_kernel(struct update *update, int folder, char why[SYSTEM_WHY])
+static int take_kernel(struct update *update, int file, char why[SYSTEM_WHY])
 {
-    int file = openat(folder, PART_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), error;
+    int error = take_part(update, UPDATE_KERNEL, file, why);
 
-    if (file < 0) {
-        snprintf(why, SYSTEM_WHY, "/efi/EFI/Linux: %s", strerror(errno));
-        return CULVERT_ESYSTEM;
-    }
-    error = take_part(update, UPDATE_KERNEL, file, why);
     if (error == CULVERT_ENOSPC)
         fail(why, error, "the EFI system partition (/efi) has no room for the kernel image");
-    close(file);
     return error;
 }
 
@@ -323,7 +330,7 @@ static int clear_slot(const struct appliance *appliance, const char *device, cha
 
 /* ---- all of it ---- */
 
-static int take_parts(struct update *update, int folder, char why[SYSTEM_WHY])
+static int take_parts(struct update *update, int kernel, char why[SYSTEM_WHY])
 {
     const struct appliance *appliance = update->appliance;
     unsigned other = appliance_other(appliance);
@@ -331,7 +338,7 @@ static int take_parts(struct update *update, int folder, char why[SYSTEM_WHY])
     int error = clear_slot(appliance, slot->hash, why);
 
     if (!error)
-        error = take_kernel(update, folder, why);
+        error = take_kernel(update, kernel, why);
     if (!error)
         error = take_to_slot(update, UPDATE_ROOT, slot->root, why);
     if (!error)
@@ -344,39 +351,56 @@ static int take_parts(struct update *update, int folder, char why[SYSTEM_WHY])
 
 /* The new kernel image becomes an entry. An older one is only started when the running one, which
  * would sort before it, is set aside. */
-static int enter(const struct update *update, int folder, char why[SYSTEM_WHY])
+static int enter(const struct update *update, const struct entry *new, int kernel,
+                 char why[SYSTEM_WHY])
 {
-    const struct appliance *appliance = update->appliance;
-    struct entry new = {.left = ENTRY_TRIES}, own = {.left = ENTRY_GOOD};
+    struct entry own = {.left = ENTRY_GOOD};
+
+    memcpy(own.version, update->appliance->version, SYSTEM_VERSION);
+    if (appliance_write_head(kernel, update->head, update->head_length)) {
+        snprintf(why, SYSTEM_WHY, "the update can't be written: %s", strerror(errno));
+        return CULVERT_ESYSTEM;
+    }
+    if (entry_compare(new, &own) < 0)
+        return 0;
+    return appliance_rename_entry(update->appliance, &own, 0, 0, why);
+}
+
+/* Writes all to a new file in the folder of the entries. */
+static int write_entry(struct update *update, int folder, char why[SYSTEM_WHY])
+{
+    struct entry new = {.left = ENTRY_TRIES};
     char name[ENTRY_NAME];
+    int file, error;
 
     memcpy(new.version, update->manifest.version, SYSTEM_VERSION);
-    memcpy(own.version, appliance->version, SYSTEM_VERSION);
     entry_name(&new, name);
-    if (appliance_move_file(folder, PART_NAME, name)) {
+    file = openat(folder, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (file < 0) {
         snprintf(why, SYSTEM_WHY, "/efi/EFI/Linux/%s: %s", name, strerror(errno));
         return CULVERT_ESYSTEM;
     }
-    if (entry_compare(&new, &own) < 0)
-        return 0;
-    return appliance_rename_entry(appliance, &own, 0, 0, why);
+    error = take_parts(update, file, why);
+    if (!error)
+        error = enter(update, &new, file, why);
+    close(file);
+    if (error)
+        appliance_remove_file(folder, name);
+    return error;
 }
 
 int update_write(struct update *update, char why[SYSTEM_WHY])
 {
-    int folder = appliance_open_entries(update->appliance), error;
+    int error = appliance_keep_only_own(update->appliance, why), folder;
 
+    if (error)
+        return error;
+    folder = appliance_open_entries(update->appliance);
     if (folder < 0) {
         snprintf(why, SYSTEM_WHY, "/efi/EFI/Linux: %s", strerror(errno));
         return CULVERT_ESYSTEM;
     }
-    error = appliance_keep_only_own(update->appliance, why);
-    if (!error)
-        error = take_parts(update, folder, why);
-    if (!error)
-        error = enter(update, folder, why);
-    if (error)
-        unlinkat(folder, PART_NAME, 0);
+    error = write_entry(update, folder, why);
     close(folder);
     return error;
 }

@@ -15,6 +15,8 @@ struct update {
     bool forced; /* take also a version older than the running one, or another flavour */
     struct tar tar;
     struct manifest manifest;
+    char head[ENTRY_HEAD]; /* of the kernel image, until all else is written */
+    size_t head_length;
 };
 
 /* Reads the head of the update from a descriptor, which the caller closes after: who signed it,
