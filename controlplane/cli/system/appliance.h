@@ -75,8 +75,8 @@ int appliance_write_head(int file, const void *head, size_t length);
  * own zeros don't reach the disk. 0 or CULVERT_ESYSTEM with errno. */
 int appliance_remove_file(int folder, const char *name);
 
-/* Gives the entry other counters, by a copy: the old name or the new one, or both, are there after a
- * crash. 0 or CULVERT_ESYSTEM. */
+/* Gives the entry other counters, by a copy: the old name or the new one, or both, are there after
+ * a crash. 0 or CULVERT_ESYSTEM. */
 int appliance_rename_entry(const struct appliance *appliance, const struct entry *from, int left,
                            int done, char why[SYSTEM_WHY]);
 
