@@ -30,8 +30,9 @@ enum site_place {
 };
 
 /* Follows the schema from the top through the words (of `count`): `*path` has those that are a
- * path, the first word behind a place that takes a value isn't. CULVERT_EREJECTED: the schema has
- * no such key; `problem` is one line that names the nearest one. The words are not copied. */
+ * path; the first word behind a place that takes a value isn't, nor one that begins with { or [.
+ * CULVERT_EREJECTED: the schema has no such key; `problem` is one line that names the nearest one.
+ * The words are not copied. */
 int site_path_walk(const char *const *words, size_t count, struct site_path *path,
                    enum site_place *place, struct buffer *problem);
 

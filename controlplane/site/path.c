@@ -54,13 +54,19 @@ static int unknown(const struct schema *schema, const char *const *words, size_t
     return CULVERT_EREJECTED;
 }
 
+/* Whether it is a map or a list as YAML writes them in a line: no key begins so. */
+static bool is_flow(const char *word)
+{
+    return *word == '{' || *word == '[';
+}
+
 int site_path_walk(const char *const *words, size_t count, struct site_path *path,
                    enum site_place *place, struct buffer *problem)
 {
     const struct schema *schema = &schema_root, *parent = NULL;
 
     path->count = 0;
-    while (path->count < count && is_container(schema)) {
+    while (path->count < count && is_container(schema) && !is_flow(words[path->count])) {
         const struct schema *child = schema_child(schema, words[path->count]);
 
         if (!child)

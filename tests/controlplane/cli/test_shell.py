@@ -384,6 +384,25 @@ def test_system_shell(site):
         shell.prompt()
 
 
+def test_maps_are_set_whole(daemon):
+    lines = (
+        "configure",
+        "set site lab",
+        "set pools.web {backends: {one: {address: 10.0.0.11}}}",
+        "set vips web {address: 192.0.2.10, protocol: tcp, ports: [80], mode: dsr-ipip, pool: web}",
+        "set zones example.net soa {mname: ns1.example.net., rname: hostmaster.example.net., serial: 1}",
+        'set zones example.net records {"@": {NS: [ns1]}, ns1: {A: 192.0.2.53}}',
+        "commit",
+    )
+    done(daemon, "\n".join(lines) + "\n")
+    assert daemon.json("get", "vips.web")["value"]["ports"] == [80]
+    assert daemon.json("get", "zones.example.net.records.ns1")["value"]["A"]
+    assert daemon.culvert("set", "pools.web.backends", "{two: {address: 10.0.0.12}}").returncode == 0
+    assert list(daemon.json("get", "pools.web.backends")["value"]) == ["two"]
+    refused = daemon.culvert("set", "vips.web", "{adress: 192.0.2.10}")
+    assert refused.returncode != 0 and "adress" in refused.stderr
+
+
 # ---- setup ----
 
 
