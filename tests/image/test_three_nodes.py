@@ -171,7 +171,7 @@ def test_no_restart_without_another(machines, updates):
     leader = next(node["name"] for node in known if node["leader"])
     name = next(name for name in machines if name != leader)
     machine = machines[name]
-    machine.check(f"culvert system update --restart http://198.18.0.1:8000/{NEXT}.update >/root/said 2>&1 &")
+    machine.check(f"(culvert system update --restart http://198.18.0.1:8000/{NEXT}.update >/root/said 2>&1 &)")
     wait_until(lambda: machine.run(f"ls /efi/EFI/Linux/culvert-{NEXT}+3.efi")[0] == 0, "its begin", timeout=UPDATE)
     updates.popen.send_signal(signal.SIGSTOP)  # until the loss is seen
     machines.pop(leader).kill()
