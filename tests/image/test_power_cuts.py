@@ -7,7 +7,8 @@ update and starts it; all that it writes is logged. Of that, disks are made as a
 with every revision that had been acknowledged by then, and the file system be whole; what the boot
 loader would start must be a whole system, and the old one be there to return to. Some are booted.
 
-CULVERT_POWER_CUTS says how many (30, of which CI runs the 12 of the first boot), CULVERT_SEED repeats a run.
+CULVERT_POWER_CUTS says how many (200; where the long tests don't run, as in CI, the first boot's share of 30),
+CULVERT_SEED repeats a run.
 """
 
 import collections
@@ -31,7 +32,7 @@ from tests.lab.namespaces import sh
 from tests.lab.wait import wait_until
 
 LONG = pytest.mark.long
-CUTS = int(os.environ.get("CULVERT_POWER_CUTS") or "30")
+CUTS = os.environ.get("CULVERT_POWER_CUTS")
 SEED = int(os.environ.get("CULVERT_SEED") or random.SystemRandom().randrange(1 << 32))
 CHANGES = 12
 DISK_MIB = 1400
@@ -243,11 +244,18 @@ def check(disk, known, data):
     return entries[0].removeprefix("culvert-"), complaints
 
 
+@pytest.fixture(scope="module")
+def cuts(request):
+    """How many, of all phases."""
+    long = any(item.get_closest_marker("long") for item in request.session.items)
+    return int(CUTS or (200 if long else 30))
+
+
 @pytest.mark.parametrize("name", ["first", pytest.param("second", marks=LONG), pytest.param("update", marks=LONG)])
-def test_cuts(phases, systems, lab, build, name):
+def test_cuts(phases, systems, lab, build, cuts, name):
     phase = phases[name]
-    count = CUTS * SHARES[name] // sum(SHARES.values())
-    print(f"CULVERT_SEED={SEED} CULVERT_POWER_CUTS={CUTS}")
+    count = cuts * SHARES[name] // sum(SHARES.values())
+    print(f"CULVERT_SEED={SEED} CULVERT_POWER_CUTS={cuts}")
     generator = random.Random(f"{SEED} {name}")
     path, work = (os.path.join(lab.directory, file) for file in ("cut.raw", "work"))
     seen, complaints = collections.Counter(), collections.Counter()
