@@ -3,12 +3,13 @@
  * Access lists: the entry with the longest prefix that covers a packet's source decides.
  *
  * One index look-up would be needed for each prefix length; the region's filter says which
- * lengths can match at all under the first bits of an address, so most packets need none.
+ * lengths can match at all under the first bits of an address, so most packets need none. IPv4
+ * entries are found by a line of their own (access4.h) while nothing of them changes.
  */
 #ifndef CULVERT_FASTPATH_ACCESS_H
 #define CULVERT_FASTPATH_ACCESS_H
 
-#include "dataplane/fastpath/lookup.h"
+#include "dataplane/fastpath/access4.h"
 #include "dataplane/fastpath/parse.h"
 
 #define FP_MAPPED_LENGTH 96u /* of ::ffff:0:0/96: a key's length is this plus the IPv4 length */
@@ -50,8 +51,6 @@ static fp_inline fp_u64 FP_REGION *fp_access_lengths(struct fp_env *env, fp_u64 
     return fp_is_mapped(a, b) ? &filter->v4[fp_access_line4(b)] : filter->v6[fp_access_line6(a)];
 }
 
-#define FP_ACCESS_NONE 0xffu /* no entry covers the address */
-
 /* The action of the longest prefix that covers a, b, of the lengths `first` + n for each bit n of
  * `lengths`, or FP_ACCESS_NONE. */
 static fp_inline fp_u32 fp_access_probe(struct fp_env *env, fp_u64 a, fp_u64 b, fp_u64 lengths,
@@ -80,8 +79,12 @@ fp_subprogram fp_u32 fp_access_find(struct fp_env *env, fp_u64 a, fp_u64 b)
     if (!env)
         return FP_ACCESS_NONE;
     lengths = fp_access_lengths(env, a, b);
-    if (fp_is_mapped(a, b))
+    if (fp_is_mapped(a, b)) {
+        action = fp_access4_find(env, (fp_u32)(b >> 32), fp_published(&lengths[0]));
+        if (action != FP_ACCESS_UNTOLD)
+            return action;
         return fp_access_probe(env, a, b, fp_published(&lengths[0]), FP_MAPPED_LENGTH);
+    }
     action = fp_access_probe(env, a, b, fp_published(&lengths[2]), 128);
     if (action == FP_ACCESS_NONE)
         action = fp_access_probe(env, a, b, fp_published(&lengths[1]), 64);

@@ -37,21 +37,50 @@ static fp_inline fp_u32 fp_ahead_record(struct fp_env *env, fp_u64 hash, fp_u32 
 /* The entry of the access list that a source is looked up by first: that of the longest prefix
  * which may cover it. Most sources have no other. */
 struct fp_ahead_access {
-    fp_u64 hash;  /* of its key */
-    fp_u32 ref;   /* fp_ahead_record() */
+    const struct fp_access4_line *line; /* where it stands, or NULL: in the index */
+    fp_u64 hash;                        /* of its key there */
+    fp_u32 ref;                         /* fp_ahead_record() */
+    fp_u32 word;                        /* in the line */
     fp_u8 length; /* of the prefix, or FP_AHEAD_NONE: none covers the source */
+    fp_u8 others; /* shorter ones may cover it too */
 };
 #define FP_AHEAD_NONE 0xffu
 
-/* Chooses the entry for source a, b and asks for its bucket. */
+/* Chooses the entry for IPv4 source b and asks for its line. */
+static fp_inline void fp_ahead_access4(struct fp_env *env, struct fp_ahead_access *ahead,
+                                       fp_u64 lines, fp_u64 b)
+{
+    fp_u64 bits = fp_published(fp_access_lengths(env, 0, b));
+    fp_u32 length, mix;
+
+    ahead->length = FP_AHEAD_NONE;
+    if (!bits)
+        return;
+    length = 63u - (fp_u32)__builtin_clzll(bits);
+    mix =
+        fp_access4_mix(fp_access4_cut((fp_u32)(b >> 32), length), length, FP_ROOT(env)->index_seed);
+    ahead->length = (fp_u8)length;
+    ahead->others = !!(bits & (bits - 1));
+    ahead->word = fp_access4_word(mix, lines >> 32 & 31, length);
+    ahead->line = fp_access4_line(env, lines, mix);
+    fp_prefetch(ahead->line);
+}
+
+/* Chooses the entry for source a, b and asks for its line, or bucket. */
 static fp_inline void fp_ahead_access(struct fp_env *env, struct fp_ahead_access *ahead, fp_u64 a,
                                       fp_u64 b)
 {
     int mapped = fp_is_mapped(a, b);
     const fp_u64 *lengths = fp_access_lengths(env, a, b);
+    fp_u64 lines = mapped ? fp_access4_lines(env) : 0;
     int word = mapped ? 0 : 2;
     fp_u64 bits;
 
+    if (fp_likely(lines)) {
+        fp_ahead_access4(env, ahead, lines, b);
+        return;
+    }
+    ahead->line = 0;
     ahead->length = FP_AHEAD_NONE;
     while (!(bits = fp_published(&lengths[word])) && word)
         word--;
@@ -67,7 +96,7 @@ static fp_inline void fp_ahead_access(struct fp_env *env, struct fp_ahead_access
 /* Asks for the entry itself. */
 static fp_inline void fp_ahead_access_record(struct fp_env *env, struct fp_ahead_access *ahead)
 {
-    if (ahead->length != FP_AHEAD_NONE)
+    if (ahead->length != FP_AHEAD_NONE && !ahead->line)
         ahead->ref =
             fp_ahead_record(env, ahead->hash, sizeof(struct fp_rec) + sizeof(struct fp_access));
 }
@@ -82,6 +111,13 @@ static fp_inline fp_u32 fp_ahead_access_find(struct fp_env *env,
 
     if (ahead->length == FP_AHEAD_NONE)
         return FP_ACCESS_NONE;
+    if (fp_likely(ahead->line)) {
+        fp_u32 action = fp_access4_action(ahead->line, ahead->word);
+
+        if (fp_likely(action < FP_ACCESS_UNTOLD || (action == FP_ACCESS_NONE && !ahead->others)))
+            return action;
+        return fp_access_find(env, a, b);
+    }
     fp_prefix_cut(&cut_a, &cut_b, ahead->length);
     ref = fp_find_ahead(env, ahead->ref, ahead->hash, cut_a, cut_b, ahead->length, FP_KIND_ACCESS);
     if (fp_unlikely(!ref))

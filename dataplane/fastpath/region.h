@@ -21,7 +21,7 @@
 #include "dataplane/fastpath/base.h"
 
 #define FP_REGION_MAGIC 0x544c5643u /* "CVLT" */
-#define FP_REGION_LAYOUT 2u         /* raise with any change of this file's layouts */
+#define FP_REGION_LAYOUT 3u         /* raise with any change of this file's layouts */
 #define FP_CACHE_LINE 64u
 
 /* Every kind of table entry. `slot` kinds are keyed by a number below their capacity, in key.a.
@@ -230,6 +230,14 @@ struct fp_access_filter {
     fp_u64 v6[FP_ACCESS_LINES][3]; /* bits 0..128 */
 };
 
+/* One cache line of the IPv4 entries of the access list, a word each (access4.h); 0 is a free
+ * place. */
+#define FP_ACCESS4_WORDS 16u
+struct fp_access4_line {
+    fp_u32 word[FP_ACCESS4_WORDS];
+};
+FP_STATIC_ASSERT(sizeof(struct fp_access4_line) == FP_CACHE_LINE, "layout");
+
 /* ---- the root: offset 0 ---- */
 
 struct fp_root {
@@ -240,6 +248,7 @@ struct fp_root {
     fp_u64 index;           /* buckets' offset | log2(buckets) << 32: one atomic store to grow */
     fp_u64 index_seed;      /* of fp_key_hash, fp_meter and fp_flow hashes; random, secret */
     fp_u64 site_generation; /* the control plane's number of the last commit */
+    fp_u64 access4;         /* lines' offset | log2(lines) << 32 */
     fp_u32 slots[FP_KIND_COUNT]; /* offset of each slot array (u32 refs); 0 for index kinds */
     fp_u32 counters;             /* offset of struct fp_counters [cpus] */
     fp_u32 cpus;
@@ -247,6 +256,7 @@ struct fp_root {
     fp_u32 flows, flows_log2;
     fp_u32 access_filter;
     fp_u32 access_count;   /* entries of kind ACCESS; 0 spares the look-up */
+    fp_u32 access4_holds;  /* the generation whose IPv4 entries `access4` holds; atomic */
     fp_u32 heap, heap_end; /* records and index; heap_end is how far it has grown */
 };
 

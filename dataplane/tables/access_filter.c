@@ -25,7 +25,7 @@ static void filter_add(struct fp_access_filter *filter, const struct fp_key *key
 {
     uint32_t line, lines = 1;
 
-    if (fp_is_mapped(key->a, key->b) && key->c >= FP_MAPPED_LENGTH) {
+    if (tables_is_access4(key)) {
         unsigned length = key->c - FP_MAPPED_LENGTH;
 
         line = fp_access_line4(key->b);

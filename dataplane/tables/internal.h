@@ -19,6 +19,10 @@
  *
  * begin waits for the grace period of the transaction before, so at a time there are at most two
  * versions of an entry.
+ *
+ * The lines of IPv4 access entries (fastpath/access4.h) hold G until that wait is over, and no
+ * packet looks at them while they are changed: those of G are gone, those of G + 1 see that they
+ * hold G.
  */
 #ifndef CULVERT_TABLES_INTERNAL_H
 #define CULVERT_TABLES_INTERNAL_H
@@ -53,6 +57,7 @@ struct tables_block {
 struct tables_sums {
     uint64_t digest[TABLES_PARTS];
     size_t kind[FP_KIND_COUNT];
+    size_t access4; /* those of kind ACCESS that are IPv4 */
 };
 
 struct tables {
@@ -74,6 +79,11 @@ struct tables {
     struct tables_block index; /* of the bucket array */
     struct tables_block index_retired[INDEX_RETIRED_MAX];
     unsigned index_retired_count;
+    struct tables_block access4; /* size 0: there are no lines */
+    uint32_t access4_log2;
+    size_t access4_full; /* lines that are marked so */
+    bool access4_whole;  /* the lines hold all entries, or say that they don't */
+    bool access_staged;  /* the transaction changes an access entry */
     bool filter_stale; /* an access entry went: the filter may be narrowed after the grace period */
 
     uint8_t touched[TOUCH_CHUNKS];
@@ -157,6 +167,19 @@ void tables_retired_free(struct tables *tables); /* waits for a grace period */
 void tables_access_filter(struct tables *tables, const struct fp_key *key);
 /* Clears the bits that no committed entry needs, if there is memory to find out. */
 void tables_access_narrow(struct tables *tables);
+
+/* ---- access4.c: the lines of IPv4 access entries (fastpath/access4.h) ---- */
+
+/* Whether a key is that of an IPv4 access entry. */
+bool tables_is_access4(const struct fp_key *key);
+/* From now on, and after a grace period for packets under way, no packet looks at the lines. */
+void tables_access4_hide(struct tables *tables);
+/* The generation that is about to be committed has the same IPv4 entries. */
+void tables_access4_keep(struct tables *tables);
+/* Takes in an entry of the committed transaction, or a tombstone. Hidden lines only. */
+void tables_access4_take(struct tables *tables, const struct fp_rec *rec);
+/* Shows the lines for the committed generation, once they fit. Without memory they stay hidden. */
+void tables_access4_show(struct tables *tables);
 
 /* ---- counters.c ---- */
 

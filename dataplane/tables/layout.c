@@ -200,6 +200,7 @@ int tables_recover(struct tables *tables)
 
     if (!root_sane(root))
         return CULVERT_ECORRUPT;
+    tables_access4_hide(tables);
     live = calloc(root->heap_end / HEAP_GRANULE / 64 + 1, sizeof(*live));
     if (!live)
         return CULVERT_ENOMEM;
@@ -218,6 +219,7 @@ int tables_recover(struct tables *tables)
             tables->grace(tables->grace_arg);
         live_mark(live, tables->index.offset, tables->index.size);
         heap_recover(&tables->heap, live);
+        tables_access4_show(tables);
         __atomic_store_n(&root->access_count, (uint32_t)tables->committed.kind[FP_KIND_ACCESS],
                          __ATOMIC_RELEASE);
         tables->filter_stale = true;

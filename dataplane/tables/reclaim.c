@@ -106,6 +106,7 @@ static void staged_settle(struct tables *tables)
             rec_free(tables, ref);
             continue;
         }
+        tables_access4_take(tables, rec);
         if (prev) {
             __atomic_store_n(&rec->prev, 0, __ATOMIC_RELEASE);
             rec_free(tables, prev);
@@ -131,6 +132,8 @@ static void settle(struct tables *tables)
     grace_wait(tables);
     retired_sweep(tables);
     staged_settle(tables);
+    tables->access_staged = false;
+    tables_access4_show(tables);
     if (tables->root->access_count != access)
         __atomic_store_n(&tables->root->access_count, access, __ATOMIC_RELEASE);
     if (tables->filter_stale)

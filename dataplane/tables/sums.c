@@ -51,6 +51,8 @@ void tables_sum(struct tables_sums *sums, const struct fp_rec *rec, int sign)
     struct fp_key key = tables_rec_key(rec);
 
     sums->kind[key.kind] += (size_t)sign;
+    if (tables_is_access4(&key))
+        sums->access4 += (size_t)sign;
     if (key.kind != FP_KIND_NEXTHOP)
         sums->digest[tables_part(&key)] +=
             (uint64_t)sign * tables_entry_digest(&key, rec + 1, rec->length);

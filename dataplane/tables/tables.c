@@ -143,6 +143,8 @@ static int stage(struct tables *tables, const struct fp_key *key, struct version
     }
     supersede(versions->staged);
     tables->staged[tables->staged_count++] = ref;
+    if (key->kind == FP_KIND_ACCESS)
+        tables->access_staged = true;
     return 0;
 }
 
@@ -233,8 +235,11 @@ int tables_commit(struct tables *tables, uint64_t site_generation)
     /* The larger of both counts until no packet of the generation before is left. */
     if (access > root->access_count)
         __atomic_store_n(&root->access_count, access, __ATOMIC_RELEASE);
-    if (tables->staged_count)
+    if (tables->staged_count) {
+        if (!tables->access_staged)
+            tables_access4_keep(tables);
         __atomic_store_n(&root->generation, root->generation + 1, __ATOMIC_RELEASE);
+    }
     __atomic_store_n(&root->site_generation, site_generation, __ATOMIC_RELEASE);
     return 0;
 }
@@ -260,6 +265,7 @@ void tables_abort(struct tables *tables)
         tables_retire(tables, ref);
     }
     tables->staged_count = 0;
+    tables->access_staged = false;
     tables->open = false;
 }
 

@@ -160,4 +160,5 @@ void fill_tables(struct tables *tables, const char *kind, unsigned size)
         access_put(fill);
     if (tables_commit(fill->tables, 1))
         fill_die("commit");
+    tables_reclaim(fill->tables); /* as drivers do, once nothing changes */
 }

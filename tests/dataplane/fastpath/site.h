@@ -253,6 +253,16 @@ static inline void site_fill(struct tables *tables)
     if (tables_commit(tables, 1))
         abort();
     site_backends(tables, 1);
+    tables_reclaim(tables); /* as drivers do, once nothing changes */
+}
+
+/* Hides the lines of IPv4 access entries (access4.h), as a transaction under way does, or shows
+ * them again. */
+static inline void site_hide_access4(void *region, bool hidden)
+{
+    struct fp_root *root = region;
+
+    root->access4_holds = root->generation - hidden;
 }
 
 /* A region in plain memory, filled. Ends with site_close(). */

@@ -266,6 +266,8 @@ static void compare(struct pair *pair, unsigned count)
     struct work work[FP_BURST_MAX][2];
 
     burst.base = pair->copy;
+    site_hide_access4(burst.base, pick(pair, 3) == 0);
+    site_hide_access4(single.base, pick(pair, 3) == 0);
     burst_time = single.now = pair->now += pick(pair, 4) ? BETWEEN : PAUSE;
     burst.now = 0;
     burst.clock = read_clock;
@@ -303,6 +305,8 @@ static void test_same_as_one_by_one(void **state)
             for (unsigned done = 0; done < ROUNDS; done += sizes[i] ? sizes[i] : ROUNDS)
                 compare(pair, sizes[i]);
     }
+    site_hide_access4(root, false);
+    site_hide_access4(pair->copy, false);
     assert_memory_equal(root, pair->copy, root->heap_end);
     for (unsigned i = 0; i < FP_COUNT_REASONS; i++)
         reasons +=

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "dataplane/fastpath/access.h"
 #include "tests/dataplane/tables/helper.h"
 
 #define REGION (8 * MIB)
@@ -32,6 +33,19 @@ static void state_take(struct tables *tables, struct state *state)
     memcpy(state->digests, tables_digests(tables), sizeof(state->digests));
 }
 
+/* An IPv4 prefix; FP_ACCESS_NONE: no entry. */
+static void access_put(struct tables *tables, unsigned number, uint32_t action)
+{
+    struct fp_key key = {
+        .b = FP_KEY_IPV4(fp_htonl(0xcb007100u + (number << 8))), .c = 120, .kind = FP_KIND_ACCESS};
+    struct fp_access access = {.action = action};
+
+    if (action == FP_ACCESS_NONE)
+        assert_int_equal(tables_delete(tables, &key), 0);
+    else
+        assert_int_equal(tables_put(tables, &key, &access, sizeof(access)), 0);
+}
+
 /* Leaves a committed transaction whose memory is not reclaimed: replaced, deleted, new. */
 static void region_prepare(struct tables *tables, unsigned entries)
 {
@@ -46,16 +60,9 @@ static void region_prepare(struct tables *tables, unsigned entries)
         put_dns(tables, i * 3, 'b', 100);
     for (unsigned i = 0; i < 6; i++)
         delete_dns(tables, i * 3 + 1);
+    for (unsigned i = 0; i < 3; i++)
+        access_put(tables, i, FP_ACCESS_DENY);
     tables_commit(tables, 2);
-}
-
-static void access_put(struct tables *tables)
-{
-    struct fp_key key = {
-        .b = 0x0000cb00ffff0000ull | 0x71ull << 56, .c = 120, .kind = FP_KIND_ACCESS};
-    struct fp_access access = {.action = FP_ACCESS_DENY};
-
-    assert_int_equal(tables_put(tables, &key, &access, sizeof(access)), 0);
 }
 
 /* ---- what is stepped through: each begins by reclaiming the former transaction's memory ---- */
@@ -71,8 +78,11 @@ static void story_change(struct tables *tables)
     put_dns(tables, 251, 'n', 90);
     put_backend(tables, 2, 3);
     put_backend(tables, 3, 3);
-    access_put(tables);
+    access_put(tables, 0, FP_ACCESS_NONE);
+    access_put(tables, 1, FP_ACCESS_ALLOW);
+    access_put(tables, 3, FP_ACCESS_DENY);
     tables_commit(tables, 3);
+    reclaim_all(tables);
 }
 
 static void story_abort(struct tables *tables)
@@ -127,6 +137,17 @@ static int digest_add(void *arg, const struct fp_key *key, const void *body, siz
     return 0;
 }
 
+/* The lines of IPv4 access entries tell what the entries say. */
+static int access_check(void *arg, const struct fp_key *key, const void *body, size_t length)
+{
+    struct fp_env env = env_of(arg, root_of(arg)->generation);
+
+    assert_int_equal(
+        fp_access4_find(&env, (uint32_t)(key->b >> 32), 1ull << (key->c - FP_MAPPED_LENGTH)),
+        ((const struct fp_access *)body)->action);
+    return 0;
+}
+
 static void recovered_check(struct tables *tables, const struct state *want)
 {
     uint64_t digests[TABLES_PARTS] = {0};
@@ -139,6 +160,7 @@ static void recovered_check(struct tables *tables, const struct state *want)
     assert_memory_equal(digests, want->digests, sizeof(digests));
     assert_memory_equal(tables_digests(tables), want->digests, sizeof(digests));
     assert_int_equal(root_of(tables)->access_count, usage.kind[FP_KIND_ACCESS]);
+    tables_each(tables, FP_KIND_ACCESS, access_check, tables);
     index_check(tables);
 }
 

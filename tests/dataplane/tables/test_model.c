@@ -56,13 +56,14 @@ static struct value random_value(unsigned number, uint64_t *random)
     return value;
 }
 
-/* The first 8 bytes are zero: a DNS node without answers. */
-static bool body_is(const uint8_t *body, struct value value)
+/* The first 8 bytes are zero, which a DNS node without answers begins with; an access entry's first
+ * is its action. */
+static void body_make(unsigned number, struct value value, uint8_t body[8192])
 {
-    for (uint32_t i = 0; i < value.length; i++)
-        if (body[i] != (i < 8 ? 0 : value.fill))
-            return false;
-    return true;
+    memset(body, value.fill, 8192);
+    memset(body, 0, 8);
+    if (number >= DNS_KEYS + BACKEND_KEYS)
+        body[0] = value.fill & 1;
 }
 
 static void value_put(struct tables *tables, unsigned number, struct value value)
@@ -70,8 +71,7 @@ static void value_put(struct tables *tables, unsigned number, struct value value
     struct fp_key key = model_key(number);
     uint8_t body[8192];
 
-    memset(body, value.fill, sizeof(body));
-    memset(body, 0, 8);
+    body_make(number, value, body);
     assert_int_equal(tables_put(tables, &key, body, value.length), 0);
 }
 
@@ -87,11 +87,42 @@ static void filter_check(struct tables *tables, const struct fp_key *key)
         assert_true(filter->v6[fp_access_line6(key->a)][key->c / 64] >> (key->c % 64) & 1);
 }
 
+/* Whether an access entry covers an address. Only IPv4's own cover IPv4. */
+static bool covers(const struct fp_key *key, fp_u64 a, fp_u64 b)
+{
+    if (fp_is_mapped(a, b) && (!fp_is_mapped(key->a, key->b) || key->c < FP_MAPPED_LENGTH))
+        return false;
+    fp_prefix_cut(&a, &b, key->c);
+    return a == key->a && b == key->b;
+}
+
+/* What the access list says of an address under an entry of it. */
+static void access_check(struct tables *tables, uint32_t generation, const struct model *model,
+                         const struct fp_key *under)
+{
+    struct fp_env env = env_of(tables, generation);
+    uint32_t action = FP_ACCESS_NONE, longest = 0;
+
+    for (unsigned number = DNS_KEYS + BACKEND_KEYS; number < KEYS; number++) {
+        struct fp_key key = model_key(number);
+
+        if (!model->value[number].length || !covers(&key, under->a, under->b) || key.c < longest)
+            continue;
+        longest = key.c;
+        action = model->value[number].fill & 1;
+    }
+    assert_int_equal(fp_access_find(&env, under->a, under->b), action);
+}
+
 static void model_check(struct tables *tables, uint32_t generation, const struct model *model)
 {
     for (unsigned number = 0; number < KEYS; number++) {
         struct fp_key key = model_key(number);
         struct fp_rec *rec = find_at(tables, generation, &key);
+        uint8_t body[8192];
+
+        if (key.kind == FP_KIND_ACCESS)
+            access_check(tables, generation, model, &key);
 
         if (!model->value[number].length) {
             assert_null(rec);
@@ -99,7 +130,8 @@ static void model_check(struct tables *tables, uint32_t generation, const struct
         }
         assert_non_null(rec);
         assert_int_equal(rec->length, model->value[number].length);
-        assert_true(body_is((uint8_t *)(rec + 1), model->value[number]));
+        body_make(number, model->value[number], body);
+        assert_memory_equal(rec + 1, body, rec->length);
         if (key.kind == FP_KIND_ACCESS)
             filter_check(tables, &key);
     }

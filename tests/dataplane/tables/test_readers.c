@@ -11,10 +11,12 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "dataplane/fastpath/access.h"
 #include "tests/dataplane/tables/pair.h"
 
 #define KEYS 40u
 #define BACKENDS 20u
+#define SOURCES 30u
 #define CROWD 3000u /* other entries that come and go, so that the index grows and shrinks */
 #define TRANSACTIONS 1500u
 #define STREAMED 400u /* transactions over the channel */
@@ -24,7 +26,8 @@ struct shared {
     uint64_t packets; /* ended */
     bool stop;
     const char *problem;
-    uint64_t seen; /* different transactions */
+    uint64_t seen;  /* different transactions */
+    uint64_t shown; /* packets that saw the lines of IPv4 access entries */
 };
 
 /* Whether transaction `stamp` leaves a key present, and with how long a body. */
@@ -36,6 +39,20 @@ static bool stamp_has(uint32_t stamp, unsigned key)
 static size_t stamp_length(uint32_t stamp, unsigned key)
 {
     return 16 + (stamp * 31u + key * 17u) % 400;
+}
+
+/* Sources of the access list: changed by every second transaction. */
+static struct fp_key source_key(unsigned number)
+{
+    return (struct fp_key){
+        .b = FP_KEY_IPV4(fp_htonl(0xcb007100u + number)), .c = 128, .kind = FP_KIND_ACCESS};
+}
+
+static uint32_t source_action(uint32_t stamp, unsigned number)
+{
+    uint32_t bits = stamp / 2 * 2654435761u >> (number % 29);
+
+    return bits & 1 ? bits >> 1 & 1 : FP_ACCESS_NONE;
 }
 
 static void grace(void *arg)
@@ -84,6 +101,13 @@ static const char *packet(struct shared *shared, uint32_t *last)
         if (!rec || ((struct fp_backend *)(rec + 1))->flags != stamp)
             return "a backend of another transaction";
     }
+    for (unsigned number = 0; number < SOURCES; number++) {
+        uint32_t action = fp_access_find(&env, 0, source_key(number).b);
+
+        if (action != source_action(stamp, number))
+            return "a source's action of another transaction";
+    }
+    shared->shown += fp_access4_lines(&env) != 0;
     for (unsigned number = 0; number < KEYS; number++) {
         struct fp_key key = dns_key(number);
         const char *problem =
@@ -128,6 +152,19 @@ static void keys_put(struct tables *tables, uint32_t stamp)
     }
 }
 
+static void sources_put(struct tables *tables, uint32_t stamp)
+{
+    for (unsigned number = 0; number < SOURCES; number++) {
+        struct fp_key key = source_key(number);
+        struct fp_access access = {.action = source_action(stamp, number)};
+
+        if (access.action == FP_ACCESS_NONE)
+            assert_int_equal(tables_delete(tables, &key), 0);
+        else
+            assert_int_equal(tables_put(tables, &key, &access, sizeof(access)), 0);
+    }
+}
+
 static void transaction(struct tables *tables, uint32_t stamp)
 {
     assert_int_equal(tables_begin(tables), 0);
@@ -142,6 +179,7 @@ static void transaction(struct tables *tables, uint32_t stamp)
 
         assert_int_equal(tables_put(tables, &key, &backend, sizeof(backend)), 0);
     }
+    sources_put(tables, stamp);
     if (stamp % 7 == 0)
         keys_put(tables, stamp + 1);
     keys_put(tables, stamp);
@@ -173,6 +211,7 @@ static void test_transactions_are_seen_whole(void **state)
     if (shared.problem)
         fail_msg("%s", shared.problem);
     assert_true(shared.seen > TRANSACTIONS / 10);
+    assert_true(shared.shown > 0);
     options.grace = NULL;
     tables_end(shared.tables);
 }
