@@ -4,6 +4,8 @@
  * IP with its pool and backend, the transaction's number. Each answer must say one number in all
  * its records, each translated packet the same one by the virtual IP's and the backend's entry;
  * none that was never committed, and none that is older than what was seen before it was asked.
+ * The access list denies all sources but that of the queries, by other entries every few
+ * transactions: who saw them in part would drop a query, which then has no answer.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -25,6 +27,7 @@
 #define VIP NAMES      /* what a flow to the virtual IP asks, after the names */
 #define FLOWS 512u     /* queries under way */
 #define ABORTED 65536u /* added to a number that is taken back */
+#define LIST_TURNS 4u  /* transactions from one to the next that changes the access list */
 #define WAIT_SECONDS 20
 #define SPORT 10000u
 #define DNS_AT (FP_ETH_BYTES + FP_IPV4_BYTES + FP_UDP_BYTES)
@@ -310,6 +313,31 @@ static void put_vip(struct tables *tables, uint32_t number)
     site_put(tables, site_key(FP_KIND_VIP, "192.0.2.13", SITE_UDP | 5000), &vip, sizeof(vip));
 }
 
+static void put_access(struct tables *tables, const char *prefix, unsigned length, bool there,
+                       uint32_t action)
+{
+    struct fp_key key = site_key(FP_KIND_ACCESS, prefix, 96 + length);
+
+    if (there)
+        site_access(tables, prefix, key.c, action);
+    else
+        assert_int_equal(tables_delete(tables, &key), 0);
+}
+
+/* Two ways to say the same of 198.18.0.1. Returns how many entries it changes, mostly. */
+static unsigned put_list(struct tables *tables, uint32_t number)
+{
+    bool first = (number / LIST_TURNS + number / ABORTED) % 2;
+
+    if (number % LIST_TURNS && number < ABORTED)
+        return 0;
+    put_access(tables, "198.18.0.0", 24, first, FP_ACCESS_DENY);
+    put_access(tables, "198.18.0.1", 32, first, FP_ACCESS_ALLOW);
+    put_access(tables, "198.18.0.0", 25, !first, FP_ACCESS_DENY);
+    put_access(tables, "198.18.0.0", 31, !first, FP_ACCESS_ALLOW);
+    return 4;
+}
+
 /* The names that a transaction changes, besides the first: few, so that what one replaces is
  * reused at once by the next, and sometimes many. */
 static unsigned names_changed(uint32_t number)
@@ -319,13 +347,14 @@ static unsigned names_changed(uint32_t number)
 
 static unsigned put_all(struct tables *tables, uint32_t number, uint32_t says)
 {
-    unsigned count = names_changed(number);
+    unsigned count = names_changed(number), changes = 4 + count;
 
     put_vip(tables, says);
     put_name(tables, 0, says);
+    changes += put_list(tables, says);
     for (unsigned i = 0; i < count; i++)
         put_name(tables, 1 + (number * 67 + i) % (NAMES - 1), says);
-    return 4 + count;
+    return changes;
 }
 
 /* Returns how many entries it has changed. */
@@ -362,6 +391,7 @@ static void fill(struct tables *tables)
     for (unsigned name = 0; name < NAMES; name++)
         put_name(tables, name, 0);
     put_vip(tables, 0);
+    put_list(tables, 0);
     assert_int_equal(tables_commit(tables, 1), 0);
     for (unsigned backend = 1; backend <= 2; backend++) {
         struct fp_key key = site_number(FP_KIND_NEXTHOP, backend);
