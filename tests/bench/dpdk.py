@@ -24,6 +24,7 @@ TABLES_MIB = 1024
 MIB = 1 << 20
 START_SECONDS = 60  # a million frames are read in
 ROUND_SECONDS = 1
+ZONE_NAMES = 10_000  # of a zone as most are
 REASONS = {"lb": "lb-ipip", "dns": "dns-answer", "drop": "drop-access"}
 
 
@@ -204,24 +205,47 @@ def measure_two_cores(build, size, rounds, tell):
         return measure_kind(rig, "lb", size, rounds)
 
 
+def measure_one_core(build, memory, kind, size, rounds, tell):
+    """The kind's figures by name, and testpmd's Mpps."""
+    with DpdkRig(build, memory) as rig:
+        ours, theirs = measure_kind(rig, kind, size, rounds)
+    beyond = 1e3 / ours - 1e3 / theirs  # what a frame costs us, the device's work (which both do) not counted
+    tell(f"dpdk {kind} {size}: {ours:.2f} Mpps, testpmd {theirs:.2f} Mpps, ratio {ours / theirs:.3f}; {beyond:.1f} ns more")
+    figures = {"mpps": round(ours, 2), "vs_testpmd": round(ours / theirs, 3), "ns_beyond_testpmd": round(beyond, 1)}
+    return {f"{kind}_{name}": value for name, value in figures.items()}, theirs
+
+
+def measure_size(build, size, rounds, tell):
+    results = {}
+    both, both_theirs = measure_two_cores(build, size, rounds, tell)
+    with memory_for(size, tell) as memory:
+        for kind in REASONS:
+            figures, theirs = measure_one_core(build, memory, kind, size, rounds, tell)
+            results |= figures
+            if kind == "lb":
+                results["testpmd_mpps"] = round(theirs, 2)
+                results["lb_two_cores_mpps"] = round(both, 2)
+                results["lb_two_cores_vs_one"] = round(both / figures["lb_mpps"], 2)
+                results["testpmd_two_cores_vs_one"] = round(both_theirs / theirs, 2)
+    return results
+
+
+def growth(results):
+    """What a million costs more than a thousand: in all, the device's part of it, and without that."""
+    grown = {}
+    for name, inverse in (("mpps", True), ("ns_beyond_testpmd", False)):
+        for kind in [*REASONS, *(["testpmd"] if inverse else [])]:
+            few, many = (results.get(f"{kind}_{name}@{size}") for size in ("1k", "1M"))
+            if few and many:
+                grown[f"{kind}_{name}_growth"] = round(few / many if inverse else many / few, 2)
+    return grown
+
+
 def measure(build, sizes, rounds, tell):
     results = {}
     for name, size in sizes.items():
-        both, both_theirs = measure_two_cores(build, size, rounds, tell)
-        with memory_for(size, tell) as memory:
-            for kind in REASONS:
-                with DpdkRig(build, memory) as rig:
-                    ours, theirs = measure_kind(rig, kind, size, rounds)
-                tell(f"dpdk {kind} {name}: {ours:.2f} Mpps, testpmd {theirs:.2f} Mpps, ratio {ours / theirs:.3f}")
-                results[f"{kind}_mpps@{name}"] = round(ours, 2)
-                results[f"{kind}_vs_testpmd@{name}"] = round(ours / theirs, 3)
-                if kind == "lb":
-                    results[f"testpmd_mpps@{name}"] = round(theirs, 2)
-                    results[f"lb_two_cores_mpps@{name}"] = round(both, 2)
-                    results[f"lb_two_cores_vs_one@{name}"] = round(both / ours, 2)
-                    results[f"testpmd_two_cores_vs_one@{name}"] = round(both_theirs / theirs, 2)
-                    tell(
-                        f"dpdk lb on two cores {name}: {both:.2f} Mpps, {both / ours:.2f} times one core;"
-                        f" testpmd {both_theirs / theirs:.2f}"
-                    )
-    return results
+        results |= {f"{figure}@{name}": value for figure, value in measure_size(build, size, rounds, tell).items()}
+    with memory_for(ZONE_NAMES, tell) as memory:
+        figures, _ = measure_one_core(build, memory, "dns", ZONE_NAMES, rounds, tell)
+    results |= {f"{figure}_of_10000": value for figure, value in figures.items()}
+    return results | growth(results)

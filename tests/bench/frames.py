@@ -59,11 +59,11 @@ FRAMES = {"lb": lb_frames, "dns": dns_frames, "drop": drop_frames}
 
 
 def write_pcap(path, kind, size):
-    """All `size` (a power of two) frames of a kind, in an order that no cache foresees."""
+    """All `size` frames of a kind, in an order that no cache foresees."""
     frame = FRAMES[kind](size)
     record = struct.pack("<IIII", 0, 0, len(frame(0)), len(frame(0)))
     with open(path, "wb") as file:
         file.write(PCAP_HEAD)
         for first in range(0, size, CHUNK):
             numbers = range(first, min(first + CHUNK, size))
-            file.write(b"".join(record + frame(n * 2654435761 & size - 1) for n in numbers))
+            file.write(b"".join(record + frame(n * 2654435761 % size) for n in numbers))  # a prime
