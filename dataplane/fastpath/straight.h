@@ -55,19 +55,27 @@ static fp_inline struct fp_plain fp_straight_plain(const struct fp_straight_read
     };
 }
 
-/* Says what was read. Always of FP_BURST_MAX frames, what lies behind the burst's is void. Three
- * loops, for the vectors of one alone fill the registers. */
-static fp_inline void fp_straight_say(struct fp_straight *straight)
+/* Tells the plain ones. Like fp_straight_say() always of FP_BURST_MAX frames: what lies behind the
+ * burst's is void. */
+static fp_inline void fp_straight_check(struct fp_straight *straight)
 {
     const struct fp_straight_read *read = &straight->read;
     struct fp_straight_said *said = &straight->said;
-    fp_u64 seed = straight->seed;
 
     for (fp_u32 i = 0; i < FP_BURST_MAX; i++) {
         struct fp_plain plain = fp_straight_plain(read, i);
 
         said->plain[i] = fp_plain_check(&plain) & ~fp_plain_source_is_bad(&plain);
     }
+}
+
+/* Says what was read. Two loops, for the vectors of one alone fill the registers. */
+static fp_inline void fp_straight_say(struct fp_straight *straight)
+{
+    const struct fp_straight_read *read = &straight->read;
+    struct fp_straight_said *said = &straight->said;
+    fp_u64 seed = straight->seed;
+
     for (fp_u32 i = 0; i < FP_BURST_MAX; i++) {
         struct fp_plain plain = fp_straight_plain(read, i);
         fp_u64 protocol = plain.middle >> 24 & 0xff, ports = FP_PLAIN_32(plain.l4);
@@ -78,7 +86,6 @@ static fp_inline void fp_straight_say(struct fp_straight *straight)
         };
 
         said->flow[i] = fp_flow_hash(&parsed, protocol << 32 | ports, seed);
-        said->source[i] = parsed.source[1];
         said->key[i] = (plain.addresses & ~0xffffffffull) | protocol << 16 | (ports & 0xffff);
         said->place[i] = said->key[i] * 0x9e3779b97f4a7c15ull >> (64 - FP_STRAIGHT_LOG2);
     }
@@ -92,26 +99,23 @@ static fp_inline void fp_straight_say(struct fp_straight *straight)
     }
 }
 
-/* Takes in the packets that may go straight. Asks for their pools' places, or, when there is an
- * access list (`access`), for what that says of them. */
-static fp_inline void fp_straight_take(struct fp_env *env, struct fp_straight *straight,
-                                       fp_u32 count, fp_u32 access)
+/* An IPv4 source that was read, in key form, the lower half. */
+static fp_inline fp_u64 fp_straight_source(const struct fp_straight *straight, fp_u32 i)
 {
-    const struct fp_straight_said *said = &straight->said;
+    return FP_MAPPED | straight->read.addresses[i] << 32;
+}
+
+/* Takes in the packets that may go straight. */
+static fp_inline void fp_straight_take(struct fp_straight *straight, fp_u32 count)
+{
     struct fp_straight_item *item = straight->item;
 
     for (fp_u32 i = 0; i < count; i++) {
-        if (!said->plain[i]) {
+        if (!straight->said.plain[i]) {
             straight->left |= 1u << i;
             continue;
         }
-        item->number = i;
-        item->service = fp_straight_service_of(env, straight, i);
-        if (access)
-            fp_ahead_access(env, &item->access, 0, said->source[i]);
-        else
-            fp_straight_place(item, said->flow[i]);
-        item++;
+        item++->number = i;
     }
     straight->count = (fp_u32)(item - straight->item);
 }
@@ -120,25 +124,38 @@ static fp_inline void fp_straight_take(struct fp_env *env, struct fp_straight *s
 static fp_inline void fp_straight_admit(struct fp_env *env, struct fp_straight *straight,
                                         const struct fp_packet *packets, struct fp_result *results)
 {
+    struct fp_ahead_access access[FP_BURST_MAX];
     fp_u32 kept = 0;
     fp_u64 bytes = 0;
 
     for (fp_u32 i = 0; i < straight->count; i++)
-        fp_ahead_access_record(env, &straight->item[i].access);
+        fp_ahead_access(env, &access[i], 0, fp_straight_source(straight, straight->item[i].number));
+    for (fp_u32 i = 0; i < straight->count; i++)
+        fp_ahead_access_record(env, &access[i]);
     for (fp_u32 i = 0; i < straight->count; i++) {
-        const struct fp_straight_item *item = &straight->item[i];
+        fp_u32 number = straight->item[i].number;
 
-        if (fp_ahead_access_find(env, &item->access, 0, straight->said.source[item->number]) !=
+        if (fp_ahead_access_find(env, &access[i], 0, fp_straight_source(straight, number)) !=
             FP_ACCESS_DENY) {
-            straight->item[kept++] = *item;
+            straight->item[kept++].number = number;
             continue;
         }
-        bytes += fp_frame_bytes(&packets[item->number]);
-        results[item->number] =
-            (struct fp_result){.verdict = FP_VERDICT_DROP, .reason = FP_DROP_ACCESS};
+        bytes += fp_frame_bytes(&packets[number]);
+        results[number] = (struct fp_result){.verdict = FP_VERDICT_DROP, .reason = FP_DROP_ACCESS};
     }
     fp_count_many(env, reason, FP_DROP_ACCESS, straight->count - kept, bytes);
     straight->count = kept;
+}
+
+/* Finds each packet's service, and its place in the pool. */
+static fp_inline void fp_straight_find(struct fp_env *env, struct fp_straight *straight)
+{
+    for (fp_u32 i = 0; i < straight->count; i++) {
+        struct fp_straight_item *item = &straight->item[i];
+
+        item->service = fp_straight_service_of(env, straight, item->number);
+        fp_straight_place(item, straight->said.flow[item->number]);
+    }
 }
 
 /* Looks up the services that weren't known, and finds all places again. */
@@ -232,11 +249,16 @@ static fp_inline fp_u32 fp_straight_steps(struct fp_env *env, struct fp_straight
     struct fp_env here = *env; /* which no store to a frame can change */
 
     fp_straight_read(straight, packets, count);
-    fp_straight_say(straight);
-    fp_straight_take(&here, straight, count, access);
-    if (access)
+    fp_straight_check(straight);
+    fp_straight_take(straight, count);
+    if (access) {
         fp_straight_admit(&here, straight, packets, results);
-    if (access || fp_unlikely(straight->asked))
+        if (!straight->count)
+            return straight->left;
+    }
+    fp_straight_say(straight);
+    fp_straight_find(&here, straight);
+    if (fp_unlikely(straight->asked))
         fp_straight_whose(&here, straight);
     fp_straight_send(&here, straight, packets, results);
     return straight->left;

@@ -56,8 +56,7 @@ FP_STATIC_ASSERT(FP_MODE_DSR_IPIP == 0 && FP_MODE_DSR_L2 == 1, "modes of direct 
 struct fp_straight_item {
     struct fp_straight_service *service;
     const fp_u32 *bucket; /* NULL: it doesn't go straight */
-    struct fp_ahead_access access;
-    fp_u32 number; /* in the burst */
+    fp_u32 number;        /* in the burst */
 };
 
 /* The frames of a burst side by side: what is read of each (struct fp_plain), */
@@ -68,14 +67,13 @@ struct fp_straight_read {
 
 /* and what that says. */
 struct fp_straight_said {
-    fp_u64 plain[FP_BURST_MAX];  /* it may go straight; else the rest is void */
-    fp_u64 flow[FP_BURST_MAX];   /* its flow's hash */
-    fp_u64 source[FP_BURST_MAX]; /* in key form, the lower half */
-    fp_u64 key[FP_BURST_MAX];    /* of its service, */
-    fp_u64 place[FP_BURST_MAX];  /* and where that is remembered */
-    fp_u64 bytes[FP_BURST_MAX];  /* of the IP packet */
-    fp_u64 outer[FP_BURST_MAX];  /* an outer IPv4 header's first two words, */
-    fp_u64 sum[FP_BURST_MAX];    /* and their sum, of 16 bits */
+    fp_u64 plain[FP_BURST_MAX]; /* it may go straight; else the rest is void */
+    fp_u64 flow[FP_BURST_MAX];  /* its flow's hash */
+    fp_u64 key[FP_BURST_MAX];   /* of its service, */
+    fp_u64 place[FP_BURST_MAX]; /* and where that is remembered */
+    fp_u64 bytes[FP_BURST_MAX]; /* of the IP packet */
+    fp_u64 outer[FP_BURST_MAX]; /* an outer IPv4 header's first two words, */
+    fp_u64 sum[FP_BURST_MAX];   /* and their sum, of 16 bits */
 } __attribute__((aligned(FP_CACHE_LINE)));
 
 #define FP_STRAIGHT_MODES 2u
