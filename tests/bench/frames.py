@@ -58,12 +58,12 @@ def dns_frames(_):
 FRAMES = {"lb": lb_frames, "dns": dns_frames, "drop": drop_frames}
 
 
-def write_pcap(path, kind, size):
-    """All `size` frames of a kind, in an order that no cache foresees."""
-    frame = FRAMES[kind](size)
+def write_pcap(path, kind, size, distinct):
+    """`size` frames of a kind, of `distinct` flows or names or sources, in an order that no cache foresees."""
+    frame = FRAMES[kind](distinct)
     record = struct.pack("<IIII", 0, 0, len(frame(0)), len(frame(0)))
     with open(path, "wb") as file:
         file.write(PCAP_HEAD)
         for first in range(0, size, CHUNK):
             numbers = range(first, min(first + CHUNK, size))
-            file.write(b"".join(record + frame(n * 2654435761 % size) for n in numbers))  # a prime
+            file.write(b"".join(record + frame(n * 2654435761 % size % distinct) for n in numbers))  # a prime
