@@ -8,6 +8,7 @@
 #define LINE_ENTRIES 8u
 /* Lines with an entry too many, in percent, at which all are made anew. */
 #define FULL_PERCENT 5u
+#define BATCH 16u
 
 bool tables_is_access4(const struct fp_key *key)
 {
@@ -105,10 +106,33 @@ void tables_access4_take(struct tables *tables, const struct fp_rec *rec)
 
 /* ---- all of them ---- */
 
-static int each_put(void *arg, const struct fp_key *key, const void *body, size_t length)
+/* Entries whose lines are on their way from memory. */
+struct batch {
+    struct tables *tables;
+    unsigned count;
+    struct fp_key key[BATCH];
+    uint32_t action[BATCH];
+};
+
+static void batch_put(struct batch *batch)
 {
-    if (tables_is_access4(key))
-        entry_put(arg, key, ((const struct fp_access *)body)->action);
+    for (unsigned i = 0; i < batch->count; i++)
+        entry_put(batch->tables, &batch->key[i], batch->action[i]);
+    batch->count = 0;
+}
+
+static int each_add(void *arg, const struct fp_key *key, const void *body, size_t length)
+{
+    struct batch *batch = arg;
+    uint32_t word;
+
+    if (!tables_is_access4(key))
+        return 0;
+    __builtin_prefetch(line_of(batch->tables, key, &word), 1);
+    batch->key[batch->count] = *key;
+    batch->action[batch->count++] = ((const struct fp_access *)body)->action;
+    if (batch->count == BATCH)
+        batch_put(batch);
     return 0;
 }
 
@@ -126,6 +150,7 @@ static void lines_free(struct tables *tables)
 static void lines_make(struct tables *tables, uint32_t log2)
 {
     size_t bytes = sizeof(struct fp_access4_line) << log2;
+    struct batch batch = {.tables = tables};
     struct tables_block block;
 
     lines_free(tables);
@@ -135,7 +160,8 @@ static void lines_make(struct tables *tables, uint32_t log2)
     memset(tables->base + block.offset, 0, bytes);
     tables->access4 = block;
     tables->access4_log2 = log2;
-    tables_each(tables, FP_KIND_ACCESS, each_put, tables);
+    tables_each(tables, FP_KIND_ACCESS, each_add, &batch);
+    batch_put(&batch);
     tables->access4_whole = true;
 }
 

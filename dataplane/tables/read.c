@@ -41,6 +41,16 @@ static bool cursor_return(const struct fp_rec *rec, struct fp_key *key, const vo
     return true;
 }
 
+/* A walk through the index asks for the records of a bucket so many buckets before: they lie
+ * anywhere. */
+#define AHEAD 4u
+
+static void records_prefetch(const struct tables *tables, const struct fp_bucket *bucket)
+{
+    for (unsigned way = 0; way < FP_BUCKET_WAYS; way++)
+        __builtin_prefetch(tables_rec(tables, bucket->ref[way]));
+}
+
 /* `kind` counts through the slot kinds; FP_KIND_COUNT is the index. */
 bool tables_next(struct tables *tables, struct tables_cursor *cursor, struct fp_key *key,
                  const void **body, size_t *length)
@@ -59,6 +69,8 @@ bool tables_next(struct tables *tables, struct tables_cursor *cursor, struct fp_
         }
     for (; cursor->at < buckets; cursor->at++, cursor->way = 0)
         while (cursor->way < FP_BUCKET_WAYS) {
+            if (!cursor->way && cursor->at + AHEAD < buckets)
+                records_prefetch(tables, &bucket[cursor->at + AHEAD]);
             uint32_t way = cursor->way++;
             uint32_t ref = bucket[cursor->at].tag[way] ? bucket[cursor->at].ref[way] : 0;
             const struct fp_rec *rec = tables_rec_committed(tables, ref);
