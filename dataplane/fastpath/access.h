@@ -16,18 +16,18 @@
 
 /* Line of the filter for an IPv6 address whose first 8 bytes, as they lie, are `a`. The first 32
  * bits are folded, for most addresses in use share the first 16. */
-static fp_inline fp_u32 fp_access_line6(fp_u64 a)
+static fp_inline fp_u32 fp_filter_line6(fp_u64 a)
 {
     return (fp_u32)(a ^ (a >> 16)) & 0xffff;
 }
-#define FP_ACCESS_LINE6_BITS 32u /* a shorter prefix lies under every line of v6 */
+#define FP_FILTER_LINE6_BITS 32u /* a shorter prefix lies under every line of v6 */
 
 /* Line of the filter for an IPv4 address, `b` in key form. */
-static fp_inline fp_u32 fp_access_line4(fp_u64 b)
+static fp_inline fp_u32 fp_filter_line4(fp_u64 b)
 {
     return fp_ntohs((fp_u16)(b >> 32));
 }
-#define FP_ACCESS_LINE4_BITS 16u /* a shorter prefix covers a range of lines of v4 */
+#define FP_FILTER_LINE4_BITS 16u /* a shorter prefix covers a range of lines of v4 */
 
 /* The first `length` (0..64) bits of 8 address bytes as they lie. */
 static fp_inline fp_u64 fp_prefix_mask(fp_u32 length)
@@ -48,7 +48,7 @@ static fp_inline fp_u64 FP_REGION *fp_access_lengths(struct fp_env *env, fp_u64 
     struct fp_access_filter FP_REGION *filter =
         FP_AT(env, struct fp_access_filter, FP_ROOT(env)->access_filter);
 
-    return fp_is_mapped(a, b) ? &filter->v4[fp_access_line4(b)] : filter->v6[fp_access_line6(a)];
+    return fp_is_mapped(a, b) ? &filter->v4[fp_filter_line4(b)] : filter->v6[fp_filter_line6(a)];
 }
 
 /* The action of the longest prefix that covers a, b, of the lengths `first` + n for each bit n of

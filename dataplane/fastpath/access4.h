@@ -7,9 +7,10 @@
  * bits of a permutation of the prefix (fp_access4_mix()), the word has all the others. An entry
  * that has no room in its line is left to the index, and the line says so.
  *
- * There are no versions here. The lines hold the entries of one generation, root->access4_holds,
- * and tell nothing to packets of another one, which use the index. The writer changes them after
- * the grace period that follows a commit, when no packet of the generation that they hold is left.
+ * There are no versions here. The lines hold the entries of one generation, which root->access4
+ * names, and tell nothing to packets of another one, which use the index. The writer changes them
+ * after the grace period that follows a commit, when no packet of the generation that they hold is
+ * left.
  */
 #ifndef CULVERT_FASTPATH_ACCESS4_H
 #define CULVERT_FASTPATH_ACCESS4_H
@@ -48,25 +49,31 @@ static fp_inline fp_u32 fp_access4_mix(fp_u32 prefix, fp_u32 length, fp_u64 seed
 /* The word of an entry that allows. */
 static fp_inline fp_u32 fp_access4_word(fp_u32 mix, fp_u32 log2, fp_u32 length)
 {
-    return (mix >> log2) << FP_ACCESS4_REST | length << 2 | 1;
+    return (mix >> (log2 & 31)) << FP_ACCESS4_REST | length << 2 | 1;
 }
 
-/* The lines (root->access4) if they hold what this packet's generation sees, or 0. */
-static fp_inline fp_u64 fp_access4_lines(struct fp_env *env)
+/* The lines, if they hold what this packet's generation sees: their offset | log2 of their number;
+ * or 0. */
+static fp_inline fp_u32 fp_access4_lines(struct fp_env *env)
 {
-    struct fp_root FP_REGION *root = FP_ROOT(env);
+    fp_u64 lines = fp_published(&FP_ROOT(env)->access4);
 
-    return fp_published(&root->access4_holds) == env->generation ? fp_published(&root->access4) : 0;
+    return lines >> 32 == env->generation ? (fp_u32)lines : 0;
+}
+
+static fp_inline fp_u32 fp_access4_log2(fp_u32 lines)
+{
+    return lines & (FP_CACHE_LINE - 1);
 }
 
 /* The line for a prefix. */
-static fp_inline struct fp_access4_line FP_REGION *fp_access4_line(struct fp_env *env, fp_u64 lines,
+static fp_inline struct fp_access4_line FP_REGION *fp_access4_line(struct fp_env *env, fp_u32 lines,
                                                                    fp_u32 mix)
 {
-    fp_u32 mask = (1u << (lines >> 32 & 31)) - 1;
+    fp_u32 mask = (1u << (fp_access4_log2(lines) & 31)) - 1;
 
     return FP_AT(env, struct fp_access4_line,
-                 (fp_u32)lines + (mix & mask) * sizeof(struct fp_access4_line));
+                 (lines & ~(FP_CACHE_LINE - 1)) + (mix & mask) * sizeof(struct fp_access4_line));
 }
 
 /* The action of the entry with that word in a line, FP_ACCESS_NONE or FP_ACCESS_UNTOLD. */
@@ -92,7 +99,8 @@ static fp_inline fp_u32 fp_access4_action(const struct fp_access4_line FP_REGION
  * `lengths` has a bit; FP_ACCESS_NONE; or FP_ACCESS_UNTOLD. */
 fp_subprogram fp_u32 fp_access4_find(struct fp_env *env, fp_u32 address, fp_u64 lengths)
 {
-    fp_u64 lines, seed;
+    fp_u32 lines;
+    fp_u64 seed;
 
     if (!env)
         return FP_ACCESS_UNTOLD;
@@ -107,7 +115,7 @@ fp_subprogram fp_u32 fp_access4_find(struct fp_env *env, fp_u32 address, fp_u64 
             continue;
         mix = fp_access4_mix(fp_access4_cut(address, length), length, seed);
         action = fp_access4_action(fp_access4_line(env, lines, mix),
-                                   fp_access4_word(mix, (lines >> 32) & 31, length));
+                                   fp_access4_word(mix, fp_access4_log2(lines), length));
         if (action != FP_ACCESS_NONE)
             return action;
     }

@@ -48,7 +48,7 @@ struct fp_ahead_access {
 
 /* Chooses the entry for IPv4 source b and asks for its line. */
 static fp_inline void fp_ahead_access4(struct fp_env *env, struct fp_ahead_access *ahead,
-                                       fp_u64 lines, fp_u64 b)
+                                       fp_u32 lines, fp_u64 b)
 {
     fp_u64 bits = fp_published(fp_access_lengths(env, 0, b));
     fp_u32 length, mix;
@@ -61,7 +61,7 @@ static fp_inline void fp_ahead_access4(struct fp_env *env, struct fp_ahead_acces
         fp_access4_mix(fp_access4_cut((fp_u32)(b >> 32), length), length, FP_ROOT(env)->index_seed);
     ahead->length = (fp_u8)length;
     ahead->others = !!(bits & (bits - 1));
-    ahead->word = fp_access4_word(mix, lines >> 32 & 31, length);
+    ahead->word = fp_access4_word(mix, fp_access4_log2(lines), length);
     ahead->line = fp_access4_line(env, lines, mix);
     fp_prefetch(ahead->line);
 }
@@ -72,7 +72,7 @@ static fp_inline void fp_ahead_access(struct fp_env *env, struct fp_ahead_access
 {
     int mapped = fp_is_mapped(a, b);
     const fp_u64 *lengths = fp_access_lengths(env, a, b);
-    fp_u64 lines = mapped ? fp_access4_lines(env) : 0;
+    fp_u32 lines = mapped ? fp_access4_lines(env) : 0;
     int word = mapped ? 0 : 2;
     fp_u64 bits;
 

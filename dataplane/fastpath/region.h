@@ -222,12 +222,12 @@ struct fp_flow_line {
 FP_STATIC_ASSERT(sizeof(struct fp_flow_line) == FP_CACHE_LINE, "layout");
 
 /* Which prefix lengths exist under the first 16 bits of an address: a filter that spares probes;
- * a set bit may be stale, a clear bit never lies. v6 is indexed by fp_access_line6() (access.h).
+ * a set bit may be stale, a clear bit never lies. v6 is indexed by fp_filter_line6() (access.h).
  * Bit n of word n / 64: a prefix of length n (IPv4 lengths counted 0..32) may match. */
-#define FP_ACCESS_LINES 65536u
+#define FP_FILTER_LINES 65536u
 struct fp_access_filter {
-    fp_u64 v4[FP_ACCESS_LINES];    /* bits 0..32 */
-    fp_u64 v6[FP_ACCESS_LINES][3]; /* bits 0..128 */
+    fp_u64 v4[FP_FILTER_LINES];    /* bits 0..32 */
+    fp_u64 v6[FP_FILTER_LINES][3]; /* bits 0..128 */
 };
 
 /* One cache line of the IPv4 entries of the access list, a word each (access4.h); 0 is a free
@@ -248,7 +248,8 @@ struct fp_root {
     fp_u64 index;           /* buckets' offset | log2(buckets) << 32: one atomic store to grow */
     fp_u64 index_seed;      /* of fp_key_hash, fp_meter and fp_flow hashes; random, secret */
     fp_u64 site_generation; /* the control plane's number of the last commit */
-    fp_u64 access4;         /* lines' offset | log2(lines) << 32 */
+    fp_u64 access4;         /* lines' offset | log2(lines) | the generation that they hold << 32:
+                             * one atomic store to change all */
     fp_u32 slots[FP_KIND_COUNT]; /* offset of each slot array (u32 refs); 0 for index kinds */
     fp_u32 counters;             /* offset of struct fp_counters [cpus] */
     fp_u32 cpus;
@@ -256,7 +257,6 @@ struct fp_root {
     fp_u32 flows, flows_log2;
     fp_u32 access_filter;
     fp_u32 access_count;   /* entries of kind ACCESS; 0 spares the look-up */
-    fp_u32 access4_holds;  /* the generation whose IPv4 entries `access4` holds; atomic */
     fp_u32 heap, heap_end; /* records and index; heap_end is how far it has grown */
 };
 

@@ -16,21 +16,29 @@ bool tables_is_access4(const struct fp_key *key)
            key->c >= FP_MAPPED_LENGTH;
 }
 
-static bool is_shown(const struct tables *tables)
+/* Names the generation that the lines hold, and where they are; a generation whose packets are none
+ * for now hides them. */
+static void lines_name(struct tables *tables, uint32_t generation)
 {
-    return tables->root->access4_holds == tables->root->generation;
+    uint32_t lines = tables->access4.size ? tables->access4.offset | tables->access4_log2 : 0;
+
+    __atomic_store_n(&tables->root->access4, (uint64_t)generation << 32 | lines, __ATOMIC_RELEASE);
+}
+
+static bool are_shown(const struct tables *tables)
+{
+    return tables->root->access4 >> 32 == tables->root->generation;
 }
 
 void tables_access4_hide(struct tables *tables)
 {
-    __atomic_store_n(&tables->root->access4_holds, tables->root->generation - 1, __ATOMIC_RELEASE);
+    lines_name(tables, tables->root->generation - 1);
 }
 
 void tables_access4_keep(struct tables *tables)
 {
-    if (is_shown(tables))
-        __atomic_store_n(&tables->root->access4_holds, tables->root->generation + 1,
-                         __ATOMIC_RELEASE);
+    if (are_shown(tables))
+        lines_name(tables, tables->root->generation + 1);
 }
 
 /* ---- entries ---- */
@@ -140,7 +148,6 @@ static void lines_free(struct tables *tables)
 {
     if (tables->access4.size)
         heap_free(&tables->heap, tables->access4.offset, tables->access4.size);
-    __atomic_store_n(&tables->root->access4, 0, __ATOMIC_RELEASE);
     tables->access4 = (struct tables_block){0};
     tables->access4_full = 0;
     tables->access4_whole = false;
@@ -169,9 +176,8 @@ void tables_access4_show(struct tables *tables)
 {
     size_t count = tables->committed.access4;
     uint32_t log2 = FP_ACCESS4_LOG2_MIN, has = tables->access4_log2;
-    struct fp_root *root = tables->root;
 
-    if (is_shown(tables))
+    if (are_shown(tables))
         return;
     while (count > (size_t)LINE_ENTRIES << log2)
         log2++;
@@ -180,9 +186,5 @@ void tables_access4_show(struct tables *tables)
     else if (!tables->access4_whole || log2 > has || log2 + 2 <= has ||
              tables->access4_full * 100 > (size_t)FULL_PERCENT << has)
         lines_make(tables, log2);
-    if (!tables->access4_whole)
-        return;
-    __atomic_store_n(&root->access4, (uint64_t)tables->access4_log2 << 32 | tables->access4.offset,
-                     __ATOMIC_RELEASE);
-    __atomic_store_n(&root->access4_holds, root->generation, __ATOMIC_RELEASE);
+    lines_name(tables, tables->root->generation - !tables->access4_whole);
 }

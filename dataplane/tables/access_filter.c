@@ -28,19 +28,19 @@ static void filter_add(struct fp_access_filter *filter, const struct fp_key *key
     if (tables_is_access4(key)) {
         unsigned length = key->c - FP_MAPPED_LENGTH;
 
-        line = fp_access_line4(key->b);
-        if (length < FP_ACCESS_LINE4_BITS) {
-            lines = 1u << (FP_ACCESS_LINE4_BITS - length);
+        line = fp_filter_line4(key->b);
+        if (length < FP_FILTER_LINE4_BITS) {
+            lines = 1u << (FP_FILTER_LINE4_BITS - length);
             line &= ~(lines - 1);
         }
         for (uint32_t i = 0; i < lines; i++)
             bit_set(&filter->v4[line + i], length);
         return;
     }
-    line = fp_access_line6(key->a);
-    if (key->c < FP_ACCESS_LINE6_BITS) {
+    line = fp_filter_line6(key->a);
+    if (key->c < FP_FILTER_LINE6_BITS) {
         line = 0;
-        lines = FP_ACCESS_LINES;
+        lines = FP_FILTER_LINES;
     }
     for (uint32_t i = 0; i < lines; i++)
         bit_set(&filter->v6[line + i][key->c / 64], key->c % 64);

@@ -262,7 +262,7 @@ static inline void site_hide_access4(void *region, bool hidden)
 {
     struct fp_root *root = region;
 
-    root->access4_holds = root->generation - hidden;
+    root->access4 = (uint64_t)(root->generation - hidden) << 32 | (uint32_t)root->access4;
 }
 
 /* A region in plain memory, filled. Ends with site_close(). */

@@ -82,9 +82,9 @@ static void filter_check(struct tables *tables, const struct fp_key *key)
 
     assert_true(root_of(tables)->access_count);
     if (fp_is_mapped(key->a, key->b) && key->c >= FP_MAPPED_LENGTH)
-        assert_true(filter->v4[fp_access_line4(key->b)] >> (key->c - FP_MAPPED_LENGTH) & 1);
+        assert_true(filter->v4[fp_filter_line4(key->b)] >> (key->c - FP_MAPPED_LENGTH) & 1);
     else
-        assert_true(filter->v6[fp_access_line6(key->a)][key->c / 64] >> (key->c % 64) & 1);
+        assert_true(filter->v6[fp_filter_line6(key->a)][key->c / 64] >> (key->c % 64) & 1);
 }
 
 /* Whether an access entry covers an address. Only IPv4's own cover IPv4. */
