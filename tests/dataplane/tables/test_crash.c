@@ -33,17 +33,14 @@ static void state_take(struct tables *tables, struct state *state)
     memcpy(state->digests, tables_digests(tables), sizeof(state->digests));
 }
 
-/* An IPv4 prefix; FP_ACCESS_NONE: no entry. */
+/* An IPv4 prefix. None is deleted here: narrowing the filter takes two million instructions. */
 static void access_put(struct tables *tables, unsigned number, uint32_t action)
 {
     struct fp_key key = {
         .b = FP_KEY_IPV4(fp_htonl(0xcb007100u + (number << 8))), .c = 120, .kind = FP_KIND_ACCESS};
     struct fp_access access = {.action = action};
 
-    if (action == FP_ACCESS_NONE)
-        assert_int_equal(tables_delete(tables, &key), 0);
-    else
-        assert_int_equal(tables_put(tables, &key, &access, sizeof(access)), 0);
+    assert_int_equal(tables_put(tables, &key, &access, sizeof(access)), 0);
 }
 
 /* Leaves a committed transaction whose memory is not reclaimed: replaced, deleted, new. */
@@ -78,7 +75,6 @@ static void story_change(struct tables *tables)
     put_dns(tables, 251, 'n', 90);
     put_backend(tables, 2, 3);
     put_backend(tables, 3, 3);
-    access_put(tables, 0, FP_ACCESS_NONE);
     access_put(tables, 1, FP_ACCESS_ALLOW);
     access_put(tables, 3, FP_ACCESS_DENY);
     tables_commit(tables, 3);
