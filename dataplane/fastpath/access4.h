@@ -46,12 +46,6 @@ static fp_inline fp_u32 fp_access4_mix(fp_u32 prefix, fp_u32 length, fp_u64 seed
     return x ^ x >> 16;
 }
 
-/* The word of an entry that allows. */
-static fp_inline fp_u32 fp_access4_word(fp_u32 mix, fp_u32 log2, fp_u32 length)
-{
-    return (mix >> (log2 & 31)) << FP_ACCESS4_REST | length << 2 | 1;
-}
-
 /* The lines, if they hold what this packet's generation sees: their offset | log2 of their number;
  * or 0. */
 static fp_inline fp_u32 fp_access4_lines(struct fp_env *env)
@@ -61,19 +55,16 @@ static fp_inline fp_u32 fp_access4_lines(struct fp_env *env)
     return lines >> 32 == env->generation ? (fp_u32)lines : 0;
 }
 
-static fp_inline fp_u32 fp_access4_log2(fp_u32 lines)
+/* The line for a prefix of a length; `word` is that of an entry that allows. */
+static fp_inline struct fp_access4_line FP_REGION *
+fp_access4_line(struct fp_env *env, fp_u32 lines, fp_u32 prefix, fp_u32 length, fp_u32 *word)
 {
-    return lines & (FP_CACHE_LINE - 1);
-}
+    fp_u32 mix = fp_access4_mix(prefix, length, FP_ROOT(env)->index_seed);
+    fp_u32 log2 = lines & 31, at = mix & ((1u << log2) - 1);
 
-/* The line for a prefix. */
-static fp_inline struct fp_access4_line FP_REGION *fp_access4_line(struct fp_env *env, fp_u32 lines,
-                                                                   fp_u32 mix)
-{
-    fp_u32 mask = (1u << (fp_access4_log2(lines) & 31)) - 1;
-
+    *word = (mix >> log2) << FP_ACCESS4_REST | length << 2 | 1;
     return FP_AT(env, struct fp_access4_line,
-                 (lines & ~(FP_CACHE_LINE - 1)) + (mix & mask) * sizeof(struct fp_access4_line));
+                 (lines & ~(FP_CACHE_LINE - 1)) + at * sizeof(struct fp_access4_line));
 }
 
 /* The action of the entry with that word in a line, FP_ACCESS_NONE or FP_ACCESS_UNTOLD. */
@@ -100,22 +91,20 @@ static fp_inline fp_u32 fp_access4_action(const struct fp_access4_line FP_REGION
 fp_subprogram fp_u32 fp_access4_find(struct fp_env *env, fp_u32 address, fp_u64 lengths)
 {
     fp_u32 lines;
-    fp_u64 seed;
 
     if (!env)
         return FP_ACCESS_UNTOLD;
     lines = fp_access4_lines(env);
-    seed = FP_ROOT(env)->index_seed;
     if (!lines)
         return FP_ACCESS_UNTOLD;
     for (fp_u32 length = 33; length-- > 0;) {
-        fp_u32 mix, action;
+        struct fp_access4_line FP_REGION *line;
+        fp_u32 word, action;
 
         if (!(lengths >> length & 1))
             continue;
-        mix = fp_access4_mix(fp_access4_cut(address, length), length, seed);
-        action = fp_access4_action(fp_access4_line(env, lines, mix),
-                                   fp_access4_word(mix, fp_access4_log2(lines), length));
+        line = fp_access4_line(env, lines, fp_access4_cut(address, length), length, &word);
+        action = fp_access4_action(line, word);
         if (action != FP_ACCESS_NONE)
             return action;
     }

@@ -46,23 +46,19 @@ struct fp_ahead_access {
 };
 #define FP_AHEAD_NONE 0xffu
 
-/* Chooses the entry for IPv4 source b and asks for its line. */
+/* Chooses the entry for an IPv4 source, `bits` being the filter's, and asks for its line. */
 static fp_inline void fp_ahead_access4(struct fp_env *env, struct fp_ahead_access *ahead,
-                                       fp_u32 lines, fp_u64 b)
+                                       fp_u32 lines, fp_u64 bits, fp_u32 source)
 {
-    fp_u64 bits = fp_published(fp_access_lengths(env, 0, b));
-    fp_u32 length, mix;
+    fp_u32 length;
 
     ahead->length = FP_AHEAD_NONE;
     if (!bits)
         return;
     length = 63u - (fp_u32)__builtin_clzll(bits);
-    mix =
-        fp_access4_mix(fp_access4_cut((fp_u32)(b >> 32), length), length, FP_ROOT(env)->index_seed);
     ahead->length = (fp_u8)length;
     ahead->others = !!(bits & (bits - 1));
-    ahead->word = fp_access4_word(mix, fp_access4_log2(lines), length);
-    ahead->line = fp_access4_line(env, lines, mix);
+    ahead->line = fp_access4_line(env, lines, fp_access4_cut(source, length), length, &ahead->word);
     fp_prefetch(ahead->line);
 }
 
@@ -77,7 +73,7 @@ static fp_inline void fp_ahead_access(struct fp_env *env, struct fp_ahead_access
     fp_u64 bits;
 
     if (fp_likely(lines)) {
-        fp_ahead_access4(env, ahead, lines, b);
+        fp_ahead_access4(env, ahead, lines, fp_published(lengths), (fp_u32)(b >> 32));
         return;
     }
     ahead->line = 0;

@@ -16,13 +16,18 @@ bool tables_is_access4(const struct fp_key *key)
            key->c >= FP_MAPPED_LENGTH;
 }
 
+/* As fp_access4_lines() tells them; 0: there are none. */
+static uint32_t lines_of(const struct tables *tables)
+{
+    return tables->access4.size ? tables->access4.offset | tables->access4_log2 : 0;
+}
+
 /* Names the generation that the lines hold, and where they are; a generation whose packets are none
  * for now hides them. */
 static void lines_name(struct tables *tables, uint32_t generation)
 {
-    uint32_t lines = tables->access4.size ? tables->access4.offset | tables->access4_log2 : 0;
-
-    __atomic_store_n(&tables->root->access4, (uint64_t)generation << 32 | lines, __ATOMIC_RELEASE);
+    __atomic_store_n(&tables->root->access4, (uint64_t)generation << 32 | lines_of(tables),
+                     __ATOMIC_RELEASE);
 }
 
 static bool are_shown(const struct tables *tables)
@@ -47,12 +52,10 @@ void tables_access4_keep(struct tables *tables)
 static struct fp_access4_line *line_of(struct tables *tables, const struct fp_key *key,
                                        uint32_t *word)
 {
-    uint32_t length = key->c - FP_MAPPED_LENGTH, log2 = tables->access4_log2;
-    uint32_t mix = fp_access4_mix((uint32_t)(key->b >> 32), length, tables->root->index_seed);
+    struct fp_env env = {.base = tables->base};
 
-    *word = fp_access4_word(mix, log2, length);
-    return (struct fp_access4_line *)(tables->base + tables->access4.offset) +
-           (mix & ((1u << log2) - 1));
+    return fp_access4_line(&env, lines_of(tables), (uint32_t)(key->b >> 32),
+                           key->c - FP_MAPPED_LENGTH, word);
 }
 
 /* The place of a word in a line, whatever its action; or of the first free one; or
@@ -104,7 +107,7 @@ void tables_access4_take(struct tables *tables, const struct fp_rec *rec)
 {
     struct fp_key key = tables_rec_key(rec);
 
-    if (!tables->access4_whole || !tables_is_access4(&key))
+    if (!tables->access4.size || !tables_is_access4(&key))
         return;
     if (rec->kind & FP_REC_DEAD)
         entry_remove(tables, &key);
@@ -150,7 +153,6 @@ static void lines_free(struct tables *tables)
         heap_free(&tables->heap, tables->access4.offset, tables->access4.size);
     tables->access4 = (struct tables_block){0};
     tables->access4_full = 0;
-    tables->access4_whole = false;
 }
 
 /* Makes lines for all committed entries, in place of those that there are. */
@@ -169,7 +171,6 @@ static void lines_make(struct tables *tables, uint32_t log2)
     tables->access4_log2 = log2;
     tables_each(tables, FP_KIND_ACCESS, each_add, &batch);
     batch_put(&batch);
-    tables->access4_whole = true;
 }
 
 void tables_access4_show(struct tables *tables)
@@ -183,8 +184,8 @@ void tables_access4_show(struct tables *tables)
         log2++;
     if (!count)
         lines_free(tables);
-    else if (!tables->access4_whole || log2 > has || log2 + 2 <= has ||
+    else if (!tables->access4.size || log2 > has || log2 + 2 <= has ||
              tables->access4_full * 100 > (size_t)FULL_PERCENT << has)
         lines_make(tables, log2);
-    lines_name(tables, tables->root->generation - !tables->access4_whole);
+    lines_name(tables, tables->root->generation - !tables->access4.size);
 }

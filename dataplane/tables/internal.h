@@ -82,7 +82,6 @@ struct tables {
     struct tables_block access4; /* size 0: there are no lines */
     uint32_t access4_log2;
     size_t access4_full; /* lines that are marked so */
-    bool access4_whole;  /* the lines hold all entries, or say that they don't */
     bool access_staged;  /* the transaction changes an access entry */
     bool filter_stale; /* an access entry went: the filter may be narrowed after the grace period */
 

@@ -69,12 +69,13 @@ bool tables_next(struct tables *tables, struct tables_cursor *cursor, struct fp_
         }
     for (; cursor->at < buckets; cursor->at++, cursor->way = 0)
         while (cursor->way < FP_BUCKET_WAYS) {
-            if (!cursor->way && cursor->at + AHEAD < buckets)
-                records_prefetch(tables, &bucket[cursor->at + AHEAD]);
             uint32_t way = cursor->way++;
             uint32_t ref = bucket[cursor->at].tag[way] ? bucket[cursor->at].ref[way] : 0;
-            const struct fp_rec *rec = tables_rec_committed(tables, ref);
+            const struct fp_rec *rec;
 
+            if (!way && cursor->at + AHEAD < buckets)
+                records_prefetch(tables, &bucket[cursor->at + AHEAD]);
+            rec = tables_rec_committed(tables, ref);
             if (rec)
                 return cursor_return(rec, key, body, length);
         }

@@ -120,7 +120,7 @@ static void list_commit(struct list *list)
 /* Nearly all entries stand in the lines, which are neither far too many nor too few. */
 static void lines_check(struct list *list)
 {
-    uint64_t lines = 1ull << fp_access4_log2((uint32_t)root_of(list->tables)->access4);
+    uint64_t lines = 1ull << (root_of(list->tables)->access4 & (FP_CACHE_LINE - 1));
     size_t count = list_count(list), untold = 0;
 
     for (unsigned i = 0; i < HOSTS; i++) {
